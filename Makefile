@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# make            the binary, .output/stalltop
+# make check      installs what is missing, builds, and passes every test
+# make demo       starts a misbehaving service and opens the live view on it
+# make help       the other targets
+#
+# Everything that is built goes under .output/.  V=1 shows the commands.
+
+O       := .output
+CC      := gcc
+CLANG   ?= clang-14
+TIDY    ?= clang-tidy-14
+FORMAT  ?= clang-format-14
+PY      ?= /usr/bin/python3
+PREFIX  ?= /usr/local
+VERSION := 0.1.0
+E2E_TIMEOUT ?= 1800
+ARCH    := $(shell uname -m)
+
+# bpftool lives in a folder that only root has in PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+ifeq ($(V),1)
+  Q   :=
+  msg  =
+else
+  Q   := @
+  msg  = @printf '  %-8s %s\n' '$(1)' '$(2)';
+  MAKEFLAGS += --no-print-directory
+endif
+
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Werror
+CPPFLAGS := -D_GNU_SOURCE -Iagent -I. -I$(O)
+REL_C    := -std=gnu11 $(CFLAGS) $(WARN) -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+SAN_C    := -std=gnu11 -O1 -g $(WARN) -fPIE -fno-omit-frame-pointer \
+            -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDFLAGS  := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LIBS     := -lbpf -ldw -lelf -lcjson -lncursesw -ltinfo -lZydis -liberty -lcap -lm
+BPF_C    := -target bpf -mcpu=v3 -O2 -g -Wall -Werror -D__TARGET_ARCH_x86 \
+            -I. -Ibpf -idirafter /usr/include/$(ARCH)-linux-gnu
+
+SRCS     := $(sort $(wildcard agent/*.c agent/*/*.c rules/*.c tui/*.c))
+RULES    := $(sort $(wildcard rules/*.json))
+BPF_ALL  := $(sort $(wildcard bpf/*.bpf.c))
+BPF_SOLO := $(filter bpf/probe.bpf.c bpf/bench%.bpf.c,$(BPF_ALL))
+BPF_MAIN := $(filter-out $(BPF_SOLO),$(BPF_ALL))
+SKELS    := $(if $(BPF_MAIN),$(O)/stalltop.skel.h) $(BPF_SOLO:bpf/%.bpf.c=$(O)/%.skel.h)
+GEN_H    := $(SKELS) $(O)/version.h $(O)/rules_builtin.h
+TESTS    := $(sort $(wildcard tests/unit/test_*.c))
+TEST_LIB := $(filter-out $(TESTS),$(sort $(wildcard tests/unit/*.c)))
+BENCHES  := $(sort $(wildcard tests/bench/*.c))
+FMT_SRCS := $(sort $(SRCS) $(wildcard agent/*.h agent/*/*.h rules/*.h tui/*.h bpf/*.[ch] \
+            tests/unit/*.[ch] tests/bench/*.[ch]))
+
+OBJS     := $(SRCS:%.c=$(O)/obj/%.o) $(O)/obj/rules_builtin.o
+SAN_OBJS := $(OBJS:$(O)/obj/%=$(O)/asan/obj/%)
+TEST_BIN := $(TESTS:tests/unit/%.c=$(O)/unit/%)
+LIB_OBJS := $(filter-out $(O)/obj/agent/main.o,$(OBJS))
+SAN_LIB  := $(filter-out $(O)/asan/obj/agent/main.o,$(SAN_OBJS))
+TEST_OBJ := $(TEST_LIB:%.c=$(O)/asan/obj/%.o)
+LINT_OK  := $(SRCS:%.c=$(O)/lint/%.ok)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+.PHONY: all check unit e2e bench demo fmt fmt-check lint layers layouts asan asan-smoke apps fuzz-lite deps \
+        install clean help FORCE
+
+all: $(O)/stalltop
+
+help:
+	@echo 'all check unit e2e bench demo fmt fmt-check lint layers layouts asan asan-smoke apps fuzz-lite deps \
+        install clean'
+	@echo 'V=1 shows commands; install takes PREFIX and DESTDIR; check takes ONLY="stage ..."'
+
+# --- what the machine must have ----------------------------------------------
+deps:
+	@tools/deps.sh
+
+# The first build asks whether a package is missing: a name to install helps
+# more than the compiler's error about a header.
+$(O)/deps.ok: tools/deps.sh
+	@tools/deps.sh --build --check
+	@mkdir -p $(@D) && touch $@
+
+# --- generated sources ---------------------------------------------------------
+# A generated file keeps its time when its text did not change, so that a
+# commit or a look at the tree does not rebuild everything.
+$(O)/version.h: FORCE | $(O)/deps.ok
+	@printf '#define STALLTOP_VERSION "%s"\n' \
+	  "$(VERSION)$$(git describe --always --dirty 2>/dev/null | sed 's/^/+/')" > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(O)/rules_builtin.c: FORCE | $(O)/deps.ok
+	@tools/embed_rules.sh $(O)/rules_builtin $(RULES)
+
+# written by the same script
+$(O)/rules_builtin.h: $(O)/rules_builtin.c ;
+
+# --- kernel side ---------------------------------------------------------------
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c | $(O)/deps.ok
+	$(call msg,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_C) -MMD -MP -c $< -o $@
+
+$(O)/stalltop.bpf.o: $(BPF_MAIN:bpf/%.c=$(O)/bpf/%.o)
+	$(call msg,LINK-BPF,$@)
+	$(Q)bpftool gen object $@ $^
+
+# The text of a skeleton is bpftool's: clang-tidy has no say in it.
+skeleton = { echo '/* NOLINTBEGIN */' && bpftool gen skeleton $< name $(1)_bpf && \
+           echo '/* NOLINTEND */'; } > $@
+
+$(O)/stalltop.skel.h: $(O)/stalltop.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(call skeleton,stalltop)
+
+$(O)/%.skel.h: $(O)/bpf/%.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(call skeleton,$*)
+
+# --- the agent, plain and with sanitizers ----------------------------------------
+# $(1) folder of the objects, $(2) word to print, $(3) flags
+define compile
+$(1)/%.o: %.c | $$(GEN_H) $$(O)/deps.ok
+	$$(call msg,$(2),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CPPFLAGS) $(3) -MMD -MP -c $$< -o $$@
+
+$(1)/rules_builtin.o: $$(O)/rules_builtin.c
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CPPFLAGS) $(3) -c $$< -o $$@
+endef
+$(eval $(call compile,$(O)/obj,CC,$$(REL_C)))
+$(eval $(call compile,$(O)/asan/obj,CC-SAN,$$(SAN_C)))
+
+$(O)/stalltop: $(OBJS)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(REL_C) $(LDFLAGS) $(OBJS) $(LIBS) -o $@
+
+$(O)/asan/stalltop: $(SAN_OBJS)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(SAN_C) $(LDFLAGS) $(SAN_OBJS) $(LIBS) -o $@
+
+asan: $(O)/asan/stalltop
+
+# Every command that needs no target, with the sanitizers watching.
+asan-smoke: $(O)/asan/stalltop
+	@for words in --version --help list doctor 'rules list'; do \
+	  $< $$words > $(O)/asan/smoke.out 2>&1 < /dev/null; code=$$?; \
+	  if [ $$code -gt 3 ] || grep -qE 'Sanitizer|runtime error' $(O)/asan/smoke.out; then \
+	    cat $(O)/asan/smoke.out; echo "stalltop $$words: exit $$code"; exit 1; fi; \
+	done
+
+# --- tests -----------------------------------------------------------------------
+$(O)/unit/%: $(O)/asan/obj/tests/unit/%.o $(TEST_OBJ) $(SAN_LIB)
+	$(call msg,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN_C) $(LDFLAGS) $^ $(LIBS) -lcmocka -o $@
+
+$(O)/bench/%: $(O)/obj/tests/bench/%.o $(LIB_OBJS)
+	$(call msg,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(REL_C) $(LDFLAGS) $^ $(LIBS) -o $@
+
+check:
+	@tests/run_check.sh $(ONLY)
+
+unit: $(TEST_BIN)
+	@tests/unit/run.sh $(TEST_BIN)
+
+# The programs that the e2e tests attach to, several Tokio versions and profiles.
+# Exit code 77: no cargo, which has been said.
+apps:
+	@tests/apps/build.sh; code=$$?; [ $$code != 77 ] || echo '0 passed, 0 failed, 1 skipped'; \
+	  [ $$code = 77 ] || exit $$code
+
+fuzz-lite:
+	@tests/fuzz/run.sh --lite
+
+# No test found is pytest's exit code 5, a failure here too.
+e2e: $(O)/stalltop
+	@STALLTOP=$(CURDIR)/$(O)/stalltop PYTHONDONTWRITEBYTECODE=1 \
+	  timeout --foreground -s INT -k 60 $(E2E_TIMEOUT) $(PY) -m pytest -q -ra -p no:cacheprovider $(or $(wildcard tests/e2e tests/screen),tests/e2e) $(ARGS)
+
+bench: $(O)/stalltop $(BENCHES:tests/bench/%.c=$(O)/bench/%)
+	@STALLTOP=$(CURDIR)/$(O)/stalltop $(PY) tests/bench/run.py $(ARGS)
+
+demo:
+	@tests/demo.sh
+
+layers:
+	@tests/check_layers.sh
+
+layouts:
+	$(Q)$(PY) tests/layouts/gen_layouts.py
+
+# --- style -------------------------------------------------------------------------
+fmt:
+	$(Q)$(FORMAT) -i $(FMT_SRCS)
+
+fmt-check:
+	@for file in $(FMT_SRCS); do \
+	  $(FORMAT) $$file | cmp -s - $$file || { echo "not formatted: $$file (make fmt)"; false; } || bad=1; \
+	done; [ -z "$$bad" ]
+
+# One mark a file, renewed when the file or a header of it changed (the object
+# knows which): a second run costs nothing.
+$(O)/lint/%.ok: %.c .clang-tidy $(O)/obj/%.o
+	$(call msg,LINT,$<)
+	@mkdir -p $(@D)
+	$(Q)$(TIDY) --quiet --warnings-as-errors='*' $< -- -std=gnu11 $(CPPFLAGS) 2>/dev/null
+	@touch $@
+
+lint: $(LINT_OK)
+
+# --- install, clean ------------------------------------------------------------------
+install: $(O)/stalltop
+	install -D -m 755 $(O)/stalltop $(DESTDIR)$(PREFIX)/bin/stalltop
+	install -d $(DESTDIR)$(PREFIX)/share/stalltop/rules
+	install -m 644 $(RULES) $(DESTDIR)$(PREFIX)/share/stalltop/rules
+	$(if $(wildcard docs/stalltop.1),install -D -m 644 docs/stalltop.1 \
+	  $(DESTDIR)$(PREFIX)/share/man/man1/stalltop.1)
+
+# The minimal system of tests/fresh.sh is a cache too, but has mounts in it
+# while it runs: it lives elsewhere and is not touched here.
+clean:
+	$(Q)rm -rf $(O)
+
+-include $(OBJS:.o=.d) $(SAN_OBJS:.o=.d) $(wildcard $(O)/bpf/*.d $(O)/asan/obj/tests/unit/*.d \
+  $(O)/obj/tests/bench/*.d)

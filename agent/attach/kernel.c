@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Our programs and maps in the kernel; see kernel.h. */
+#include "attach/kernel.h"
+
+#include "attach/link.h"
+#include "stalltop.skel.h"
+#include "util/xalloc.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SAMPLE_HZ 99
+#define SLOT_TRIES 64
+
+static size_t array_bytes(size_t value, size_t count)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	return ((value + 7) / 8 * 8 * count + page - 1) / page * page;
+}
+
+static void *map_array(struct bpf_map *map, size_t value, size_t count, int prot)
+{
+	void *p = mmap(NULL, array_bytes(value, count), prot, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static uint32_t pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) ? 0 : st.st_ino;
+}
+
+static int load(struct kernel *k, struct err *err)
+{
+	struct stalltop_bpf *skel = k->skel;
+	int ret;
+
+	skel->rodata->level = k->level;
+	skel->rodata->max_sites = k->max_sites;
+	skel->rodata->agent_pidns = pid_namespace();
+	bpf_map__set_max_entries(skel->maps.sites, k->max_sites);
+	bpf_map__set_max_entries(skel->maps.site_stats, k->max_sites * k->cpus);
+	bpf_program__set_expected_attach_type(skel->progs.on_poll, BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_expected_attach_type(skel->progs.on_dealloc,
+					      BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_autoload(skel->progs.on_dealloc, k->level >= 2);
+	if (k->level < 2)
+		bpf_map__set_max_entries(skel->maps.tasks, 1);
+	ret = stalltop_bpf__load(skel);
+	if (ret == -EPERM)
+		return err_set(err, -EPERM, "the kernel refuses to load BPF programs: run as root, "
+			       "or give stalltop CAP_BPF and CAP_PERFMON (`stalltop doctor` tells "
+			       "more)");
+	if (ret == -ESRCH || ret == -ENOENT || access("/sys/kernel/btf/vmlinux", R_OK))
+		return err_set(err, -ENOENT, "this kernel has no type information "
+			       "(/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF=y is needed");
+	if (ret)
+		return err_set(err, ret, "cannot load the BPF programs: %s (`stalltop doctor` "
+			       "tells more, -v prints the verifier's log)", strerror(-ret));
+	return 0;
+}
+
+static int map_all(struct kernel *k, struct err *err)
+{
+	struct stalltop_bpf *skel = k->skel;
+
+	k->sites = map_array(skel->maps.sites, sizeof(*k->sites), k->max_sites,
+			     PROT_READ | PROT_WRITE);
+	k->stats = map_array(skel->maps.site_stats, sizeof(*k->stats),
+			     (size_t)k->max_sites * k->cpus, PROT_READ);
+	k->slots = map_array(skel->maps.slots, sizeof(*k->slots), WIRE_MAX_SLOTS, PROT_READ);
+	if (!k->sites || !k->stats || !k->slots)
+		return err_set(err, -errno, "cannot map the BPF arrays: %s", strerror(errno));
+	return 0;
+}
+
+static int attach_one(struct bpf_program *prog, struct bpf_link **link, struct err *err)
+{
+	*link = bpf_program__attach(prog);
+	if (*link)
+		return 0;
+	return err_set(err, -errno, "cannot attach %s: %s", bpf_program__name(prog),
+		       strerror(errno));
+}
+
+static int attach_scheduler(struct kernel *k, struct err *err)
+{
+	struct stalltop_bpf *skel = k->skel;
+	int ret;
+
+	ret = attach_one(skel->progs.on_switch, &skel->links.on_switch, err);
+	if (!ret)
+		ret = attach_one(skel->progs.on_exit, &skel->links.on_exit, err);
+	if (!ret)
+		ret = attach_one(skel->progs.on_exec, &skel->links.on_exec, err);
+	return ret;
+}
+
+/* A CPU that is offline, or a kernel that allows no sampling, costs precision only. */
+static void attach_samples(struct kernel *k)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_freq = SAMPLE_HZ,
+		.freq = 1,
+	};
+	int prog = bpf_program__fd(k->skel->progs.on_sample);
+
+	for (uint32_t cpu = 0; cpu < k->cpus; cpu++) {
+		int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+		k->sample_fds[cpu] = fd;
+		if (fd < 0)
+			continue;
+		if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, prog) || ioctl(fd, PERF_EVENT_IOC_ENABLE)) {
+			close(fd);
+			k->sample_fds[cpu] = -1;
+			continue;
+		}
+		k->sampling++;
+	}
+}
+
+int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_record_fn fn,
+		void *ctx, struct kernel **out, struct err *err)
+{
+	struct kernel *k = xcalloc(1, sizeof(*k));
+	int ret;
+
+	k->level = level;
+	k->max_sites = max_sites;
+	k->cpus = libbpf_num_possible_cpus();
+	k->sample_fds = xcalloc(k->cpus, sizeof(*k->sample_fds));
+	for (uint32_t i = 0; i < k->cpus; i++)
+		k->sample_fds[i] = -1;
+	k->skel = stalltop_bpf__open();
+	if (!k->skel) {
+		ret = err_set(err, -errno, "cannot open the BPF object: %s", strerror(errno));
+		goto fail;
+	}
+	ret = load(k, err);
+	if (!ret)
+		ret = map_all(k, err);
+	if (ret)
+		goto fail;
+	k->on_poll_fd = bpf_program__fd(k->skel->progs.on_poll);
+	k->on_dealloc_fd = level >= 2 ? bpf_program__fd(k->skel->progs.on_dealloc) : -1;
+	k->tasks_fd = bpf_map__fd(k->skel->maps.tasks);
+	k->vtables_fd = bpf_map__fd(k->skel->maps.vtables);
+	k->targets_fd = bpf_map__fd(k->skel->maps.targets);
+	k->ring = ring_buffer__new(bpf_map__fd(k->skel->maps.ring), fn, ctx, NULL);
+	if (!k->ring) {
+		ret = err_set(err, -errno, "cannot open the ring buffer: %s", strerror(errno));
+		goto fail;
+	}
+	k->ring_fd = ring_buffer__epoll_fd(k->ring);
+	ret = attach_scheduler(k, err);
+	if (ret)
+		goto fail;
+	if (sample)
+		attach_samples(k);
+	*out = k;
+	return 0;
+fail:
+	kernel_close(k);
+	return ret;
+}
+
+void kernel_close(struct kernel *k)
+{
+	if (!k)
+		return;
+	for (uint32_t i = 0; i < k->cpus; i++)
+		if (k->sample_fds[i] >= 0)
+			close(k->sample_fds[i]);
+	free(k->sample_fds);
+	if (k->sites)
+		munmap(k->sites, array_bytes(sizeof(*k->sites), k->max_sites));
+	if (k->stats)
+		munmap(k->stats, array_bytes(sizeof(*k->stats), (size_t)k->max_sites * k->cpus));
+	if (k->slots)
+		munmap((void *)k->slots, array_bytes(sizeof(*k->slots), WIRE_MAX_SLOTS));
+	ring_buffer__free(k->ring);
+	stalltop_bpf__destroy(k->skel);
+	free(k);
+}
+
+int kernel_drain(struct kernel *k)
+{
+	int ret = ring_buffer__consume(k->ring);
+
+	return ret < 0 ? ret : 0;
+}
+
+void kernel_set_threshold(struct kernel *k, uint64_t ns)
+{
+	k->skel->data->threshold_ns = ns;
+}
+
+void kernel_totals(const struct kernel *k, struct wire_totals *out)
+{
+	*out = *(const volatile struct wire_totals *)&k->skel->bss->totals;
+}
+
+uint32_t kernel_slots(const struct kernel *k)
+{
+	uint64_t n = *(const volatile __u64 *)&k->skel->bss->totals.next_slot;
+
+	return n < WIRE_MAX_SLOTS ? n : WIRE_MAX_SLOTS;
+}
+
+bool kernel_slot(const struct kernel *k, uint32_t index, struct wire_slot *out)
+{
+	const volatile struct wire_slot *slot = &k->slots[index];
+	uint32_t before;
+
+	for (int i = 0; i < SLOT_TRIES; i++) {
+		before = __atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE);
+		if (!slot->tid)
+			return false;
+		if (before & 1)
+			continue;
+		memcpy(out, (const void *)slot, sizeof(*out));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (slot->seq == before)
+			return out->tid != 0;
+	}
+	return false;
+}
+
+uint64_t kernel_missed(const struct kernel *k)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	uint64_t missed = 0;
+
+	if (!bpf_obj_get_info_by_fd(k->on_poll_fd, &info, &len))
+		missed += info.recursion_misses;
+	memset(&info, 0, sizeof(info));
+	len = sizeof(info);
+	if (k->on_dealloc_fd >= 0 && !bpf_obj_get_info_by_fd(k->on_dealloc_fd, &info, &len))
+		missed += info.recursion_misses;
+	return missed;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Our programs and maps in the kernel: loaded, mapped into the agent, attached to the scheduler's
+ * tracepoints and to the sampling clock. Probes of targets are link.h's. Everything is owned by
+ * descriptors; kernel_close(), or our death, removes it.
+ *
+ * The mapped arrays are written by BPF at any time: read them through slot_read() and volatile
+ * loads.
+ */
+#ifndef ATTACH_KERNEL_H
+#define ATTACH_KERNEL_H
+
+#include "bpf/wire.h"
+#include "util/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct stalltop_bpf;
+
+struct kernel {
+	struct stalltop_bpf *skel;
+	unsigned int level;
+	uint32_t cpus, max_sites;
+	struct wire_site *sites;		/* max_sites */
+	struct wire_site_stats *stats;		/* cpus * max_sites */
+	const struct wire_slot *slots;		/* WIRE_MAX_SLOTS */
+	int *sample_fds;			/* a CPU each; -1 where it could not be opened */
+	uint32_t sampling;			/* how many could */
+	struct ring_buffer *ring;
+	int on_poll_fd, on_dealloc_fd, tasks_fd, vtables_fd, targets_fd, ring_fd;
+};
+
+typedef int (*kernel_record_fn)(void *ctx, void *data, size_t size);
+
+/*
+ * -EPERM names the missing capability, -ENOENT the missing BTF. `fn` gets the records of the ring
+ * during kernel_drain().
+ */
+int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_record_fn fn,
+		void *ctx, struct kernel **out, struct err *err);
+void kernel_close(struct kernel *k);
+
+/* Passes on what is in the ring; 0 or -errno from fn. */
+int kernel_drain(struct kernel *k);
+
+void kernel_set_threshold(struct kernel *k, uint64_t ns);
+/* Totals that belong to no slot, read at one time each. */
+void kernel_totals(const struct kernel *k, struct wire_totals *out);
+/* How many slots were ever given: the ones to look at. */
+uint32_t kernel_slots(const struct kernel *k);
+/* A consistent copy of a slot; false when it is free or kept changing. */
+bool kernel_slot(const struct kernel *k, uint32_t index, struct wire_slot *out);
+/* Hits that the kernel dropped because a program was running already. */
+uint64_t kernel_missed(const struct kernel *k);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Uprobes by the thousand: BPF links of type uprobe_multi, created through bpf(2) itself because
+ * libbpf gained its call only in 1.3 (Linux: include/uapi/linux/bpf.h, struct bpf_attr.link_create
+ * .uprobe_multi, since 6.6).
+ *
+ * A link is a file descriptor and nothing else: no pin, no tracefs event. When the last copy is
+ * closed, by us or by the kernel after a SIGKILL, the probes are gone.
+ */
+#ifndef ATTACH_LINK_H
+#define ATTACH_LINK_H
+
+#include "util/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define BPF_ATTACH_TRACE_UPROBE_MULTI 48	/* enum bpf_attach_type */
+#define LINK_BATCH 4096				/* sites a link */
+
+struct link_site {
+	uint64_t offset;	/* in the file */
+	uint64_t cookie;
+	int error;		/* out: 0, or why the kernel refused this one (524 is ENOTSUPP) */
+};
+
+struct link_set {
+	int *fds;
+	size_t count, cap;
+	size_t attached;	/* sites */
+};
+
+/*
+ * Probes every site of the file `path` in process pid with program prog_fd, in batches. A batch
+ * that the kernel refuses is halved until the bad sites are alone: these get `error` and are left
+ * out. Returns 0 (also when some sites were refused) or -errno when it is no site's fault
+ * (-EPERM, -ESRCH, -EINVAL before Linux 6.6, ...).
+ */
+int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
+		struct link_site *sites, size_t count, struct err *err);
+
+/* Detaches, last first. The set can be used again. */
+void link_detach(struct link_set *set);
+
+#endif

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The live source: opening, the rhythm of its ticks, and the life of its targets; see live.h. */
+#include "attach/live_priv.h"
+
+#include "util/sanitize.h"
+#include "util/xalloc.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_MS 50
+#define THREADS_EVERY 4		/* ticks: 200 ms */
+#define SLOW_EVERY 20		/* ticks: 1 s */
+#define MIN_SITES 1024
+#define MAX_STATS_BYTES (128ULL << 20)
+
+static const struct source_ops live_source_ops;
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+int live_emit(struct emit *emit, enum event_kind kind, uint32_t target, struct event *event)
+{
+	event->kind = kind;
+	event->target = target;
+	if (!event->time_ns)
+		event->time_ns = emit->now;
+	return emit->fn(emit->ctx, event);
+}
+
+int live_note(struct emit *emit, uint32_t target, enum note_severity severity, const char *fmt, ...)
+{
+	struct event event = { 0 };
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	event.as_note.severity = severity;
+	event.as_note.text = text;
+	return live_emit(emit, EV_NOTE, target, &event);
+}
+
+/* Records of the ring; an error of the consumer is kept, because libbpf would only see a number. */
+static int on_record(void *ctx, void *data, size_t size)
+{
+	struct live *live = ctx;
+	const struct wire_head *head = data;
+	struct event event = { 0 };
+
+	if (size < sizeof(*head) || live->emit_error)
+		return 0;
+	if (head->kind == WIRE_LONG_POLL && size >= sizeof(struct wire_long_poll)) {
+		struct emit emit = *live->emit;
+
+		emit.now = head->time_ns;
+		live->emit_error = live_long_poll(live, &emit, data);
+	} else if (head->kind == WIRE_THREAD_EXIT && head->target < live->targets_count) {
+		event.time_ns = head->time_ns;
+		event.as_thread_end.tid = head->tid;
+		live->emit_error = live_emit(live->emit, EV_THREAD_END, head->target, &event);
+	} else if (head->kind == WIRE_PROCESS_EXEC && head->target < live->targets_count) {
+		live->targets[head->target].exec_pending = true;
+	}
+	return 0;
+}
+
+static int announce_target(struct live *live, struct emit *emit, uint32_t target)
+{
+	const struct proc *proc = live->targets[target].watch->proc;
+	const struct watch *watch = live->targets[target].watch;
+	char *exe = text_sanitize_dup(proc->exe), *comm = text_sanitize_dup(proc->comm);
+	const char *build_id = NULL;
+	struct event event;
+	int ret;
+
+	for (size_t i = 0; i < watch->count; i++)
+		if (watch->objects[i]->object->is_exe)
+			build_id = watch->objects[i]->object->elf->build_id;
+	event = (struct event){ .as_target = {
+		.pid = proc->pid,
+		.start_time = proc->start_time,
+		.comm = comm,
+		.exe = exe,
+		.build_id = build_id && build_id[0] ? build_id : NULL,
+		.cpus = proc_cpus(proc),
+	} };
+	ret = live_emit(emit, EV_TARGET, target, &event);
+	free(exe);
+	free(comm);
+	return ret;
+}
+
+static int announce(struct live *live, struct emit *emit)
+{
+	int ret = 0;
+
+	if (live->announced)
+		return 0;
+	live->announced = true;
+	for (uint32_t i = 0; i < live->targets_count && !ret; i++)
+		ret = announce_target(live, emit, i);
+	if (!ret)
+		ret = live_announce(live, emit);
+	if (!ret && live->ticks == 0 && !live->opts.no_sampling &&
+	    live->kernel->sampling < live->kernel->cpus)
+		ret = live_note(emit, ID_NONE, NOTE_INFO, "sampling works on %u of %u CPUs: the "
+				"end of a poll may be seen late", live->kernel->sampling,
+				live->kernel->cpus);
+	return ret;
+}
+
+static int drain(struct live *live, struct emit *emit)
+{
+	int ret;
+
+	live->emit = emit;
+	live->emit_error = 0;
+	ret = kernel_drain(live->kernel);
+	live->emit = NULL;
+	return live->emit_error ? live->emit_error : ret;
+}
+
+static int live_source_drain(struct source *source, event_fn fn, void *ctx)
+{
+	struct live *live = (struct live *)source;
+	struct emit emit = { fn, ctx, now_ns() };
+	int ret = announce(live, &emit);
+
+	return ret ? ret : drain(live, &emit);
+}
+
+static int reap(const struct live *live, const struct proc *proc)
+{
+	int status = 0;
+
+	if (!live->opts.child || proc->pid != live->opts.child)
+		return -1;
+	return waitpid(proc->pid, &status, WNOHANG) == proc->pid ? status : -1;
+}
+
+static int check_alive(struct live *live, struct emit *emit, uint32_t target)
+{
+	struct live_target *t = &live->targets[target];
+	struct event event = { 0 };
+	int ret;
+
+	if (t->ended || proc_same(t->watch->proc))
+		return 0;
+	ret = drain(live, emit);
+	t->ended = true;
+	live_detach_target(live, target);
+	event.as_target_end.reason = TARGET_EXITED;
+	event.as_target_end.status = reap(live, t->watch->proc);
+	return ret ? ret : live_emit(emit, EV_TARGET_END, target, &event);
+}
+
+static bool all_ended(const struct live *live)
+{
+	for (uint32_t i = 0; i < live->targets_count; i++)
+		if (!live->targets[i].ended)
+			return false;
+	return true;
+}
+
+static int look_at_targets(struct live *live, struct emit *emit, bool slow)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < live->targets_count && !ret; i++) {
+		struct live_target *t = &live->targets[i];
+
+		ret = check_alive(live, emit, i);
+		if (!ret && !t->ended && t->exec_pending)
+			ret = live_exec(live, emit, i);
+		if (!ret && !t->ended && (slow || emit->now < t->look_until))
+			ret = live_look(live, emit, i);
+	}
+	return ret;
+}
+
+/* What is read each second, apart from the long polls that every tick looks for. */
+static int slow_part(struct live *live, struct emit *emit)
+{
+	int ret = live_check_sites(live, emit);
+
+	if (!ret)
+		ret = live_site_stats(live, emit);
+	if (!ret)
+		ret = live_task_scan(live, emit);
+	return ret;
+}
+
+static int tick_events(struct live *live, struct emit *emit)
+{
+	bool threads = live->ticks % THREADS_EVERY == 0, slow = live->ticks % SLOW_EVERY == 0;
+	struct event event = { 0 };
+	bool open = false;
+	int ret;
+
+	ret = drain(live, emit);
+	/* Exec first: the announcement that follows must be that of the new program. */
+	if (!ret)
+		ret = look_at_targets(live, emit, slow);
+	if (!ret)
+		ret = announce(live, emit);
+	if (!ret && slow)
+		ret = slow_part(live, emit);
+	if (!ret)
+		ret = live_threads(live, emit, threads, &open);
+	if (!ret && live->opts.level >= 2)
+		ret = live_ready(live, emit);
+	if (!ret && threads && !live->opts.no_queues)
+		ret = live_queues(live, emit);
+	if (!ret && threads)
+		ret = live_cost(live, emit);
+	if (!ret && (threads || open || all_ended(live)))
+		ret = live_emit(emit, EV_TICK, ID_NONE, &event);
+	live->ticks++;
+	return ret;
+}
+
+static int live_source_tick(struct source *source, event_fn fn, void *ctx)
+{
+	struct live *live = (struct live *)source;
+	struct emit emit = { fn, ctx, now_ns() };
+	int ret;
+
+	ret = announce(live, &emit);
+	if (!ret)
+		ret = tick_events(live, &emit);
+	if (ret)
+		return ret;
+	return all_ended(live) ? 1 : 0;
+}
+
+static int live_source_fd(struct source *source)
+{
+	return ((struct live *)source)->kernel->ring_fd;
+}
+
+static int live_source_interval(struct source *source __attribute__((unused)))
+{
+	return TICK_MS;
+}
+
+static void live_source_close(struct source *source)
+{
+	struct live *live = (struct live *)source;
+
+	if (!live)
+		return;
+	for (uint32_t i = 0; i < live->targets_count; i++)
+		live_detach_target(live, i);
+	kernel_close(live->kernel);
+	for (size_t i = 0; i < live->runtimes_count; i++)
+		tokio_queue_close(live->runtimes[i].queue);
+	for (uint32_t i = 0; i < live->targets_count; i++)
+		watch_free(live->targets[i].watch);
+	map_free(&live->runtime_ids);
+	free(live->targets);
+	free(live->binaries);
+	free(live->sites);
+	free(live->runtimes);
+	free(live);
+}
+
+void live_set_threshold(struct source *source, uint64_t ns)
+{
+	struct live *live = (struct live *)source;
+
+	live->opts.threshold_ns = ns;
+	kernel_set_threshold(live->kernel, ns);
+}
+
+/* Room for what was found, and for as much again that may be loaded later; one row is ours. */
+static uint32_t choose_max_sites(struct watch **watches, size_t count, uint32_t cpus)
+{
+	uint64_t found = 0, max = MIN_SITES, bound;
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < watches[i]->count; j++)
+			found += watches[i]->objects[j]->found.sites_count;
+	while (max < 2 * found + 2)
+		max *= 2;
+	bound = MAX_STATS_BYTES / (sizeof(struct wire_site_stats) * (cpus ? cpus : 1));
+	if (max > bound)
+		max = bound;
+	return max < WIRE_MAX_SITES ? max : WIRE_MAX_SITES;
+}
+
+static int attach_target(struct live *live, uint32_t target, struct err *err)
+{
+	struct live_target *t = &live->targets[target];
+	uint32_t pid = t->watch->proc->pid;
+	int ret = 0;
+
+	t->cpu_first = t->cpu_last = proc_cpu_ns(t->watch->proc);
+	bpf_map_update_elem(live->kernel->targets_fd, &pid, &target, BPF_ANY);
+	for (size_t i = 0; i < t->watch->count && !ret; i++)
+		ret = live_attach_object(live, target, t->watch->objects[i], err);
+	return ret;
+}
+
+int live_open(const struct live_opts *opts, struct watch **watches, size_t count,
+	      struct source **out, struct err *err)
+{
+	struct live *live = xcalloc(1, sizeof(*live));
+	struct timespec cpu;
+	uint32_t max_sites;
+	int ret;
+
+	live->source.ops = &live_source_ops;
+	live->opts = *opts;
+	live->targets = xcalloc(count, sizeof(*live->targets));
+	live->targets_count = count;
+	map_init(&live->runtime_ids, LIVE_MAX_RUNTIMES);
+	for (size_t i = 0; i < count; i++)
+		live->targets[i].watch = watches[i];
+	max_sites = choose_max_sites(watches, count, sysconf(_SC_NPROCESSORS_CONF));
+	ret = kernel_open(opts->level, !opts->no_sampling, max_sites, on_record, live, &live->kernel, err);
+	if (!ret)
+		ret = live_calibrate(live, err);
+	if (ret)
+		goto fail;
+	kernel_set_threshold(live->kernel, opts->threshold_ns);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	live->agent_cpu_begin = cpu.tv_sec * 1000000000ULL + cpu.tv_nsec;
+	live->begin_ns = now_ns();
+	for (uint32_t i = 0; i < count && !ret; i++)
+		ret = attach_target(live, i, err);
+	if (ret)
+		goto fail;
+	*out = &live->source;
+	return 0;
+fail:
+	live_source_close(&live->source);
+	return ret;
+}
+
+static const struct source_ops live_source_ops = {
+	.fd = live_source_fd,
+	.interval_ms = live_source_interval,
+	.drain = live_source_drain,
+	.tick = live_source_tick,
+	.close = live_source_close,
+};

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The live source: watches processes through the kernel part and turns what it sees into events.
+ *
+ * What the BPF programs aggregate (site statistics, thread slots, task table) and what target
+ * memory holds (task states, queue depths) is read at ticks; long polls come through the ring.
+ */
+#ifndef ATTACH_LIVE_H
+#define ATTACH_LIVE_H
+
+#include "attach/watch.h"
+#include "core/source.h"
+
+struct live_opts {
+	unsigned int level;		/* 1 or 2 */
+	uint64_t threshold_ns;		/* polls at least this long are reported singly */
+	double overhead_ratio;		/* a note says when watching costs the targets more */
+	bool no_sampling, no_queues;	/* --no-feature */
+	pid_t child;			/* started by us (launch.h): reaped here; 0 none */
+};
+
+/*
+ * Takes the watches over (also on error). Probes are in place when it returns 0. `err` names what
+ * is missing: -EPERM, -ENOTSUP (no runtime that can be watched), -ESRCH.
+ */
+int live_open(const struct live_opts *opts, struct watch **watches, size_t count,
+	      struct source **out, struct err *err);
+
+/* Polls at least this long are reported from now on. */
+void live_set_threshold(struct source *source, uint64_t ns);
+
+#endif

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Attaching: from the task types of an object to probes in the kernel, and the check of both. */
+#include "attach/live_priv.h"
+
+#include "util/sanitize.h"
+#include "util/xalloc.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOOK_NS 3000000000ULL	/* after an exec new objects are looked for at each tick, this long */
+
+/* Tells the kernel part about the sites of a binary: what to expect in a task header. */
+static void sites_publish(struct live *live, const struct live_binary *binary,
+			  const struct runtime_found *found)
+{
+	for (uint32_t i = 0; i < binary->sites; i++) {
+		const struct runtime_site *site = &found->sites[i];
+		uint32_t id = binary->first_site + i;
+		uint64_t key = site->vtable | (uint64_t)binary->target << 48;
+
+		live->kernel->sites[id] = (struct wire_site){
+			.vtable = site->vtable,
+			.target = binary->target,
+			.kind = site->kind == SITE_TASK ? WIRE_SITE_TASK : WIRE_SITE_BLOCKING,
+			.id_word = site->id_word,
+			.sched_word = site->sched_word,
+		};
+		bpf_map_update_elem(live->kernel->vtables_fd, &key, &id, BPF_ANY);
+	}
+}
+
+static struct live_binary *binary_add(struct live *live, uint32_t target,
+				      const struct watch_object *object)
+{
+	uint32_t room = live->kernel->max_sites - 1 - live->sites_count;
+	struct live_binary *binary;
+
+	live->binaries = xgrow(live->binaries, &live->binaries_cap, live->binaries_count + 1,
+			       sizeof(*live->binaries));
+	binary = &live->binaries[live->binaries_count++];
+	*binary = (struct live_binary){
+		.target = target,
+		.object = object,
+		.first_site = live->sites_count,
+		.sites = object->found.sites_count < room ? object->found.sites_count : room,
+	};
+	tokio_version_parse(object->found.version, &binary->version);
+	live->sites = xgrow(live->sites, &live->sites_cap, live->sites_count + binary->sites + 1,
+			    sizeof(*live->sites));
+	for (uint32_t i = 0; i < binary->sites; i++) {
+		struct live_site *site = &live->sites[live->sites_count++];
+		const struct runtime_site *found = &object->found.sites[i];
+
+		*site = (struct live_site){
+			.target = target,
+			.binary = live->binaries_count - 1,
+			.found = found,
+		};
+		elf_vaddr_to_offset(object->object->elf, found->poll, &site->offset);
+	}
+	return binary;
+}
+
+/* Probes of one program: gathers the sites of the plan, attaches, marks what was refused. */
+static int attach_program(struct live *live, struct live_binary *binary, const struct plan *plan,
+			  enum plan_program program, struct err *err)
+{
+	const struct watch_object *object = binary->object;
+	struct link_site *sites = xcalloc(plan->count, sizeof(*sites));
+	uint32_t *probes = xcalloc(plan->count, sizeof(*probes));
+	bool poll = program == PLAN_POLL;
+	size_t n = 0;
+	int ret;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct plan_probe *probe = &plan->probes[i];
+
+		if (probe->program != program || probe->site >= binary->sites)
+			continue;
+		live->sites[binary->first_site + probe->site].stepped |=
+			poll && probe->class == INSN_STEPPED;
+		if (probe->refused) {
+			live->sites[binary->first_site + probe->site].off |= poll;
+			continue;
+		}
+		probes[n] = probe->site;
+		sites[n++] = (struct link_site){
+			.offset = probe->offset, .cookie = binary->first_site + probe->site,
+		};
+	}
+	ret = link_attach(poll ? &binary->polls : &binary->deallocs,
+			  poll ? live->kernel->on_poll_fd : live->kernel->on_dealloc_fd,
+			  object->object->path, object->object->proc->pid, sites, n, err);
+	for (size_t i = 0; i < n && !ret; i++)
+		if (sites[i].error)
+			live->sites[binary->first_site + probes[i]].off |= poll;
+	free(sites);
+	free(probes);
+	return ret;
+}
+
+int live_attach_object(struct live *live, uint32_t target, const struct watch_object *object,
+		       struct err *err)
+{
+	struct live_binary *binary = binary_add(live, target, object);
+	struct plan plan;
+	int ret;
+
+	sites_publish(live, binary, &object->found);
+	plan_make(&plan, object->object, &object->found, live->opts.level);
+	ret = attach_program(live, binary, &plan, PLAN_POLL, err);
+	if (!ret && live->opts.level >= 2)
+		ret = attach_program(live, binary, &plan, PLAN_DEALLOC, err);
+	plan_clear(&plan);
+	/* The pid could have been reused between the look and the attach: then nothing stays. */
+	if (!ret && !proc_same(object->object->proc)) {
+		link_detach(&binary->polls);
+		link_detach(&binary->deallocs);
+		ret = err_set(err, -ESRCH, "process %d ended during the attach",
+			      object->object->proc->pid);
+	}
+	return ret;
+}
+
+void live_detach_target(struct live *live, uint32_t target)
+{
+	for (size_t i = 0; i < live->binaries_count; i++) {
+		struct live_binary *binary = &live->binaries[i];
+
+		if (binary->target != target)
+			continue;
+		link_detach(&binary->polls);
+		link_detach(&binary->deallocs);
+		for (uint32_t s = 0; s < binary->sites; s++)
+			live->sites[binary->first_site + s].found = NULL;
+		binary->object = NULL;
+	}
+}
+
+static int announce_site(struct live *live, struct emit *emit, uint32_t id)
+{
+	const struct live_site *site = &live->sites[id];
+	struct event event = { .as_site = {
+		.site = id,
+		.binary = site->binary,
+		.kind = site->found->kind,
+		.name = site->found->name,
+		.scheduler = site->found->scheduler,
+		.name_from = site->found->name_from,
+		.ambiguous = site->found->ambiguous,
+		.size = site->found->size,
+		.offset = site->offset,
+	} };
+
+	return live_emit(emit, EV_SITE, site->target, &event);
+}
+
+static int announce_binary(struct live *live, struct emit *emit, uint32_t id)
+{
+	const struct live_binary *binary = &live->binaries[id];
+	const struct object *object = binary->object->object;
+	const char *version = binary->object->found.version;
+	char *path = text_sanitize_dup(object->name);
+	struct event event = { .as_binary = {
+		.binary = id,
+		.path = path,
+		.build_id = object->elf->build_id[0] ? object->elf->build_id : NULL,
+		.runtime = binary->object->found.ops->name,
+		.version = version[0] ? version : NULL,
+		.task_types = binary->object->found.sites_count,
+	} };
+	int ret = live_emit(emit, EV_BINARY, binary->target, &event);
+
+	free(path);
+	if (!ret && binary->sites < binary->object->found.sites_count)
+		ret = live_note(emit, binary->target, NOTE_WARNING,
+				"%zu of %zu task types are not watched: no room for more than %u",
+				binary->object->found.sites_count - binary->sites,
+				binary->object->found.sites_count, live->kernel->max_sites);
+	return ret;
+}
+
+/* Sends what a reader has to know before the first event that refers to it. */
+int live_announce(struct live *live, struct emit *emit)
+{
+	int ret = 0;
+
+	for (; !ret && live->announced_binaries < live->binaries_count; live->announced_binaries++)
+		if (live->binaries[live->announced_binaries].object)
+			ret = announce_binary(live, emit, live->announced_binaries);
+	for (; !ret && live->announced_sites < live->sites_count; live->announced_sites++)
+		if (live->sites[live->announced_sites].found)
+			ret = announce_site(live, emit, live->announced_sites);
+	return ret;
+}
+
+/* A runtime that came later, by dlopen or after an exec. */
+int live_look(struct live *live, struct emit *emit, uint32_t target)
+{
+	struct live_target *t = &live->targets[target];
+	struct err err = { 0 };
+	size_t added = 0;
+	int ret;
+
+	ret = watch_scan(t->watch, &added, &err);
+	if (ret)
+		return ret == -ENOTSUP ? live_note(emit, target, NOTE_WARNING, "%s", err.msg) : 0;
+	for (size_t i = t->watch->count - added; i < t->watch->count; i++) {
+		ret = live_attach_object(live, target, t->watch->objects[i], &err);
+		if (ret)
+			return live_note(emit, target, NOTE_WARNING, "%s", err.msg);
+	}
+	return added ? live_announce(live, emit) : 0;
+}
+
+/* The same process, another program: the old probes went with its memory. */
+int live_exec(struct live *live, struct emit *emit, uint32_t target)
+{
+	struct live_target *t = &live->targets[target];
+	struct event event = { 0 };
+	char *exe;
+	int ret;
+
+	t->exec_pending = false;
+	live_detach_target(live, target);
+	watch_reset(t->watch);
+	t->watch->unrelocated = false;
+	if (proc_refresh(t->watch->proc, NULL))
+		return 0;
+	exe = text_sanitize_dup(t->watch->proc->exe);
+	ret = live_note(emit, target, NOTE_INFO, "process %d now runs %s",
+			t->watch->proc->pid, exe);
+	free(exe);
+	if (!ret) {
+		event.as_target_end.reason = TARGET_EXECED;
+		event.as_target_end.status = -1;
+		ret = live_emit(emit, EV_TARGET_END, target, &event);
+	}
+	t->look_until = emit->now + LOOK_NS;
+	live->announced = false;
+	return ret;
+}
+
+/*
+ * A hit whose header carries a vtable that no site has: then what we think of this function is
+ * wrong, and none of its numbers can be trusted.
+ */
+int live_check_sites(struct live *live, struct emit *emit)
+{
+	struct kernel *k = live->kernel;
+	int ret = 0;
+
+	for (uint32_t id = 0; id < live->sites_count && !ret; id++) {
+		struct live_site *site = &live->sites[id];
+		uint64_t mismatched = 0;
+
+		for (uint32_t cpu = 0; cpu < k->cpus; cpu++)
+			mismatched += k->stats[(size_t)cpu * k->max_sites + id].mismatched;
+		if (!mismatched || site->off || !site->found)
+			continue;
+		site->off = true;
+		k->sites[id].kind = WIRE_SITE_OFF;
+		ret = live_note(emit, site->target, NOTE_WARNING,
+				"%s is switched off: its probe met a task of another type",
+				site->found->name);
+	}
+	return ret;
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What watching costs: hits counted exactly, times the cost of one, measured here at the start. */
+#include "attach/live_priv.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CALIBRATION_TARGET (WIRE_MAX_TARGETS - 1)	/* of no real target */
+#define CALIBRATION_BATCHES 8
+#define CALIBRATION_HITS 200
+#define STEPPED_HITS 40
+#define MIN_CORE_SHARE 10	/* a target counts as using at least a tenth of a core */
+
+/*
+ * Two functions of ours that look like a poll: one begins with an instruction that the kernel
+ * emulates, one with an instruction that it has to single-step.
+ */
+void calibrate_emulated(void *header);
+void calibrate_stepped(void *header);
+
+asm(".text\n"
+    ".globl calibrate_emulated, calibrate_stepped\n"
+    ".type calibrate_emulated, @function\n"
+    "calibrate_emulated: push %rbp\n pop %rbp\n ret\n"
+    ".size calibrate_emulated, .-calibrate_emulated\n"
+    ".type calibrate_stepped, @function\n"
+    "calibrate_stepped: mov %rdi, %rax\n ret\n"
+    ".size calibrate_stepped, .-calibrate_stepped\n");
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* The least time of a batch, a call: what disturbs the machine only ever adds. */
+static uint64_t time_calls(void (*fn)(void *), void *arg, unsigned int calls)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int batch = 0; batch < CALIBRATION_BATCHES; batch++) {
+		uint64_t begin = now_ns(), took;
+
+		for (unsigned int i = 0; i < calls; i++)
+			fn(arg);
+		took = now_ns() - begin;
+		if (took < best)
+			best = took;
+	}
+	return best / calls;
+}
+
+static int probe_cost(struct live *live, void (*fn)(void *), void *header, unsigned int calls,
+		      uint64_t *cost, struct err *err)
+{
+	struct link_set links = { 0 };
+	struct link_site site = { .cookie = live->kernel->max_sites - 1 };
+	uint64_t plain = time_calls(fn, header, calls), probed;
+	struct proc_map *maps = NULL;
+	struct proc proc = { .pid = getpid() };
+	size_t count = 0;
+	int ret;
+
+	ret = proc_maps(&proc, &maps, &count, err);
+	for (size_t i = 0; i < count && !ret; i++)
+		if ((uintptr_t)fn >= maps[i].start && (uintptr_t)fn < maps[i].end)
+			site.offset = (uintptr_t)fn - maps[i].start + maps[i].offset;
+	proc_maps_free(maps, count);
+	if (!ret)
+		ret = link_attach(&links, live->kernel->on_poll_fd, "/proc/self/exe", getpid(),
+				  &site, 1, err);
+	if (ret)
+		return ret;
+	probed = time_calls(fn, header, calls);
+	link_detach(&links);
+	*cost = probed > plain ? probed - plain : 0;
+	return site.error;
+}
+
+/* Runs before any target is probed: what it counted is taken off all later totals. */
+int live_calibrate(struct live *live, struct err *err)
+{
+	uint64_t header[16] __attribute__((aligned(128))) = { 0 };
+	struct kernel *k = live->kernel;
+	struct wire_slot slot;
+	uint64_t key;
+	int ret;
+
+	header[2] = (uintptr_t)header;
+	k->sites[k->max_sites - 1] = (struct wire_site){
+		.vtable = header[2], .target = CALIBRATION_TARGET, .kind = WIRE_SITE_TASK,
+		.id_word = 5, .sched_word = 4,
+	};
+	live->calibration_slot = UINT32_MAX;
+	ret = probe_cost(live, calibrate_emulated, header, CALIBRATION_HITS, &live->hit_ns, err);
+	if (!ret)
+		ret = probe_cost(live, calibrate_stepped, header, STEPPED_HITS,
+				 &live->stepped_hit_ns, err);
+	if (ret)
+		return ret;
+	for (uint32_t i = 0; i < kernel_slots(k); i++)
+		if (kernel_slot(k, i, &slot) && slot.target == CALIBRATION_TARGET)
+			live->calibration_slot = i;
+	key = WIRE_TASK_KEY((uint64_t)(uintptr_t)header, (uint64_t)CALIBRATION_TARGET);
+	if (k->level >= 2)
+		bpf_map_delete_elem(k->tasks_fd, &key);
+	kernel_totals(k, &live->baseline);
+	live->last_totals = live->baseline;
+	return 0;
+}
+
+static uint64_t agent_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static void sum_slots(const struct live *live, struct ev_cost *cost)
+{
+	uint32_t count = kernel_slots(live->kernel);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct wire_slot slot;
+
+		if (i == live->calibration_slot || !kernel_slot(live->kernel, i, &slot))
+			continue;
+		cost->hits += slot.hits;
+		cost->emitted += slot.emitted;
+		cost->filtered += slot.filtered;
+		cost->lost += slot.lost;
+	}
+}
+
+/* A thread that ends between the slots and the totals would be counted twice or not at all. */
+static void sum_hits(const struct live *live, struct ev_cost *cost)
+{
+	const struct wire_totals *base = &live->baseline;
+	struct wire_totals before, after;
+	uint64_t missed;
+
+	do {
+		cost->hits = cost->emitted = cost->filtered = cost->lost = 0;
+		kernel_totals(live->kernel, &before);
+		sum_slots(live, cost);
+		kernel_totals(live->kernel, &after);
+	} while (before.hits != after.hits);
+	missed = kernel_missed(live->kernel);
+	cost->hits += after.hits - base->hits + missed;
+	cost->emitted += after.emitted - base->emitted;
+	cost->filtered += after.filtered - base->filtered;
+	cost->lost += after.lost - base->lost + missed;
+}
+
+static uint64_t stepped_hits(const struct live *live)
+{
+	const struct kernel *k = live->kernel;
+	uint64_t hits = 0;
+
+	for (uint32_t id = 0; id < live->sites_count; id++) {
+		if (!live->sites[id].stepped)
+			continue;
+		for (uint32_t cpu = 0; cpu < k->cpus; cpu++)
+			for (int b = 0; b < HIST_BUCKETS; b++)
+				hits += k->stats[(size_t)cpu * k->max_sites + id].hist[b];
+	}
+	return hits;
+}
+
+static int emit_loss(struct live *live, struct emit *emit)
+{
+	struct wire_totals now, *last = &live->last_totals;
+	int ret = 0;
+
+	kernel_totals(live->kernel, &now);
+	const struct {
+		const char *stage;
+		uint64_t count;
+	} stages[] = {
+		{ "ring", now.ring_lost - last->ring_lost },
+		{ "threads", now.slots_lost - last->slots_lost },
+		{ "tasks", now.tasks_lost - last->tasks_lost },
+		{ "nesting", now.nesting_lost - last->nesting_lost },
+	};
+
+	*last = now;
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]) && !ret; i++) {
+		struct event event = { .as_lost = {
+			.stage = stages[i].stage, .count = stages[i].count,
+		} };
+
+		if (stages[i].count)
+			ret = live_emit(emit, EV_LOST, ID_NONE, &event);
+	}
+	return ret;
+}
+
+static int check_budget(struct live *live, struct emit *emit, const struct ev_cost *cost)
+{
+	uint64_t elapsed = emit->now - live->begin_ns;
+	uint64_t base = elapsed / MIN_CORE_SHARE;
+	double ratio;
+
+	if (cost->target_cpu_ns > base)
+		base = cost->target_cpu_ns;
+	if (elapsed < 1000000000ULL || live->over_budget || !base)
+		return 0;
+	ratio = (double)cost->cost_ns / base;
+	if (ratio <= live->opts.overhead_ratio)
+		return 0;
+	live->over_budget = true;
+	return live_note(emit, ID_NONE, NOTE_WARNING,
+			 "watching costs about %.1f %% of the targets' CPU time, more than the "
+			 "%.1f %% of --overhead: this version does not reduce it by itself; "
+			 "--level 1 costs less", ratio * 100, live->opts.overhead_ratio * 100);
+}
+
+int live_cost(struct live *live, struct emit *emit)
+{
+	struct event event = { 0 };
+	struct ev_cost *cost = &event.as_cost;
+	int ret;
+
+	sum_hits(live, cost);
+	cost->cost_ns = cost->hits * live->hit_ns;
+	if (live->stepped_hit_ns > live->hit_ns)
+		cost->cost_ns += stepped_hits(live) * (live->stepped_hit_ns - live->hit_ns);
+	for (uint32_t i = 0; i < live->targets_count; i++) {
+		struct live_target *t = &live->targets[i];
+		uint64_t cpu = t->ended ? 0 : proc_cpu_ns(t->watch->proc);
+
+		if (cpu > t->cpu_last)
+			t->cpu_last = cpu;
+		cost->target_cpu_ns += t->cpu_last - t->cpu_first;
+	}
+	cost->agent_cpu_ns = agent_cpu_ns() - live->agent_cpu_begin;
+	for (uint32_t i = 0; i < live->sites_count; i++) {
+		if (!live->sites[i].found)
+			continue;
+		if (live->sites[i].off)
+			cost->sites_off++;
+		else
+			cost->sites_on++;
+	}
+	cost->level = live->opts.level;
+	ret = emit_loss(live, emit);
+	if (!ret)
+		ret = check_budget(live, emit, cost);
+	return ret ? ret : live_emit(emit, EV_COST, ID_NONE, &event);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Thread slots and long polls as events. */
+#include "attach/live_priv.h"
+
+#include "util/sanitize.h"
+
+#include <string.h>
+
+#define SCAN_MAX_OPEN 256	/* open long polls sent a tick */
+
+static uint64_t span(uint64_t from, uint64_t to)
+{
+	return to > from ? to - from : 0;
+}
+
+/* The innermost open poll when it is a task's; NULL: none, or blocking-pool work. */
+static const struct wire_poll *open_poll(const struct wire_slot *slot)
+{
+	const struct wire_poll *top;
+
+	if (slot->depth == 0 || slot->depth > WIRE_MAX_DEPTH)
+		return NULL;
+	top = &slot->polls[slot->depth - 1];
+	return top->kind == WIRE_SITE_TASK ? top : NULL;
+}
+
+/* When the outermost open task poll began; 0: none. Time inside nested ones counts once. */
+static uint64_t outermost_start(const struct wire_slot *slot)
+{
+	for (uint32_t i = 0; i < slot->depth && i < WIRE_MAX_DEPTH; i++)
+		if (slot->polls[i].kind == WIRE_SITE_TASK)
+			return slot->polls[i].start_ns;
+	return 0;
+}
+
+static enum thread_state state_of(const struct wire_slot *slot)
+{
+	switch ((enum wire_off_kind)slot->off_kind) {
+	case WIRE_OFF_BLOCKED:
+		return THREAD_BLOCKED;
+	case WIRE_OFF_PREEMPTED:
+		return THREAD_PREEMPTED;
+	case WIRE_OFF_PARKED:
+		return THREAD_PARKED;
+	case WIRE_OFF_WAITING:
+	case WIRE_ON_CPU:
+		break;
+	}
+	return open_poll(slot) ? THREAD_POLLING : THREAD_SEARCHING;
+}
+
+/*
+ * An open poll on the CPU may be over: there is no probe at its end. The task's own state word
+ * says so. A thread that left the CPU inside the poll was checked by the kernel part at that time.
+ */
+static bool still_running(struct live *live, const struct wire_slot *slot,
+			  const struct wire_poll *poll)
+{
+	uint64_t state = 0;
+
+	if (slot->off_kind == WIRE_OFF_BLOCKED || slot->off_kind == WIRE_OFF_PREEMPTED)
+		return true;
+	if (memory_read(&live->targets[slot->target].watch->memory, poll->header, &state,
+			sizeof(state)))
+		return false;
+	return state & TOKIO_STATE_RUNNING;
+}
+
+static void poll_event(struct ev_poll *out, const struct wire_poll *poll, uint32_t tid,
+		       uint32_t runtime, uint64_t end)
+{
+	*out = (struct ev_poll){
+		.tid = tid,
+		.runtime = runtime,
+		.site = poll->site,
+		.task_id = poll->task_id,
+		.start_ns = poll->start_ns,
+		.length_ns = span(poll->start_ns, end),
+		.blocked_ns = poll->blocked_ns,
+		.preempted_ns = poll->preempted_ns,
+		.nested_ns = poll->nested_ns,
+		.worst_block_ns = poll->worst_block_ns,
+		.syscall = poll->worst_syscall,
+		.loose_end = poll->flags & WIRE_POLL_LOOSE_END,
+	};
+}
+
+int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_poll *rec)
+{
+	struct event event = { 0 };
+	uint32_t runtime;
+
+	if (rec->head.target >= live->targets_count || rec->poll.site >= live->sites_count)
+		return 0;
+	runtime = live_runtime_of(live, emit, rec->head.target, rec->poll.site, rec->poll.sched);
+	poll_event(&event.as_poll, &rec->poll, rec->head.tid, runtime, rec->head.time_ns);
+	return live_emit(emit, EV_POLL, rec->head.target, &event);
+}
+
+/* The span that the thread is off the CPU now is not in the poll's sums yet. */
+static int emit_open_poll(struct emit *emit, const struct wire_slot *slot,
+			  const struct wire_poll *poll, uint32_t runtime)
+{
+	uint64_t off = span(slot->off_since, emit->now);
+	struct event event = { 0 };
+	struct ev_poll *out = &event.as_poll;
+
+	poll_event(out, poll, slot->tid, runtime, emit->now);
+	if (slot->off_kind == WIRE_OFF_BLOCKED) {
+		out->off_cpu = true;
+		out->blocked_ns += off;
+		if (off > out->worst_block_ns) {
+			out->worst_block_ns = off;
+			out->syscall = slot->off_syscall;
+		}
+	} else if (slot->off_kind == WIRE_OFF_PREEMPTED) {
+		out->off_cpu = true;
+		out->preempted_ns += off;
+	}
+	return live_emit(emit, EV_POLL_OPEN, slot->target, &event);
+}
+
+/* When the present state began: the last switch, or the poll's start. */
+static uint64_t state_since(const struct wire_slot *slot, const struct wire_poll *poll)
+{
+	if (slot->off_kind != WIRE_ON_CPU)
+		return slot->off_since;
+	return poll ? poll->start_ns : slot->last_ns;
+}
+
+static int emit_thread(struct live *live, struct emit *emit, const struct wire_slot *slot,
+		       const struct wire_poll *poll, uint32_t runtime)
+{
+	uint64_t off = slot->off_kind == WIRE_ON_CPU ? 0 : span(slot->off_since, emit->now);
+	uint64_t begun = outermost_start(slot);
+	uint64_t inside = slot->poll_ns + (begun ? span(begun, emit->now) : 0);
+	char raw[PROC_COMM], comm[4 * PROC_COMM];
+	struct event event = { 0 };
+	struct ev_thread *t = &event.as_thread;
+
+	proc_thread_comm(live->targets[slot->target].watch->proc, slot->tid, raw);
+	text_sanitize(comm, sizeof(comm), raw, strlen(raw));
+	*t = (struct ev_thread){
+		.tid = slot->tid,
+		.comm = comm,
+		.runtime = runtime,
+		.state = state_of(slot),
+		.worker = slot->sched != 0,
+		.since_ns = state_since(slot, poll),
+		.site = poll ? poll->site : ID_NONE,
+		.task_id = poll ? poll->task_id : 0,
+		.poll_start_ns = poll ? poll->start_ns : 0,
+		.syscall = slot->off_kind == WIRE_OFF_BLOCKED ? slot->off_syscall : -1,
+		.first_ns = slot->first_ns,
+		.polls = slot->task_polls,
+		.blocked_ns = slot->blocked_ns,
+		.preempted_ns = slot->preempted_ns,
+		.parked_ns = slot->parked_ns,
+	};
+	if (slot->off_kind == WIRE_OFF_BLOCKED)
+		t->blocked_ns += off;
+	else if (slot->off_kind == WIRE_OFF_PREEMPTED)
+		t->preempted_ns += off;
+	else if (slot->off_kind == WIRE_OFF_PARKED)
+		t->parked_ns += off;
+	t->busy_ns = span(t->blocked_ns + t->preempted_ns, inside);
+	t->searching_ns = span(inside + t->parked_ns, span(slot->first_ns, emit->now));
+	return live_emit(emit, EV_THREAD, slot->target, &event);
+}
+
+/*
+ * One pass over the slots. `all`: every thread is sent; else only open polls over the threshold.
+ * *open says whether there is one.
+ */
+int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
+{
+	uint32_t count = kernel_slots(live->kernel), sent = 0;
+	int ret = 0;
+
+	*open = false;
+	for (uint32_t i = 0; i < live->runtimes_count; i++)
+		live->runtimes[i].threads = live->runtimes[i].polling = 0;
+	for (uint32_t i = 0; i < count && !ret; i++) {
+		const struct wire_poll *poll;
+		struct wire_slot slot;
+		uint32_t runtime;
+
+		if (i == live->calibration_slot || !kernel_slot(live->kernel, i, &slot) ||
+		    slot.target >= live->targets_count || live->targets[slot.target].ended)
+			continue;
+		poll = open_poll(&slot);
+		runtime = live_runtime_of(live, emit, slot.target, poll ? poll->site : ID_NONE,
+					  slot.sched);
+		if (runtime != ID_NONE) {
+			live->runtimes[runtime].threads++;
+			live->runtimes[runtime].polling += poll != NULL;
+		}
+		if (poll && span(poll->start_ns, emit->now) >= live->opts.threshold_ns &&
+		    sent < SCAN_MAX_OPEN && still_running(live, &slot, poll)) {
+			ret = emit_open_poll(emit, &slot, poll, runtime);
+			*open = true;
+			sent++;
+		}
+		if (!ret && all)
+			ret = emit_thread(live, emit, &slot, poll, runtime);
+	}
+	return ret;
+}

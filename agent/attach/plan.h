@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What will be probed, as data: it can be printed (--dry-run) and tested without privilege.
+ *
+ * A probe is put on an instruction that is proven to be one (the start of a function that a vtable
+ * points to, or decoded from there) and that the kernel emulates where the function offers such a
+ * one while the task pointer is still in rdi; single-stepped sites cost ten times as much and are
+ * used only for want of a better one; what uprobes refuse is left out, with the reason.
+ */
+#ifndef ATTACH_PLAN_H
+#define ATTACH_PLAN_H
+
+#include "runtime/runtime.h"
+#include "target/insn.h"
+
+enum plan_program { PLAN_POLL, PLAN_DEALLOC, PLAN_PROGRAMS };
+
+struct plan_probe {
+	enum plan_program program;
+	uint32_t site;		/* index into the found sites: the first of those that share it */
+	uint32_t sharing;	/* how many sites share the function (1: it alone) */
+	uint64_t function;	/* link-time address of the function */
+	uint64_t vaddr;		/* of the probed instruction */
+	uint64_t offset;	/* in the file */
+	enum insn_class class;
+	const char *refused;	/* NULL: will be attached; else why not */
+};
+
+struct plan {
+	struct plan_probe *probes;
+	size_t count, cap;
+};
+
+/* Plans the programs of `level` for what was found in object. */
+void plan_make(struct plan *plan, const struct object *object, const struct runtime_found *found,
+	       unsigned int level);
+void plan_clear(struct plan *plan);
+
+const char *plan_program_name(enum plan_program program);
+
+#endif

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The two tables of the command line, and the functions that read an option's value. */
+#include "cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "util/fmt.h"
+#include "util/xalloc.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define PID_LIMIT     4194304 /* PID_MAX_LIMIT of 64-bit kernels */
+
+void opts_list_add(struct opts_list *list, const char *value)
+{
+	list->v = xgrow(list->v, &list->cap, list->count + 1, sizeof(*list->v));
+	list->v[list->count++] = value;
+}
+
+/* Digits only: no sign, no blank, no hex. */
+static int parse_number(const char *text, size_t len, uint64_t max, uint64_t *out)
+{
+	uint64_t n = 0;
+
+	if (len == 0)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		uint64_t digit = (uint64_t)(text[i] - '0');
+
+		if (text[i] < '0' || text[i] > '9')
+			return -EINVAL;
+		if (digit > max || n > (max - digit) / 10)
+			return -ERANGE;
+		n = n * 10 + digit;
+	}
+	*out = n;
+	return 0;
+}
+
+static int add_pid(struct opts *o, uint32_t pid, struct err *err)
+{
+	for (size_t i = 0; i < o->pids_count; i++)
+		if (o->pids[i] == pid)
+			return 0;
+	if (o->pids_count == CLI_MAX_PIDS)
+		return err_set(err, -EINVAL, "-p: at most %d processes can be watched at once",
+			       CLI_MAX_PIDS);
+	o->pids[o->pids_count++] = pid;
+	return 0;
+}
+
+static int set_pid(struct opts *o, const char *value, struct err *err)
+{
+	const char *p = value;
+
+	for (;;) {
+		size_t len = strcspn(p, ",");
+		uint64_t pid;
+		int rc;
+
+		if (parse_number(p, len, PID_LIMIT, &pid) || pid == 0)
+			return err_set(err, -EINVAL,
+				       "-p \"%.64s\": not a process id; give numbers separated by "
+				       "commas (-p 1234,1235), or -n NAME for a name",
+				       value);
+		rc = add_pid(o, (uint32_t)pid, err);
+		if (rc)
+			return rc;
+		if (!p[len])
+			return 0;
+		p += len + 1;
+	}
+}
+
+static int set_name(struct opts *o, const char *value, struct err *err)
+{
+	if (!*value)
+		return err_set(err, -EINVAL, "-n: the name is empty; give a program's name");
+	if (o->name)
+		return err_set(err, -EINVAL, "-n was given twice; give one name, or -p PID,PID");
+	o->name = value;
+	return 0;
+}
+
+static int set_all(struct opts *o, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	o->all = true;
+	return 0;
+}
+
+static int set_json(struct opts *o, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	o->json = true;
+	return 0;
+}
+
+static int set_rules(struct opts *o, const char *value, struct err *err)
+{
+	if (!*value)
+		return err_set(err, -EINVAL,
+			       "--rules: the path is empty; give a file or a directory");
+	opts_list_add(&o->rules, value);
+	return 0;
+}
+
+static int set_set(struct opts *o, const char *value, struct err *err)
+{
+	const char *eq = strchr(value, '=');
+	const char *dot = strchr(value, '.');
+
+	if (!eq || !dot || dot > eq || dot == value || dot + 1 == eq || !eq[1])
+		return err_set(err, -EINVAL,
+			       "--set \"%.64s\": want RULE.KEY=VALUE, for example "
+			       "blocking-call.warning=20ms",
+			       value);
+	opts_list_add(&o->sets, value);
+	return 0;
+}
+
+static int set_level(struct opts *o, const char *value, struct err *err)
+{
+	uint64_t level;
+
+	if (parse_number(value, strlen(value), 3, &level))
+		return err_set(err, -EINVAL, "--level \"%.32s\": want 0, 1, 2 or 3", value);
+	if (level == 0 || level == 3)
+		return err_set(err, -EINVAL,
+			       "--level %u is not built yet in this version; use --level 1 or 2",
+			       (unsigned int)level);
+	o->level = (unsigned int)level;
+	return 0;
+}
+
+static int set_time(const char *option, const char *value, uint64_t *ns, struct err *err)
+{
+	if (parse_duration(value, ns))
+		return err_set(err, -EINVAL,
+			       "--%s \"%.32s\": not a duration; want a number and a unit: 250us, "
+			       "10ms, 5s, 2m",
+			       option, value);
+	if (*ns == 0)
+		return err_set(err, -EINVAL, "--%s must be more than 0", option);
+	return 0;
+}
+
+static int set_threshold(struct opts *o, const char *value, struct err *err)
+{
+	o->threshold_given = true;
+	return set_time("threshold", value, &o->threshold_ns, err);
+}
+
+static int set_duration(struct opts *o, const char *value, struct err *err)
+{
+	return set_time("duration", value, &o->duration_ns, err);
+}
+
+static int set_fail_on(struct opts *o, const char *value, struct err *err)
+{
+	if (!strcmp(value, "warning"))
+		o->fail_on = SEVERITY_WARNING;
+	else if (!strcmp(value, "critical"))
+		o->fail_on = SEVERITY_CRITICAL;
+	else
+		return err_set(err, -EINVAL, "--fail-on \"%.32s\": want warning or critical",
+			       value);
+	return 0;
+}
+
+static int set_max_loss(struct opts *o, const char *value, struct err *err)
+{
+	if (parse_number(value, strlen(value), UINT64_MAX, &o->max_loss))
+		return err_set(err, -EINVAL, "--max-loss \"%.32s\": want a number of events",
+			       value);
+	o->max_loss_given = true;
+	return 0;
+}
+
+static int set_overhead(struct opts *o, const char *value, struct err *err)
+{
+	char *end;
+	double pct = strtod(value, &end);
+
+	if (end != value && *end == '%')
+		end++;
+	if (end == value || *end || !isfinite(pct) || pct <= 0 || pct > 100)
+		return err_set(err, -EINVAL,
+			       "--overhead \"%.32s\": want a percentage above 0 and up to 100, "
+			       "for example 2%%",
+			       value);
+	o->overhead_ratio = pct / 100;
+	return 0;
+}
+
+static int set_no_feature(struct opts *o, const char *value, struct err *err)
+{
+	if (!*value)
+		return err_set(err, -EINVAL,
+			       "--no-feature: the name is empty; see stalltop doctor");
+	opts_list_add(&o->no_features, value);
+	return 0;
+}
+
+static int set_color(struct opts *o, const char *value, struct err *err)
+{
+	static const char *const names[] = {
+		[COLOR_AUTO] = "auto",
+		[COLOR_ALWAYS] = "always",
+		[COLOR_NEVER] = "never",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			o->color = (enum color_mode)i;
+			return 0;
+		}
+	}
+	return err_set(err, -EINVAL, "--color \"%.32s\": want auto, always or never", value);
+}
+
+static int set_dry_run(struct opts *o, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	o->dry_run = true;
+	return 0;
+}
+
+static int set_wait(struct opts *o, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	o->wait = true;
+	return 0;
+}
+
+static int set_verbose(struct opts *o, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	o->verbose++;
+	return 0;
+}
+
+#define WATCH  CLI_WATCH
+#define ATTACH CLI_ATTACH
+#define JUDGE  (CLI_WATCH | CLI_BIT(CMD_RULES))
+#define ANY    CLI_ANY
+
+const struct cli_option cli_options[CLI_OPTIONS] = {
+	{"pid", 'p', "PID[,PID...]", ATTACH, true, "watch these processes", set_pid},
+	{"name", 'n', "NAME", ATTACH, true, "watch the processes with exactly this name", set_name},
+	{"all", 0, NULL, ATTACH, true, "watch every process that carries a supported runtime",
+	 set_all},
+	{"json", 0, NULL, ANY, true, "one JSON object a line (docs/json-schema.md)", set_json},
+	{"rules", 0, "FILE", JUDGE, true, "add or replace rules from FILE; may be repeated",
+	 set_rules},
+	{"set", 0, "RULE.KEY=VALUE", JUDGE, true, "change a rule's parameter; may be repeated",
+	 set_set},
+	{"threshold", 0, "DUR", JUDGE, true,
+	 "length at which blocking-call and cpu-bound-poll warn", set_threshold},
+	{"level", 0, "0..3", WATCH, true, "how much to probe: 1 polls, 2 and tasks (default 2)",
+	 set_level},
+	{"exact", 0, NULL, WATCH, false, "probe the return of each poll too", NULL},
+	{"overhead", 0, "PCT", WATCH, true,
+	 "share of the target's CPU time that watching may cost (default 2%)", set_overhead},
+	{"duration", 0, "DUR", WATCH, true,
+	 "stop after DUR (check: 30s, with COMMAND until it ends; dump: 1s)", set_duration},
+	{"fail-on", 0, "warning|critical", CLI_BIT(CMD_CHECK), true,
+	 "exit with 1 for findings from this severity on (default critical)", set_fail_on},
+	{"max-loss", 0, "N", WATCH, true, "exit with 5 when more than N events were lost",
+	 set_max_loss},
+	{"no-feature", 0, "NAME", ATTACH, true, "do without NAME; may be repeated", set_no_feature},
+	{"dry-run", 0, NULL, WATCH, true, "print what would be probed, and attach nothing",
+	 set_dry_run},
+	{"wait", 0, NULL, WATCH, true,
+	 "watch a process that carries no runtime yet until it loads one", set_wait},
+	{"color", 0, "auto|always|never", ANY, true, "colours (NO_COLOR is honoured)", set_color},
+	{"verbose", 'v', NULL, ANY, true, "say more; may be repeated", set_verbose},
+	{"version", 0, NULL, ANY, true, "print the version", NULL},
+	{"help", 'h', NULL, ANY, true, "print this", NULL},
+};
+
+const struct cli_command cli_commands[CLI_COMMANDS] = {
+	{"top", "TARGET", "live view, the default; a text block a second without a terminal", true,
+	 CMD_TOP},
+	{"check", "TARGET", "watch, print findings, exit by them", true, CMD_CHECK},
+	{"dump", "TARGET", "what every worker and every task does now", true, CMD_DUMP},
+	{"list", "", "processes that carry a supported runtime", true, CMD_LIST},
+	{"doctor", "[TARGET]", "what works here, what is missing, and what would fix it", true,
+	 CMD_DOCTOR},
+	{"rules", "list | show ID | check FILE", "the rules and their thresholds", true, CMD_RULES},
+	{"record", "", "", false, CMD_COUNT},
+	{"replay", "", "", false, CMD_COUNT},
+	{"report", "", "", false, CMD_COUNT},
+	{"diff", "", "", false, CMD_COUNT},
+	{"export", "", "", false, CMD_COUNT},
+	{"serve", "", "", false, CMD_COUNT},
+};

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Names of the event kinds, from the one table in event.h. */
+#include "core/event.h"
+
+static const struct {
+	enum event_kind kind;
+	const char *name;
+} kinds[] = {
+#define EVENT_ROW(kind, number, name, meaning) { EV_##kind, #name },
+	EVENT_KINDS(EVENT_ROW)
+#undef EVENT_ROW
+};
+
+const char *event_kind_name(enum event_kind kind)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].kind == kind)
+			return kinds[i].name;
+	return "unknown";
+}

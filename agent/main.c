@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Parses the command line, runs the command, maps errors to exit codes. */
+#include "commands.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static bool verbose;
+
+static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	if (!verbose || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, fmt, args);
+}
+
+enum exit_code report_error(const struct err *err)
+{
+	fprintf(stderr, "stalltop: %s\n", err->msg[0] ? err->msg : "unknown error");
+	switch (err->code) {
+	case -EINVAL:
+		return EXIT_USAGE;
+	case -ESRCH:
+		return EXIT_NO_TARGET;
+	default:
+		return EXIT_CANNOT_ATTACH;
+	}
+}
+
+static enum exit_code (*const commands[CMD_COUNT])(const struct opts *opts) = {
+	[CMD_TOP] = command_watch,
+	[CMD_CHECK] = command_watch,
+	[CMD_DUMP] = command_watch,
+	[CMD_LIST] = command_list,
+	[CMD_DOCTOR] = command_doctor,
+	[CMD_RULES] = command_rules,
+};
+
+int main(int argc, char **argv)
+{
+	struct err err = { 0 };
+	struct opts opts;
+	int ret;
+
+	setlocale(LC_ALL, "");
+	signal(SIGPIPE, SIG_IGN);
+	ret = cli_parse(argc, argv, &opts, &err);
+	if (ret == 0) {
+		verbose = opts.verbose > 0;
+		libbpf_set_print(print_libbpf);
+		ret = commands[opts.command](&opts);
+	} else {
+		ret = ret > 0 ? EXIT_FINE : report_error(&err);
+	}
+	opts_free(&opts);
+	return ret;
+}

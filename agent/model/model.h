@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The model: what is known about the watched processes, built from events and nothing else.
+ *
+ * model_apply() is the only mutator; rules and sinks read a const struct model. No clock, no file,
+ * no terminal here: the same events give the same model, byte for byte. Everything reachable from
+ * struct model belongs to it and stays valid until the next model_apply().
+ *
+ * Units: _ns nanoseconds, _bytes bytes, _ratio 0..1. UINT32_MAX (ID_NONE) means "none" for ids,
+ * -1 means "not known" for signed depths; unknown is never 0.
+ *
+ * Memory has a ceiling (MODEL_MAX_*): beyond it rows are not kept, but totals stay right and
+ * `*_dropped` says how many.
+ *
+ * targets, binaries, runtimes and sites are indexed by their id. An id that was not announced yet
+ * leaves a hole: an element whose `id` is ID_NONE and the rest 0. The accessors below skip holes.
+ */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "bpf/wire.h"
+#include "core/event.h"
+
+#define MODEL_MAX_TARGETS WIRE_MAX_TARGETS
+#define MODEL_MAX_BINARIES 4096
+#define MODEL_MAX_RUNTIMES 4096
+#define MODEL_MAX_SITES WIRE_MAX_SITES
+#define MODEL_MAX_WORKERS WIRE_MAX_SLOTS
+#define MODEL_MAX_TASKS 200000
+#define MODEL_MAX_SITE_SERIES 16384	/* sites with a history; 3 KiB each */
+#define MODEL_POLLS 4096	/* closed long polls kept, a ring */
+#define MODEL_READY 512		/* ready observations kept since the last tick */
+#define SERIES_LEN 64		/* seconds of history kept by a series */
+
+/*
+ * One value a second for the last SERIES_LEN seconds. at(0) is the newest complete second.
+ * `count` says how many are there, at most SERIES_LEN.
+ */
+struct series {
+	uint64_t v[SERIES_LEN];
+	uint32_t head, count;
+};
+
+uint64_t series_at(const struct series *s, uint32_t seconds_ago);
+/* Newest minus the value `seconds` ago, as a rate a second; 0 when there is too little history. */
+double series_rate(const struct series *s, uint32_t seconds);
+
+/* Counters of bpf/wire.h's hist_bucket(). */
+struct hist {
+	uint64_t count;
+	uint64_t bucket[HIST_BUCKETS];
+};
+
+/*
+ * The value below which a share q (0..1) lies: upper edge of its bucket; 0 when empty. The last
+ * bucket has no upper edge: its lower one, 34 s, then stands for "at least".
+ */
+uint64_t hist_quantile(const struct hist *h, double q);
+/* [low, high) of a bucket. */
+void hist_edges(uint32_t bucket, uint64_t *low_ns, uint64_t *high_ns);
+
+struct target {
+	uint32_t id;
+	uint32_t pid;
+	uint64_t start_time;
+	char *comm, *exe, *build_id;	/* build_id NULL when there is none */
+	uint32_t cpus;
+	bool ended;
+	enum target_end_reason end_reason;
+	int32_t end_status;
+	uint64_t begin_ns, end_ns;
+};
+
+struct binary {
+	uint32_t id, target;
+	char *path, *build_id, *runtime, *version;	/* version NULL when unknown */
+	uint32_t task_types;
+};
+
+struct runtime {
+	uint32_t id, target, binary;
+	enum runtime_flavor flavor;
+	uint64_t handle;
+	int32_t workers;		/* configured, -1 unknown */
+	uint32_t workers_seen;		/* threads that polled for it */
+	bool queues_seen;
+	struct ev_queues queues;	/* latest; strings and local_each owned by the model */
+	uint32_t held;			/* worker threads in a poll now */
+	uint64_t ready_worst_ns;	/* longest wait of a ready task seen in the last 5 s, lower bound */
+	uint32_t ready_seen;		/* tasks that waited >= 5 ms seen in the last 5 s */
+	struct series inject, alive;	/* empty while the depth is not known */
+	struct ready_window *window;	/* private to runtime.c */
+};
+
+struct site {
+	uint32_t id, target, binary;
+	enum site_kind kind;
+	char *name, *scheduler;
+	enum site_name_from name_from;
+	bool ambiguous;
+	uint32_t size_bytes;
+	uint64_t offset;
+
+	/* Cumulative since the watch began. */
+	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns;
+	uint64_t seen, ended;
+	bool tasks_valid, sampled;
+	struct hist hist;
+
+	/* From the last task scan: rows of this site. */
+	uint32_t live;			/* tasks alive among those seen */
+	uint32_t live_peak;
+	uint32_t idle, ready, running;
+	uint32_t completed_held;	/* complete, still allocated, JoinHandle exists */
+	uint64_t completed_held_oldest_ns;	/* age of the oldest of them: since its last poll */
+	uint32_t detached;		/* alive, no JoinHandle */
+	uint64_t idle_oldest_ns;	/* longest time since its last poll */
+
+	/* A value a second; allocated at the first activity, NULL before. */
+	struct site_series {
+		struct series polls, busy_ns, seen, ended, live, completed_held;
+	} *series;
+};
+
+struct worker {
+	struct ev_thread now;		/* comm owned by the model, never NULL */
+	uint32_t target;
+	bool announced;			/* an EV_THREAD has come; else only an open poll is known */
+	uint64_t now_ns;		/* time of `now` */
+	bool ended;
+	bool open;			/* a long poll is open: `poll` */
+	struct ev_poll poll;
+	uint64_t poll_seen_ns;		/* when `poll` was last updated */
+	uint64_t closed_start_ns;	/* start of the poll that EV_POLL closed last */
+	/* Cumulative values one second apart, for shares of the last seconds. */
+	struct series busy, blocked, preempted, parked, searching, polls;
+};
+
+struct task {
+	struct ev_task row;
+	uint32_t target;
+	uint32_t scan;			/* private to task.c */
+	uint64_t complete_since_ns;	/* its last poll, or the first scan that saw it complete; 0 */
+	uint64_t scan_ns;		/* time of the scan that saw it last */
+};
+
+/* A long poll that has ended; seq grows by one each, so a reader knows what it has seen. */
+struct long_poll {
+	uint64_t seq;
+	uint64_t end_ns;
+	uint32_t target;
+	struct ev_poll poll;
+};
+
+struct ready_wait {
+	uint64_t time_ns;
+	uint32_t target;
+	struct ev_ready ready;
+};
+
+/* An interval in which something was lost; findings that overlap it say so. */
+struct loss {
+	uint64_t begin_ns, end_ns;	/* end_ns: when it was noticed */
+	uint64_t count;
+};
+
+struct model {
+	uint64_t begin_ns, now_ns;
+	uint64_t ticks;
+
+	struct target *targets;
+	uint32_t targets_count;
+	struct binary *binaries;
+	uint32_t binaries_count;
+	struct runtime *runtimes;
+	uint32_t runtimes_count;
+	struct site *sites;		/* index = site id */
+	uint32_t sites_count;
+	struct worker *workers;
+	uint32_t workers_count;
+	uint64_t workers_dropped;	/* threads over MODEL_MAX_WORKERS */
+	uint64_t site_series_dropped;	/* active sites over MODEL_MAX_SITE_SERIES */
+
+	struct task *tasks;		/* dense, no order; removed by moving the last one in */
+	uint32_t tasks_count;
+	bool tasks_truncated;		/* the source's table was full */
+	uint64_t tasks_dropped;		/* rows over MODEL_MAX_TASKS in the last scan */
+
+	struct long_poll *polls;	/* ring of MODEL_POLLS, index = seq % MODEL_POLLS */
+	uint64_t polls_seq;		/* next seq */
+	struct ready_wait *ready;	/* since the last tick but one; ready_count of them */
+	uint32_t ready_count;
+	uint64_t ready_dropped;		/* over MODEL_READY; ready_worst_ns and ready_seen have them */
+
+	struct ev_cost cost;		/* latest */
+	struct series cost_ns, target_cpu_ns, agent_cpu_ns;	/* cumulative, a value a second */
+	uint64_t lost;			/* total of EV_LOST */
+	uint64_t refused;		/* events that model_apply() turned down with -EINVAL */
+	struct loss loss_last;		/* count 0: none yet */
+
+	/* Latest notes, newest last; a ring of 16. */
+	struct model_note {
+		uint64_t time_ns;
+		enum note_severity severity;
+		char text[192];
+	} notes[16];
+	uint32_t notes_count;		/* ever; index = n % 16 */
+
+	struct model_index *index;	/* private to model.c */
+};
+
+struct model *model_new(void);
+void model_free(struct model *m);
+
+/* Applies one event. Returns 0 or -EINVAL for an event that refers to what was never announced. */
+int model_apply(struct model *m, const struct event *event);
+
+/* NULL when there is none. */
+const struct site *model_site(const struct model *m, uint32_t site);
+const struct runtime *model_runtime(const struct model *m, uint32_t runtime);
+const struct target *model_target(const struct model *m, uint32_t target);
+const struct worker *model_worker(const struct model *m, uint32_t target, uint32_t tid);
+
+/* Share of the last `seconds` that the worker spent in each state, 0..1; false: too little history. */
+struct worker_shares {
+	double busy, blocked, preempted, parked, searching;
+	double polls_per_second;
+};
+/* Of a worker that ended: its last seconds. */
+bool worker_shares(const struct worker *w, uint32_t seconds, struct worker_shares *out);
+
+/* Cost to the targets of the last `seconds`, as a share of the CPU time that they used (at least
+ * a tenth of a core); negative: not known yet. */
+double model_overhead_ratio(const struct model *m, uint32_t seconds);
+/* Our own CPU use as a share of one core; negative: not known yet. */
+double model_agent_ratio(const struct model *m, uint32_t seconds);
+
+#endif

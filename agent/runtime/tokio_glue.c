@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Names from symbols: those of the vtable's functions, and those of what they call.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "runtime/tokio_name_impl.h"
+#include "target/insn.h"
+#include "util/xalloc.h"
+
+#define MAX_INSNS 3000 /* decoded of one function */
+#define MAX_CODE 16384 /* bytes read of one function */
+#define MAX_TARGETS 48 /* direct calls and jumps kept of one function */
+#define MAX_VISITED 48 /* functions read on one walk */
+#define MAX_FOLDED 256 /* names at one address that are looked at */
+#define CALLEE_BUDGET 24 /* runtime functions entered on the way to the user's */
+
+struct targets {
+	uint64_t addr[MAX_TARGETS];
+	size_t n;
+};
+
+/* A walk that wants to know each function reached: true ends the level. */
+typedef bool (*reach_fn)(struct elf_file *f, uint64_t addr, void *ctx);
+
+static void add_target(struct targets *t, uint64_t addr)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->addr[i] == addr)
+			return;
+	if (t->n < MAX_TARGETS)
+		t->addr[t->n++] = addr;
+}
+
+/* Where the function ends: by its symbol, else unknown (0). */
+static uint64_t function_end(struct elf_file *f, uint64_t start)
+{
+	const struct elf_symbol *first;
+	size_t n = elf_symbols_at(f, start, &first);
+
+	for (size_t i = 0; i < n; i++)
+		if (first[i].size)
+			return start + first[i].size;
+	return 0;
+}
+
+static bool leaves(const struct insn *in, uint64_t start, uint64_t end)
+{
+	if (in->flow == INSN_CALL)
+		return true;
+	return (in->flow == INSN_JUMP || in->flow == INSN_BRANCH) &&
+	       (in->target < start || in->target >= end);
+}
+
+/* Direct calls, and jumps out, of the function at start. */
+static void find_targets(struct elf_file *f, uint64_t start, struct targets *out)
+{
+	uint64_t known_end = function_end(f, start);
+	uint64_t end = known_end ? known_end : start + MAX_CODE;
+	uint64_t far = start; /* the furthest branch inside: code goes on at least to there */
+	size_t size = end - start < MAX_CODE ? end - start : MAX_CODE;
+	uint8_t *code = xmalloc(size + INSN_MAX_LEN);
+	ssize_t n = elf_is_code(f, start) ? elf_read_some(f, start, code, size) : -1;
+	size_t at = 0;
+
+	out->n = 0;
+	for (unsigned int i = 0; n > 0 && at < (size_t)n && i < MAX_INSNS; i++) {
+		struct insn in;
+
+		if (insn_decode_flow(code + at, (size_t)n - at, start + at, &in) != 0)
+			break;
+		if (in.has_target && leaves(&in, start, end) && elf_is_code(f, in.target))
+			add_target(out, in.target);
+		else if (in.has_target && in.target > far)
+			far = in.target;
+		at += in.len;
+		if (!known_end && in.flow != INSN_NEXT && in.flow != INSN_CALL &&
+		    in.flow != INSN_BRANCH && start + at > far)
+			break;
+	}
+	free(code);
+}
+
+static bool reach_all(struct elf_file *f, const struct targets *t, reach_fn reach, void *ctx)
+{
+	bool hit = false;
+
+	for (size_t i = 0; i < t->n; i++)
+		hit |= reach(f, t->addr[i], ctx);
+	return hit;
+}
+
+/* Goes below each of `level` until one answers, at most `depth` steps and *budget functions. */
+static bool walk_below(struct elf_file *f, const struct targets *level, unsigned int depth,
+		       unsigned int *budget, reach_fn reach, void *ctx)
+{
+	struct targets *below;
+	size_t n = 0;
+	bool hit = false;
+
+	if (!depth || !level->n)
+		return false;
+	below = xcalloc(level->n, sizeof(*below));
+	for (; n < level->n && *budget; n++, --*budget) {
+		find_targets(f, level->addr[n], &below[n]);
+		hit |= reach_all(f, &below[n], reach, ctx);
+	}
+	for (size_t i = 0; i < n && !hit; i++)
+		hit = walk_below(f, &below[i], depth - 1, budget, reach, ctx);
+	free(below);
+	return hit;
+}
+
+/* Visits what `start` reaches in one direct step and, while nothing answers, in more. */
+static bool walk(struct elf_file *f, uint64_t start, unsigned int depth, reach_fn reach, void *ctx)
+{
+	unsigned int budget = MAX_VISITED;
+	struct targets first;
+
+	find_targets(f, start, &first);
+	if (reach_all(f, &first, reach, ctx))
+		return true;
+	return walk_below(f, &first, depth - 1, &budget, reach, ctx);
+}
+
+/* Rung 1 */
+
+static const char *after(const char *text, const char *part)
+{
+	const char *p = strstr(text, part);
+
+	return p ? p + strlen(part) : NULL;
+}
+
+static bool add_raw_symbols(struct elf_file *f, uint64_t addr, const char *mangled_name,
+			    const char *name, unsigned int vote, struct evidence *e)
+{
+	const struct elf_symbol *s;
+	size_t n = elf_symbols_at(f, addr, &s);
+	char text[DEMANGLE_MAX];
+	bool found = false;
+
+	for (size_t i = 0; i < n && i < MAX_FOLDED; i++) {
+		const char *args;
+
+		if (strncmp(s[i].name, "_R", 2) != 0 || !strstr(s[i].name, mangled_name) ||
+		    demangle(s[i].name, text, sizeof(text)) != 0)
+			continue;
+		args = after(text, name);
+		if (!args || args[0] != ':' || args[1] != ':' || args[2] != '<')
+			continue;
+		evidence_add_args(e, args + 2, true, vote);
+		found = true;
+	}
+	return found;
+}
+
+bool tokio_name_by_symbol(struct elf_file *f, const struct tokio_vtable_words *w,
+			  struct evidence *e)
+{
+	const struct {
+		uint64_t addr;
+		const char *mangled, *name;
+	} functions[] = {
+		{w->poll, "4task3raw4poll", "task::raw::poll"},
+		{w->dealloc, "4task3raw7dealloc", "task::raw::dealloc"},
+		{w->shutdown, "4task3raw8shutdown", "task::raw::shutdown"},
+		{w->try_read_output, "4task3raw15try_read_output", "task::raw::try_read_output"},
+	};
+	unsigned int found = 0;
+
+	for (unsigned int i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		/* One name for poll settles it; folded code needs the other functions' votes. */
+		if (i > 0 && found && e->n == 1)
+			break;
+		found += add_raw_symbols(f, functions[i].addr, functions[i].mangled,
+					 functions[i].name, 1u << i, e);
+	}
+	return found > 0;
+}
+
+/* Rung 3 */
+
+static bool is_task_glue(const char *mangled)
+{
+	if (strncmp(mangled, "_R", 2) == 0)
+		return strstr(mangled, "3ptr13drop_in_place") && strstr(mangled, "4task4core");
+	return strncmp(mangled, "_ZN4core3ptr", 12) == 0 && strstr(mangled, "drop_in_place") &&
+	       strstr(mangled, "task..core..");
+}
+
+struct glue {
+	struct evidence *e;
+	unsigned int vote;
+	bool cells; /* Cell<F, S> only, else CoreStage<F> and Stage<F> only */
+	bool blocking; /* what the offsets of the vtable say */
+};
+
+static const struct {
+	const char *type;
+	bool is_cell;
+} glue_types[] = {
+	{"::task::core::Cell<", true},
+	{"::task::core::CoreStage<", false},
+	{"::task::core::Stage<", false},
+};
+
+/* Glue of another kind of task is code that LLVM found equal and merged: it names nothing. */
+static bool kind_agrees(const char *args, bool blocking)
+{
+	return (strncmp(args, "<tokio::runtime::blocking::task::BlockingTask<", 46) == 0) ==
+	       blocking;
+}
+
+/*
+ * Uses the argument list of the outermost of the types above. Outermost: F itself may contain
+ * another task's cell in its own arguments.
+ */
+static bool add_glue_text(const char *text, const struct glue *g)
+{
+	const char *best = NULL;
+	size_t which = 0;
+
+	for (size_t i = 0; i < sizeof(glue_types) / sizeof(glue_types[0]); i++) {
+		const char *args = after(text, glue_types[i].type);
+
+		if (args && (!best || args < best)) {
+			best = args;
+			which = i;
+		}
+	}
+	if (!best || glue_types[which].is_cell != g->cells || !kind_agrees(best - 1, g->blocking))
+		return false;
+	evidence_add_args(g->e, best - 1, g->cells, g->vote);
+	return true;
+}
+
+static bool reach_glue(struct elf_file *f, uint64_t addr, void *ctx)
+{
+	const struct elf_symbol *s;
+	size_t n = elf_symbols_at(f, addr, &s);
+	const struct glue *g = ctx;
+	char text[DEMANGLE_MAX];
+	bool found = false;
+
+	for (size_t i = 0; i < n && i < MAX_FOLDED; i++)
+		if (is_task_glue(s[i].name) && demangle(s[i].name, text, sizeof(text)) != -EINVAL)
+			found |= add_glue_text(text, g);
+	if (found && !g->e->glue)
+		g->e->glue = addr;
+	return found;
+}
+
+static bool gather_glue(struct elf_file *f, const uint64_t *from, size_t n, unsigned int depth,
+			bool cells, bool blocking, struct evidence *e)
+{
+	bool found = false;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct glue g = {e, 1u << i, cells, blocking};
+
+		if (found && e->n == 1)
+			break;
+		found |= walk(f, from[i], depth, reach_glue, &g);
+	}
+	return found;
+}
+
+/*
+ * Drop glue of the cell names F and S, that of the stage only F; and LLVM merges equal functions
+ * of one unit without a trace, stages of small futures often. So cells come first, from all
+ * functions; surest first: drop_abort_handle is little more than a jump to the glue, while poll
+ * may also reach the cells of tasks that this one spawns. Unoptimised code needs more steps; from
+ * the two functions that only drop they are safe.
+ */
+bool tokio_name_by_glue(struct elf_file *f, const struct tokio_vtable_words *w,
+			struct evidence *e)
+{
+	const uint64_t from[] = {w->drop_abort_handle, w->dealloc,	   w->drop_join_handle_slow,
+				 w->shutdown,	       w->try_read_output, w->poll};
+	bool blocking = tokio_is_blocking(w);
+	size_t n = sizeof(from) / sizeof(from[0]);
+
+	return gather_glue(f, from, n, 2, true, blocking, e) ||
+	       gather_glue(f, from, 2, 5, true, blocking, e) ||
+	       gather_glue(f, from, n, 2, false, blocking, e);
+}
+
+bool tokio_has_glue(struct elf_file *f)
+{
+	const struct elf_symbol *s;
+	size_t n;
+
+	s = elf_symbols(f, &n);
+	for (size_t i = 0; i < n; i++)
+		if (is_task_glue(s[i].name))
+			return true;
+	return false;
+}
+
+/* Rung 4 */
+
+static const char *const foreign[] = {"tokio::",   "core::",   "alloc::", "std::",
+				      "tracing::", "futures_", "<tokio::", "<core::",
+				      "<alloc::",  "<std::",   "<tracing::", "<futures_",
+				      "compiler_builtins::",   "hashbrown::", "parking_lot",
+				      "tracing_core::", "__rust", "rust_"};
+
+static bool is_foreign(const char *name)
+{
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+		if (strncmp(name, foreign[i], strlen(foreign[i])) == 0)
+			return true;
+	return false;
+}
+
+struct callee {
+	char *out;
+	size_t size;
+	unsigned int budget;
+};
+
+/* Depth first: the user's poll comes right behind the runtime's own call for it. */
+static bool find_callee(struct elf_file *f, uint64_t addr, unsigned int depth, struct callee *c)
+{
+	struct targets t;
+
+	find_targets(f, addr, &t);
+	for (size_t i = 0; i < t.n; i++) {
+		const struct elf_symbol *s;
+
+		if (!elf_symbols_at(f, t.addr[i], &s) ||
+		    demangle(s->name, c->out, c->size) == -EINVAL)
+			continue;
+		if (!is_foreign(c->out))
+			return true;
+		if (depth < 3 && strstr(c->out, "tokio::runtime::task") && c->budget-- > 0 &&
+		    find_callee(f, t.addr[i], depth + 1, c))
+			return true;
+		if (!c->budget)
+			return false;
+	}
+	return false;
+}
+
+bool tokio_name_by_callee(struct elf_file *f, uint64_t poll, char *out, size_t size)
+{
+	struct callee c = {out, size, CALLEE_BUDGET};
+	bool found = find_callee(f, poll, 0, &c);
+
+	if (!found && size)
+		out[0] = '\0';
+	return found;
+}
+
+static bool reach_scheduler(struct elf_file *f, uint64_t addr, void *ctx)
+{
+	enum runtime_flavor *flavor = ctx;
+	const struct elf_symbol *s;
+	char text[DEMANGLE_MAX];
+
+	if (*flavor != FLAVOR_UNKNOWN || !elf_symbols_at(f, addr, &s) ||
+	    demangle(s->name, text, sizeof(text)) == -EINVAL)
+		return *flavor != FLAVOR_UNKNOWN;
+	*flavor = tokio_flavor_of_type(text);
+	return *flavor != FLAVOR_UNKNOWN;
+}
+
+enum runtime_flavor tokio_flavor_by_schedule(struct elf_file *f, uint64_t schedule)
+{
+	enum runtime_flavor flavor = FLAVOR_UNKNOWN;
+
+	if (!reach_scheduler(f, schedule, &flavor))
+		walk(f, schedule, 2, reach_scheduler, &flavor);
+	return flavor;
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "runtime/tokio_name.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/tokio_name_impl.h"
+#include "util/sanitize.h"
+#include "util/xalloc.h"
+
+#define DWARF_MS 150
+#define OTHERS_MAX 6 /* folded names listed */
+#define LINE_MAX_BYTES 4096
+
+/* What tokio_namer_learn() found out about one vtable. */
+struct lesson {
+	uint64_t poll;
+	uint64_t trailer;
+	enum site_name_from from; /* NAME_NONE: the evidence is empty */
+	struct evidence evidence;
+	bool shared; /* a vtable of another type reaches the same glue */
+};
+
+struct tokio_namer {
+	struct elf_file *f;
+	struct elf_file *debug; /* NULL none */
+	struct tokio_dwarf *dwarf; /* NULL none */
+	char *binary; /* last component of the path */
+	bool own_symbols; /* f has a .symtab of its own */
+	bool own_dwarf;
+	bool has_rust; /* some symbol is Rust's: rung 4 and the scheduler's guess can work */
+	bool has_glue; /* so can rung 3 */
+	struct lesson *lessons; /* sorted by poll */
+	size_t n_lessons;
+};
+
+static bool has_rust_symbols(struct elf_file *f)
+{
+	const struct elf_symbol *s;
+	size_t n;
+
+	s = elf_symbols(f, &n);
+	for (size_t i = 0; i < n; i++)
+		if (demangle_is_rust(s[i].name))
+			return true;
+	return false;
+}
+
+int tokio_namer_open(struct elf_file *f, const struct tokio_namer_options *options,
+		     struct tokio_namer **out, struct err *err)
+{
+	const char *path = options->path, *slash = path ? strrchr(path, '/') : NULL;
+	unsigned int ms = options->dwarf_ms ? options->dwarf_ms : DWARF_MS;
+	struct tokio_namer *n = xcalloc(1, sizeof(*n));
+	struct elf_section sec;
+
+	(void)err;
+	n->f = f;
+	n->binary = xstrdup(slash ? slash + 1 : path ? path : "binary");
+	n->own_symbols = elf_section(f, ".symtab", &sec) == 0;
+	n->own_dwarf = elf_section(f, ".debug_info", &sec) == 0;
+	if ((!n->own_symbols || !n->own_dwarf) &&
+	    elf_open_debug(f, options->root, path, &n->debug, NULL) != 0)
+		n->debug = NULL;
+	if (n->debug && !n->own_symbols)
+		elf_add_symbols(f, n->debug, NULL);
+	else
+		elf_load_symbols(f, NULL);
+	n->has_rust = has_rust_symbols(f);
+	n->has_glue = tokio_has_glue(f);
+	if (!options->no_dwarf)
+		n->dwarf = tokio_dwarf_open(n->own_dwarf || !n->debug ? f : n->debug, ms);
+	*out = n;
+	return 0;
+}
+
+void tokio_namer_free(struct tokio_namer *n)
+{
+	if (!n)
+		return;
+	for (size_t i = 0; i < n->n_lessons; i++)
+		evidence_clear(&n->lessons[i].evidence);
+	free(n->lessons);
+	tokio_dwarf_free(n->dwarf);
+	elf_close(n->debug);
+	free(n->binary);
+	free(n);
+}
+
+void tokio_name_clear(struct tokio_name *name)
+{
+	free(name->name);
+	free(name->full);
+	free(name->scheduler);
+	free(name->others);
+	memset(name, 0, sizeof(*name));
+}
+
+static char *readable_dup(const char *text, bool future, enum name_form *form)
+{
+	char out[DEMANGLE_MAX];
+	enum name_form f = name_readable(text, future, out, sizeof(out));
+
+	if (form)
+		*form = f;
+	return text_sanitize_dup(out);
+}
+
+static char *span_dup(struct tokio_span s)
+{
+	return xstrndup(s.at, (size_t)(s.end - s.at));
+}
+
+/* The user's future of a type, readable. */
+static char *short_name(const char *future, enum name_form *form, enum site_kind *kind)
+{
+	struct tokio_span inner;
+	char *text, *out;
+
+	*kind = tokio_kind_of_type(future, &inner);
+	if (*kind == SITE_TASK)
+		inner = tokio_unwrap(inner);
+	text = span_dup(inner);
+	out = readable_dup(text, *kind == SITE_TASK, form);
+	free(text);
+	return out;
+}
+
+static char *full_name(const char *future, enum site_kind kind, const char *name)
+{
+	if (kind != SITE_TASK)
+		return xasprintf("tokio::runtime::blocking::task::BlockingTask<%s>", name);
+	return readable_dup(future, true, NULL);
+}
+
+/* The candidate with most votes; among equals one of the scheduler that schedule() shows. */
+static const struct candidate *choose(const struct evidence *e, enum runtime_flavor flavor)
+{
+	const struct candidate *best = NULL;
+	int most = -1;
+
+	for (size_t i = 0; i < e->n; i++) {
+		const struct candidate *c = &e->list[i];
+		bool fits = flavor != FLAVOR_UNKNOWN &&
+			    tokio_flavor_of_type(c->scheduler) == flavor;
+		int score = 2 * __builtin_popcount(c->votes) + fits;
+
+		if (score > most) {
+			most = score;
+			best = c;
+		}
+	}
+	return best;
+}
+
+/* Futures that have as many votes as the chosen one, and other names. */
+static void list_others(const struct evidence *e, const struct candidate *best,
+			struct tokio_name *out)
+{
+	char line[LINE_MAX_BYTES];
+	size_t len = 0, listed = 0;
+
+	line[0] = '\0';
+	for (size_t i = 0; i < e->n; i++) {
+		const struct candidate *c = &e->list[i];
+		enum name_form form;
+		enum site_kind kind;
+		char *name;
+
+		if (__builtin_popcount(c->votes) < __builtin_popcount(best->votes) ||
+		    strcmp(c->future, best->future) == 0)
+			continue;
+		out->ambiguous = true;
+		if (listed++ >= OTHERS_MAX)
+			continue;
+		name = short_name(c->future, &form, &kind);
+		if (len < sizeof(line) - 1)
+			len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%s",
+						len ? ", " : "", name);
+		free(name);
+	}
+	if (out->ambiguous)
+		out->others = xstrdup(line);
+}
+
+static void fill_from_evidence(const struct evidence *e, enum runtime_flavor flavor,
+			       struct tokio_name *out)
+{
+	const struct candidate *best = choose(e, flavor);
+
+	out->name = short_name(best->future, &out->form, &out->kind);
+	out->full = full_name(best->future, out->kind, out->name);
+	if (best->scheduler) {
+		out->scheduler = readable_dup(best->scheduler, true, NULL);
+		out->flavor = tokio_flavor_of_type(best->scheduler);
+	}
+	list_others(e, best, out);
+}
+
+static void fill_nameless(struct tokio_namer *n, const struct tokio_vtable_words *w,
+			  unsigned int index, struct tokio_name *out)
+{
+	uint64_t offset = w->poll;
+	char buf[512];
+
+	elf_vaddr_to_offset(n->f, w->poll, &offset);
+	snprintf(buf, sizeof(buf), "task type #%u (%llu B) @ %.255s+0x%llx", index,
+		 (unsigned long long)w->trailer_offset, n->binary, (unsigned long long)offset);
+	out->name = text_sanitize_dup(buf);
+	out->full = xstrdup(out->name);
+	out->from = NAME_NONE;
+}
+
+static void fill_from_callee(const char *callee, struct tokio_name *out)
+{
+	out->name = readable_dup(callee, out->kind == SITE_TASK, &out->form);
+	out->full = xstrdup(out->name);
+	out->from = NAME_CALLEE;
+}
+
+/* A scheduler type that no symbol spelt out, told by what schedule() calls. */
+static void fill_scheduler(enum runtime_flavor flavor, const struct tokio_vtable_words *w,
+			   struct tokio_name *out)
+{
+	static const char *const types[] = {
+		[FLAVOR_UNKNOWN] = NULL,
+		[FLAVOR_MULTI_THREAD] =
+			"Arc<tokio::runtime::scheduler::multi_thread::handle::Handle>",
+		[FLAVOR_CURRENT_THREAD] = "Arc<tokio::runtime::scheduler::current_thread::Handle>",
+		[FLAVOR_LOCAL] = "Arc<tokio::task::local::Shared>",
+	};
+
+	if (out->scheduler)
+		return;
+	if (tokio_is_blocking(w)) {
+		out->scheduler = xstrdup("tokio::runtime::blocking::schedule::BlockingSchedule");
+		return;
+	}
+	out->flavor = flavor;
+	if (types[flavor])
+		out->scheduler = xstrdup(types[flavor]);
+}
+
+static enum site_name_from gather(struct tokio_namer *n, const struct tokio_vtable_words *w,
+				  struct evidence *e)
+{
+	memset(e, 0, sizeof(*e));
+	if (tokio_name_by_symbol(n->f, w, e))
+		return NAME_SYMBOL;
+	if (tokio_name_by_dwarf(n->dwarf, w, e))
+		return NAME_DWARF;
+	if (n->has_glue && tokio_name_by_glue(n->f, w, e) && e->n)
+		return NAME_DROP_GLUE;
+	return NAME_NONE;
+}
+
+static int by_poll(const void *a, const void *b)
+{
+	const struct lesson *x = a, *y = b;
+
+	return x->poll < y->poll ? -1 : x->poll > y->poll;
+}
+
+static int by_glue(const void *a, const void *b)
+{
+	const struct lesson *const *x = a, *const *y = b;
+	uint64_t p = (*x)->evidence.glue, q = (*y)->evidence.glue;
+
+	return p < q ? -1 : p > q;
+}
+
+/*
+ * Two types at one piece of glue: of a whole cell always; of a stage, which says nothing of S,
+ * when the sizes differ, for else it can be one future on two schedulers.
+ */
+static bool contradicts(const struct lesson *a, const struct lesson *b)
+{
+	bool cells = a->evidence.list[0].scheduler && b->evidence.list[0].scheduler;
+
+	return a->poll != b->poll && (cells || a->trailer != b->trailer);
+}
+
+static void mark_shared(struct lesson **group, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (contradicts(group[0], group[i]))
+			group[0]->shared = group[i]->shared = true;
+}
+
+static void find_shared(struct tokio_namer *n)
+{
+	struct lesson **list = xcalloc(n->n_lessons, sizeof(*list));
+	size_t count = 0, start = 0;
+
+	for (size_t i = 0; i < n->n_lessons; i++)
+		if (n->lessons[i].from == NAME_DROP_GLUE)
+			list[count++] = &n->lessons[i];
+	if (count)
+		qsort(list, count, sizeof(*list), by_glue);
+	for (size_t i = 1; i <= count; i++) {
+		if (i < count && list[i]->evidence.glue == list[start]->evidence.glue)
+			continue;
+		mark_shared(list + start, i - start);
+		start = i;
+	}
+	free(list);
+}
+
+void tokio_namer_learn(struct tokio_namer *n, const struct tokio_vtable_words *list, size_t count)
+{
+	for (size_t i = 0; i < n->n_lessons; i++)
+		evidence_clear(&n->lessons[i].evidence);
+	n->lessons = xreallocarray(n->lessons, count, sizeof(*n->lessons));
+	n->n_lessons = count;
+	for (size_t i = 0; i < count; i++) {
+		struct lesson *l = &n->lessons[i];
+
+		l->poll = list[i].poll;
+		l->trailer = list[i].trailer_offset;
+		l->shared = false;
+		l->from = gather(n, &list[i], &l->evidence);
+	}
+	if (count)
+		qsort(n->lessons, count, sizeof(*n->lessons), by_poll);
+	find_shared(n);
+}
+
+static const struct lesson *find_lesson(const struct tokio_namer *n, uint64_t poll)
+{
+	struct lesson key = {.poll = poll};
+
+	if (!n->n_lessons)
+		return NULL;
+	return bsearch(&key, n->lessons, n->n_lessons, sizeof(key), by_poll);
+}
+
+static void fill(struct tokio_namer *n, const struct tokio_vtable_words *w, unsigned int index,
+		 const struct evidence *e, struct tokio_name *out)
+{
+	enum runtime_flavor flavor = FLAVOR_UNKNOWN;
+	char callee[DEMANGLE_MAX];
+
+	if (n->has_rust && !tokio_is_blocking(w) && (e->n != 1 || !e->list[0].scheduler))
+		flavor = tokio_flavor_by_schedule(n->f, w->schedule);
+	if (e->n)
+		fill_from_evidence(e, flavor, out);
+	else if (n->has_rust && tokio_name_by_callee(n->f, w->poll, callee, sizeof(callee)))
+		fill_from_callee(callee, out);
+	else
+		fill_nameless(n, w, index, out);
+	fill_scheduler(flavor, w, out);
+	if (n->debug && out->from != NAME_NONE)
+		out->separate_debug = out->from == NAME_DWARF ? !n->own_dwarf : !n->own_symbols;
+}
+
+void tokio_name_task(struct tokio_namer *n, const struct tokio_vtable_words *w,
+		     unsigned int index, struct tokio_name *out)
+{
+	const struct lesson *lesson = find_lesson(n, w->poll);
+	struct evidence own = {.n = 0};
+
+	memset(out, 0, sizeof(*out));
+	out->kind = tokio_is_blocking(w) ? SITE_BLOCKING : SITE_TASK;
+	out->from = lesson ? lesson->from : gather(n, w, &own);
+	fill(n, w, index, lesson ? &lesson->evidence : &own, out);
+	if (lesson && lesson->shared)
+		out->ambiguous = true;
+	evidence_clear(&own);
+}

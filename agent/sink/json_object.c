@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The objects of the JSON sink; see json_object.h. */
+#include "sink/json_object.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "util/sanitize.h"
+#include "util/syscall.h"
+#include "util/xalloc.h"
+
+#define QUANTILES 3
+
+static void add_uint(cJSON *o, const char *key, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	cJSON_AddRawToObject(o, key, text);
+}
+
+static void add_int(cJSON *o, const char *key, int64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	cJSON_AddRawToObject(o, key, text);
+}
+
+/* null unless known. */
+static void add_uint_if(cJSON *o, const char *key, bool known, uint64_t value)
+{
+	if (known)
+		add_uint(o, key, value);
+	else
+		cJSON_AddNullToObject(o, key);
+}
+
+/* A value that uses -1 for "not known". */
+static void add_depth(cJSON *o, const char *key, int64_t value)
+{
+	add_uint_if(o, key, value >= 0, (uint64_t)value);
+}
+
+static void add_text(cJSON *o, const char *key, const char *value)
+{
+	char *clean;
+
+	if (!value) {
+		cJSON_AddNullToObject(o, key);
+		return;
+	}
+	clean = text_sanitize_dup(value);
+	cJSON_AddStringToObject(o, key, clean);
+	free(clean);
+}
+
+/* Whole numbers stay whole; cJSON writes others with up to 17 digits, and NaN as null. */
+static void add_number(cJSON *o, const char *key, double value)
+{
+	if (value == floor(value) && fabs(value) < 9e18)
+		add_int(o, key, (int64_t)value);
+	else
+		cJSON_AddNumberToObject(o, key, value);
+}
+
+/* Negative: not known. */
+static void add_share(cJSON *o, const char *key, double value, double scale)
+{
+	if (value >= 0)
+		add_number(o, key, value * scale);
+	else
+		cJSON_AddNullToObject(o, key);
+}
+
+static cJSON *object(const char *type)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "type", type);
+	return o;
+}
+
+static void add_pid(cJSON *o, const struct target *t)
+{
+	add_uint_if(o, "pid", t, t ? t->pid : 0);
+}
+
+/* "tokio" and which instance of it. */
+static void add_runtime(cJSON *o, const struct model *m, uint32_t runtime)
+{
+	const struct runtime *r = runtime == ID_NONE ? NULL : model_runtime(m, runtime);
+	const struct binary *b = r ? view_binary(m, r->binary) : NULL;
+
+	add_text(o, "runtime", b ? b->runtime : NULL);
+	add_uint_if(o, "runtime_id", r, r ? r->id : 0);
+}
+
+static void add_site(cJSON *o, const struct model *m, uint32_t site)
+{
+	const struct site *s = site == ID_NONE ? NULL : model_site(m, site);
+
+	add_text(o, "site", s ? s->name : NULL);
+	add_uint_if(o, "site_id", s, s ? s->id : 0);
+}
+
+static void add_syscall(cJSON *o, int32_t syscall)
+{
+	char text[32];
+
+	if (syscall < 0) {
+		cJSON_AddNullToObject(o, "syscall");
+		return;
+	}
+	snprintf(text, sizeof(text), "syscall_%d", syscall);
+	cJSON_AddStringToObject(o, "syscall", syscall_name(syscall) ? syscall_name(syscall) : text);
+}
+
+static cJSON *binary_object(const struct model *m, const struct binary *b)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	add_text(o, "name", b->runtime);
+	add_text(o, "version", b->version);
+	add_text(o, "binary", b->path);
+	add_text(o, "build_id", b->build_id);
+	add_depth(o, "workers", binary_workers(m, b->id));
+	add_uint(o, "task_types", b->task_types);
+	return o;
+}
+
+static void add_target(cJSON *o, const struct model *m, const struct target *t)
+{
+	cJSON *runtimes;
+
+	add_uint(o, "pid", t->pid);
+	add_uint(o, "start_time", t->start_time);
+	add_text(o, "comm", t->comm);
+	add_text(o, "exe", t->exe);
+	add_text(o, "build_id", t->build_id);
+	add_uint_if(o, "cpus", t->cpus, t->cpus);
+	runtimes = cJSON_AddArrayToObject(o, "runtimes");
+	for (uint32_t i = 0; i < m->binaries_count; i++)
+		if (m->binaries[i].id != ID_NONE && m->binaries[i].target == t->id)
+			cJSON_AddItemToArray(runtimes, binary_object(m, &m->binaries[i]));
+}
+
+cJSON *json_header(const struct snapshot *snap, const char *version)
+{
+	const struct model *m = snap->model;
+	cJSON *o = object("header");
+	cJSON *targets;
+
+	cJSON_AddStringToObject(o, "schema", JSON_SCHEMA);
+	add_text(o, "version", version);
+	add_text(o, "command", snap->command);
+	add_text(o, "host", snap->host);
+	cJSON_AddStringToObject(o, "clock", "monotonic");
+	add_uint_if(o, "wall_offset_ns", snap->wall_offset_ns, snap->wall_offset_ns);
+	add_uint(o, "begin_ns", m->begin_ns);
+	targets = cJSON_AddArrayToObject(o, "targets");
+	for (uint32_t i = 0; i < m->targets_count; i++) {
+		cJSON *item;
+
+		if (m->targets[i].id == ID_NONE)
+			continue;
+		item = cJSON_CreateObject();
+		add_target(item, m, &m->targets[i]);
+		cJSON_AddItemToArray(targets, item);
+	}
+	return o;
+}
+
+cJSON *json_target_event(const struct model *m, const struct target *t)
+{
+	cJSON *o = object("target");
+
+	add_target(o, m, t);
+	return o;
+}
+
+cJSON *json_target_end(const struct target *t)
+{
+	static const char *const reasons[] = {
+		[TARGET_EXITED] = "exited",
+		[TARGET_EXECED] = "execed",
+		[TARGET_DETACHED] = "detached",
+	};
+	bool status = t->end_reason == TARGET_EXITED && t->end_status >= 0;
+	bool code = status && WIFEXITED(t->end_status);
+	bool signal = status && WIFSIGNALED(t->end_status);
+	cJSON *o = object("target_end");
+
+	add_pid(o, t);
+	add_uint(o, "time_ns", t->end_ns);
+	cJSON_AddStringToObject(o, "reason", reasons[t->end_reason]);
+	add_uint_if(o, "exit_code", code, code ? (uint64_t)WEXITSTATUS(t->end_status) : 0);
+	add_uint_if(o, "signal", signal, signal ? (uint64_t)WTERMSIG(t->end_status) : 0);
+	return o;
+}
+
+cJSON *json_note(const struct model_note *note)
+{
+	cJSON *o = object("note");
+
+	add_uint(o, "time_ns", note->time_ns);
+	cJSON_AddStringToObject(o, "severity", note->severity == NOTE_WARNING ? "warning" : "info");
+	add_text(o, "text", note->text);
+	return o;
+}
+
+cJSON *json_lost(const struct model *m, uint64_t count)
+{
+	cJSON *o = object("lost");
+
+	add_uint(o, "time_ns", m->now_ns);
+	add_uint(o, "count", count);
+	add_uint(o, "total", m->lost);
+	return o;
+}
+
+/* The unit is part of the key: "poll.blocked_ns". */
+static void add_value(cJSON *o, const struct finding_value *value)
+{
+	size_t name_len = strlen(value->name), unit_len = strlen(value->unit);
+	bool has = name_len > unit_len && !strcmp(value->name + name_len - unit_len, value->unit);
+	bool plain = has || !unit_len || !strcmp(value->unit, "count") ||
+		     !strcmp(value->unit, "bool");
+	char *key = xasprintf("%s%s%s", value->name, plain ? "" : "_", plain ? "" : value->unit);
+
+	if (!strcmp(value->unit, "bool"))
+		cJSON_AddBoolToObject(o, key, value->value != 0);
+	else
+		add_number(o, key, value->value);
+	free(key);
+}
+
+static void add_tasks(cJSON *o, const struct finding *f)
+{
+	cJSON *tasks = cJSON_AddArrayToObject(o, "tasks");
+
+	for (uint32_t i = 0; i < f->tasks_count && i < FINDING_TASKS; i++) {
+		char text[24];
+
+		snprintf(text, sizeof(text), "%" PRIu64, f->tasks[i]);
+		cJSON_AddItemToArray(tasks, cJSON_CreateRaw(text));
+	}
+}
+
+static void add_finding_runtime(cJSON *o, const struct finding_view *v)
+{
+	add_text(o, "runtime", v->binary ? v->binary->runtime : NULL);
+	add_uint_if(o, "runtime_id", v->runtime, v->runtime ? v->runtime->id : 0);
+	add_text(o, "site", v->site ? v->site->name : NULL);
+	add_uint_if(o, "site_id", v->site, v->site ? v->site->id : 0);
+	add_uint_if(o, "tid", v->f->tid, v->f->tid);
+	add_text(o, "worker", v->worker ? v->worker->now.comm : NULL);
+}
+
+cJSON *json_finding(const struct model *m, const struct finding *f)
+{
+	struct finding_view v;
+	cJSON *o = object("finding");
+	cJSON *values;
+
+	finding_view_of(&v, m, f);
+	add_text(o, "rule", v.rule.id);
+	add_text(o, "title", v.rule.title);
+	cJSON_AddStringToObject(o, "severity", severity_name(f->severity));
+	add_pid(o, v.target);
+	add_finding_runtime(o, &v);
+	add_tasks(o, f);
+	add_uint(o, "count", f->count);
+	add_uint(o, "first_ns", f->first_ns);
+	add_uint(o, "last_ns", f->last_ns);
+	add_uint_if(o, "worst_ns", f->worst_ns, f->worst_ns);
+	add_uint_if(o, "total_ns", f->total_ns, f->total_ns);
+	cJSON_AddBoolToObject(o, "open", f->open);
+	add_uint_if(o, "open_since_ns", f->open, f->open_since_ns);
+	cJSON_AddStringToObject(o, "evidence", evidence_name(f->evidence));
+	cJSON_AddBoolToObject(o, "during_loss", f->during_loss);
+	cJSON_AddBoolToObject(o, "lower_bound", f->loose);
+	add_syscall(o, f->syscall);
+	cJSON_AddNullToObject(o, "stack");
+	add_text(o, "message", f->message);
+	add_text(o, "advice", v.rule.advice);
+	add_text(o, "link", v.rule.link);
+	values = cJSON_AddObjectToObject(o, "values");
+	for (uint32_t i = 0; i < f->values_count && i < FINDING_VALUES; i++)
+		add_value(values, &f->values[i]);
+	return o;
+}
+
+cJSON *json_runtime(const struct model *m, const struct runtime *r)
+{
+	const struct binary *b = view_binary(m, r->binary);
+	const struct ev_queues *q = &r->queues;
+	bool seen = r->queues_seen;
+	cJSON *o = object("runtime");
+
+	add_pid(o, model_target(m, r->target));
+	add_uint(o, "runtime_id", r->id);
+	add_text(o, "name", b ? b->runtime : NULL);
+	add_text(o, "version", b ? b->version : NULL);
+	add_text(o, "flavor", flavor_name(r->flavor));
+	add_depth(o, "workers", r->workers);
+	add_uint(o, "workers_seen", r->workers_seen);
+	add_depth(o, "inject_queue", seen ? q->inject : -1);
+	add_depth(o, "local_queues", seen ? q->local : -1);
+	add_depth(o, "tasks_alive", seen ? q->alive : -1);
+	add_depth(o, "blocking_queue", seen ? q->blocking_queue : -1);
+	add_depth(o, "blocking_threads", seen ? q->blocking_threads : -1);
+	add_depth(o, "blocking_idle", seen ? q->blocking_idle : -1);
+	add_text(o, "unknown_because", seen ? q->reason : "not read yet");
+	return o;
+}
+
+static void add_times(cJSON *o, const struct ev_thread *t)
+{
+	add_uint(o, "polls", t->polls);
+	add_uint(o, "busy_ns", t->busy_ns);
+	add_uint(o, "blocked_ns", t->blocked_ns);
+	add_uint(o, "preempted_ns", t->preempted_ns);
+	add_uint(o, "searching_ns", t->searching_ns);
+	add_uint(o, "parked_ns", t->parked_ns);
+}
+
+cJSON *json_worker(const struct model *m, const struct worker *w)
+{
+	const struct ev_thread *t = &w->now;
+	bool open = t->poll_start_ns != 0;
+	bool past = t->poll_start_ns <= m->now_ns;
+	cJSON *o = object("worker");
+
+	add_pid(o, model_target(m, w->target));
+	add_uint(o, "tid", t->tid);
+	add_text(o, "name", t->comm);
+	add_runtime(o, m, t->runtime);
+	cJSON_AddStringToObject(o, "state", thread_state_name(t->state));
+	add_uint_if(o, "since_ns", t->since_ns, t->since_ns);
+	add_site(o, m, open ? t->site : ID_NONE);
+	add_uint_if(o, "task", open, t->task_id);
+	add_uint_if(o, "poll_start_ns", open, t->poll_start_ns);
+	add_uint_if(o, "poll_ns", open && past, m->now_ns - t->poll_start_ns);
+	add_syscall(o, t->syscall);
+	add_uint_if(o, "first_ns", t->first_ns, t->first_ns);
+	add_times(o, t);
+	return o;
+}
+
+static void add_quantiles(cJSON *o, const struct site *s)
+{
+	static const struct {
+		const char *key;
+		double q;
+	} rows[QUANTILES] = {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}};
+
+	for (size_t i = 0; i < QUANTILES; i++)
+		add_uint_if(o, rows[i].key, s->hist.count, site_quantile(s, rows[i].q));
+}
+
+cJSON *json_site(const struct model *m, const struct site *s)
+{
+	const struct binary *b = view_binary(m, s->binary);
+	cJSON *o = object("site");
+
+	add_pid(o, model_target(m, s->target));
+	add_uint(o, "site_id", s->id);
+	add_text(o, "site", s->name);
+	cJSON_AddBoolToObject(o, "ambiguous", s->ambiguous);
+	add_text(o, "binary", b ? b->path : NULL);
+	add_uint(o, "offset", s->offset);
+	add_uint_if(o, "task_bytes", s->size_bytes, s->size_bytes);
+	add_uint(o, "polls", s->polls);
+	add_uint(o, "in_polls_ns", s->busy_ns);
+	add_uint(o, "blocked_ns", s->blocked_ns);
+	add_uint(o, "preempted_ns", s->preempted_ns);
+	add_uint(o, "max_ns", s->max_ns);
+	add_quantiles(o, s);
+	cJSON_AddBoolToObject(o, "sampled", s->sampled);
+	add_uint_if(o, "tasks_seen", s->tasks_valid, s->seen);
+	add_uint_if(o, "tasks_ended", s->tasks_valid, s->ended);
+	add_uint_if(o, "tasks_live", site_live_known(m, s), s->live);
+	return o;
+}
+
+cJSON *json_task(const struct model *m, const struct task_view *v)
+{
+	const struct ev_task *row = &v->task->row;
+	bool known = row->state_valid;
+	cJSON *o = object("task");
+
+	add_pid(o, model_target(m, v->task->target));
+	add_uint(o, "id", row->id);
+	add_runtime(o, m, row->runtime);
+	add_site(o, m, row->site);
+	add_text(o, "state", task_state_name(v->state));
+	add_uint_if(o, "for_ns", v->for_ns, v->for_ns);
+	add_uint_if(o, "tid", v->worker || row->last_tid,
+		    v->worker ? v->worker->now.tid : row->last_tid);
+	add_uint_if(o, "first_ns", row->first_ns, row->first_ns);
+	add_uint_if(o, "last_ns", row->last_ns, row->last_ns);
+	add_uint(o, "polls", row->polls);
+	add_uint(o, "in_polls_ns", row->busy_ns);
+	if (known) {
+		cJSON_AddBoolToObject(o, "cancelled", row->cancelled);
+		cJSON_AddBoolToObject(o, "has_handle", row->has_handle);
+	} else {
+		cJSON_AddNullToObject(o, "cancelled");
+		cJSON_AddNullToObject(o, "has_handle");
+	}
+	add_uint_if(o, "refs", known, row->refs);
+	return o;
+}
+
+cJSON *json_footer(const struct snapshot *snap, const struct outcome_opts *opts)
+{
+	const struct model *m = snap->model;
+	const struct ev_cost *cost = &m->cost;
+	cJSON *o = object("footer");
+	struct totals totals;
+	struct outcome outcome;
+	cJSON *findings;
+
+	totals_of(&totals, m);
+	outcome_of(&outcome, snap, opts);
+	add_uint(o, "duration_ns", totals.duration_ns);
+	add_uint(o, "polls", totals.polls);
+	add_uint_if(o, "tasks_seen", totals.tasks_valid, totals.tasks_seen);
+	add_uint_if(o, "hits", totals.cost_valid, cost->hits);
+	add_uint_if(o, "emitted", totals.cost_valid, cost->emitted);
+	add_uint_if(o, "filtered", totals.cost_valid, cost->filtered);
+	add_uint_if(o, "lost", totals.cost_valid, cost->lost);
+	add_uint(o, "events_lost", m->lost);
+	add_share(o, "overhead_pct", totals.overhead_ratio, 100);
+	add_share(o, "agent_cpu_pct", totals.agent_ratio, 100);
+	add_uint_if(o, "level", totals.cost_valid, cost->level);
+	add_uint_if(o, "sites_on", totals.cost_valid, cost->sites_on);
+	add_uint_if(o, "sites_off", totals.cost_valid, cost->sites_off);
+	findings = cJSON_AddObjectToObject(o, "findings");
+	for (int s = SEVERITY_INFO; s <= SEVERITY_CRITICAL; s++)
+		add_uint(findings, severity_name((enum severity)s), outcome.by_severity[s]);
+	add_uint(o, "findings_evicted", snap->rules ? rules_evicted(snap->rules) : 0);
+	return o;
+}

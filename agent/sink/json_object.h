@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The objects of docs/json-schema.md, each built from the model. cJSON keeps numbers as doubles;
+ * integers go in as text, so that ids and nanosecond counts stay exact up to 2^64 - 1. Text that
+ * comes from the target passes the sanitiser. The caller owns the object.
+ */
+#ifndef SINK_JSON_OBJECT_H
+#define SINK_JSON_OBJECT_H
+
+#include <cjson/cJSON.h>
+
+#include "sink/sinks.h"
+#include "sink/view.h"
+
+#define JSON_SCHEMA "1.0"
+
+cJSON *json_header(const struct snapshot *snap, const char *version);
+/* One more target, or one of which more is known now. */
+cJSON *json_target_event(const struct model *m, const struct target *t);
+cJSON *json_target_end(const struct target *t);
+cJSON *json_note(const struct model_note *note);
+cJSON *json_lost(const struct model *m, uint64_t count);
+cJSON *json_finding(const struct model *m, const struct finding *f);
+cJSON *json_runtime(const struct model *m, const struct runtime *r);
+cJSON *json_worker(const struct model *m, const struct worker *w);
+cJSON *json_site(const struct model *m, const struct site *s);
+cJSON *json_task(const struct model *m, const struct task_view *v);
+cJSON *json_footer(const struct snapshot *snap, const struct outcome_opts *opts);
+
+#endif

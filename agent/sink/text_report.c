@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Findings and the summary as text; see text_block.h. */
+#include "sink/text_block.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/fmt.h"
+#include "util/syscall.h"
+
+#define SHOWN_TASKS 8
+#define WRAP	    96 /* columns of a paragraph of advice */
+
+static uint64_t since(uint64_t then, uint64_t now)
+{
+	return now > then ? now - then : 0;
+}
+
+static void print_severity(FILE *out, const struct text_style *style, enum severity severity)
+{
+	enum text_role role = text_role_of(severity);
+
+	fputs(text_on(style, role), out);
+	for (const char *p = severity_name(severity); *p; p++)
+		fputc(toupper((unsigned char)*p), out);
+	fputs(text_off(style, role), out);
+}
+
+/* Only where several processes are watched does it matter which one. */
+static void print_target(FILE *out, const struct model *m, const struct finding_view *v)
+{
+	if (m->targets_count > 1 && v->target)
+		fprintf(out, " (pid %u)", v->target->pid);
+}
+
+void text_live_findings(FILE *out, const struct text_style *style, const struct snapshot *snap)
+{
+	const struct model *m = snap->model;
+	char text[TEXT_CELL], time[FMT_SIZE], count[FMT_SIZE];
+	const struct finding **all;
+	size_t total = findings_sorted(snap->rules, &all);
+
+	for (size_t i = 0; i < total; i++) {
+		const struct finding *f = all[i];
+		struct finding_view v;
+
+		if (!finding_is_live(m, f))
+			continue;
+		finding_view_of(&v, m, f);
+		print_severity(out, style, f->severity);
+		fprintf(out, " %s", v.rule.id);
+		print_target(out, m, &v);
+		if (f->open)
+			fprintf(out, ", open for %s",
+				fmt_duration(time, sizeof(time),
+					     since(f->open_since_ns, m->now_ns)));
+		else
+			fprintf(out, ", last seen %s ago",
+				fmt_duration(time, sizeof(time), since(f->last_ns, m->now_ns)));
+		if (f->count > 1)
+			fprintf(out, ", %s times",
+				fmt_count(count, sizeof(count), (double)f->count));
+		if (f->worst_ns)
+			fprintf(out, ", worst %s", fmt_duration(time, sizeof(time), f->worst_ns));
+		fprintf(out, ": %s\n", text_clean(text, sizeof(text), f->message));
+	}
+	free(all);
+}
+
+static void print_value(FILE *out, const struct finding_value *value)
+{
+	char text[FMT_SIZE];
+	double n = value->value;
+
+	fprintf(out, "%s ", value->name);
+	if (n != n)
+		fputs("n/a", out);
+	else if (!strcmp(value->unit, "ns") && n >= 0)
+		fputs(fmt_duration(text, sizeof(text), n < 1e19 ? (uint64_t)n : UINT64_MAX), out);
+	else if (!strcmp(value->unit, "bytes") && n >= 0)
+		fputs(fmt_bytes(text, sizeof(text), n < 1e19 ? (uint64_t)n : UINT64_MAX), out);
+	else if (!strcmp(value->unit, "bool"))
+		fputs(n != 0 ? "yes" : "no", out);
+	else if (!strcmp(value->unit, "ratio"))
+		fputs(fmt_ratio(text, sizeof(text), n), out);
+	else if (!strcmp(value->unit, "per_second"))
+		fprintf(out, "%s/s", fmt_count(text, sizeof(text), n));
+	else
+		fputs(fmt_count(text, sizeof(text), n), out);
+}
+
+static void print_times(FILE *out, const struct model *m, const struct finding *f)
+{
+	char count[FMT_SIZE], a[FMT_SIZE], b[FMT_SIZE];
+
+	fprintf(out, "  seen:     %s time%s, first %s and last %s into the watch",
+		fmt_count(count, sizeof(count), (double)f->count), f->count == 1 ? "" : "s",
+		fmt_duration(a, sizeof(a), since(m->begin_ns, f->first_ns)),
+		fmt_duration(b, sizeof(b), since(m->begin_ns, f->last_ns)));
+	if (f->open)
+		fprintf(out, ", open for %s",
+			fmt_duration(a, sizeof(a), since(f->open_since_ns, m->now_ns)));
+	fputc('\n', out);
+	if (f->worst_ns)
+		fprintf(out, "  lasted:   worst %s%s, in all %s\n", f->loose ? "at least " : "",
+			fmt_duration(a, sizeof(a), f->worst_ns),
+			fmt_duration(b, sizeof(b), f->total_ns));
+}
+
+static void print_evidence(FILE *out, const struct finding_view *v)
+{
+	const struct finding *f = v->f;
+	uint32_t shown = f->tasks_count < SHOWN_TASKS ? f->tasks_count : SHOWN_TASKS;
+	char text[TEXT_CELL];
+
+	fprintf(out, "  evidence: %s", evidence_name(f->evidence));
+	if (f->syscall >= 0 && syscall_name(f->syscall))
+		fprintf(out, ", in %s", syscall_name(f->syscall));
+	else if (f->syscall >= 0)
+		fprintf(out, ", in syscall %d", f->syscall);
+	if (v->worker)
+		fprintf(out, ", last on %s (tid %u)",
+			text_clean(text, sizeof(text), v->worker->now.comm), f->tid);
+	else if (f->tid)
+		fprintf(out, ", last on tid %u", f->tid);
+	if (f->during_loss)
+		fputs(", while events were lost", out);
+	fputc('\n', out);
+	if (!shown)
+		return;
+	fprintf(out, "  tasks:   ");
+	for (uint32_t i = 0; i < shown; i++)
+		fprintf(out, "%s %" PRIu64, i ? "," : "", f->tasks[i]);
+	fputs(f->tasks_count > shown ? ", ...\n" : "\n", out);
+}
+
+/* Words on lines of at most WRAP columns; further lines are indented like the first. */
+static void print_wrapped(FILE *out, const char *label, const char *text)
+{
+	size_t column = 0;
+
+	if (!text || !*text)
+		return;
+	fprintf(out, "  %-9s", label);
+	while (*text) {
+		size_t len = strcspn(text, " \n");
+
+		if (column && column + 1 + len > WRAP) {
+			fprintf(out, "\n%11s", "");
+			column = 0;
+		}
+		if (len) {
+			fprintf(out, " %.*s", (int)len, text);
+			column += 1 + len;
+		}
+		text += len;
+		text += *text != '\0';
+	}
+	fputc('\n', out);
+}
+
+static void print_finding(FILE *out, const struct text_style *style, const struct model *m,
+			  const struct finding *f)
+{
+	char text[TEXT_CELL];
+	struct finding_view v;
+
+	finding_view_of(&v, m, f);
+	print_severity(out, style, f->severity);
+	fprintf(out, " %s", v.rule.id);
+	print_target(out, m, &v);
+	fprintf(out, ": %s\n", text_clean(text, sizeof(text), f->message));
+	if (v.site)
+		fprintf(out, "  where:    %s%s\n", text_clean(text, sizeof(text), v.site->name),
+			v.site->ambiguous ? " (or another type with identical code)" : "");
+	print_times(out, m, f);
+	for (uint32_t i = 0; i < f->values_count && i < FINDING_VALUES; i++) {
+		fputs(i ? ", " : "  values:   ", out);
+		print_value(out, &f->values[i]);
+	}
+	if (f->values_count)
+		fputc('\n', out);
+	print_evidence(out, &v);
+	print_wrapped(out, "advice:", v.rule.advice);
+	print_wrapped(out, "more:", v.rule.link);
+}
+
+size_t text_findings(FILE *out, const struct text_style *style, const struct snapshot *snap)
+{
+	const struct finding **all;
+	size_t count = findings_sorted(snap->rules, &all);
+
+	for (size_t i = 0; i < count; i++) {
+		print_finding(out, style, snap->model, all[i]);
+		fputc('\n', out);
+	}
+	free(all);
+	return count;
+}
+
+static void print_watched(FILE *out, const struct model *m)
+{
+	char time[FMT_SIZE], polls[FMT_SIZE], tasks[FMT_SIZE];
+	struct totals t;
+
+	totals_of(&t, m);
+	fprintf(out, "watched for %s: %s polls", fmt_duration(time, sizeof(time), t.duration_ns),
+		fmt_count(polls, sizeof(polls), (double)t.polls));
+	if (t.tasks_valid && t.polls)
+		fprintf(out, " of %s tasks", fmt_count(tasks, sizeof(tasks), (double)t.tasks_seen));
+	else if (t.polls)
+		fputs(" (tasks n/a)", out);
+	fprintf(out, " of %u type%s on %u worker%s\n", t.task_types, t.task_types == 1 ? "" : "s",
+		t.workers, t.workers == 1 ? "" : "s");
+	if (!t.polls)
+		fputs("no poll was seen: the program was idle, or its tasks are of types that are not "
+		      "probed; nothing could be judged\n",
+		      out);
+}
+
+static void print_counts(FILE *out, const struct text_style *style, const struct snapshot *snap,
+			 const struct outcome *v)
+{
+	uint64_t evicted = snap->rules ? rules_evicted(snap->rules) : 0;
+	bool any = false;
+
+	for (int s = SEVERITY_CRITICAL; s >= SEVERITY_INFO; s--) {
+		if (!v->by_severity[s])
+			continue;
+		fprintf(out, "%s%u %s", any ? ", " : "findings: ", v->by_severity[s],
+			severity_name((enum severity)s));
+		any = true;
+	}
+	if (any && v->open)
+		fprintf(out, "; %u still open", v->open);
+	if (!any)
+		fprintf(out, "%sno findings%s", text_on(style, ROLE_OK), text_off(style, ROLE_OK));
+	if (evicted)
+		fprintf(out, "; %" PRIu64 " older ones were dropped to make room", evicted);
+	fputc('\n', out);
+}
+
+static void print_exit(FILE *out, const struct outcome *v, const struct outcome_opts *opts)
+{
+	if (v->failing)
+		fprintf(out, "exit 1: %u finding%s at or above %s\n", v->failing,
+			v->failing == 1 ? "" : "s", severity_name(opts->fail_on));
+	else if (v->too_much_lost)
+		fprintf(out, "exit 5: more events lost than --max-loss %" PRIu64 "\n",
+			opts->max_loss);
+	else
+		fprintf(out, "exit 0: no finding at or above %s\n", severity_name(opts->fail_on));
+}
+
+void text_summary(FILE *out, const struct text_style *style, const struct snapshot *snap,
+		  const struct outcome_opts *opts)
+{
+	struct outcome_opts none = {.fail_on = SEVERITY_CRITICAL};
+	struct outcome v;
+
+	outcome_of(&v, snap, opts ? opts : &none);
+	text_targets(out, snap->model);
+	text_ended(out, snap->model);
+	print_watched(out, snap->model);
+	print_counts(out, style, snap, &v);
+	text_cost(out, snap->model, false);
+	if (opts)
+		print_exit(out, &v, opts);
+}

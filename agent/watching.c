@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* top, check and dump: joins the live source to the sinks and runs the loop. */
+#include "attach/live.h"
+#include "commands.h"
+#include "dryrun.h"
+#include "loop.h"
+#include "pipeline.h"
+#include "sink/sinks.h"
+#include "targets.h"
+#include "tui/tui.h"
+#include "util/xalloc.h"
+#include "version.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHILD_GRACE_MS 5000
+
+static const char *const names[CMD_COUNT] = {
+	[CMD_TOP] = "top", [CMD_CHECK] = "check", [CMD_DUMP] = "dump",
+};
+
+struct session {
+	const struct opts *opts;
+	struct pipeline pipeline;
+	struct source *source;
+	struct model *model;
+	struct rules *rules;
+	struct sink *sink;	/* text, JSON, or the live view */
+	struct sink *report;	/* after the live view: the final report as text */
+	struct loop *loop;
+	pid_t child;		/* started by us */
+	int signal;		/* that ended it, 0 none */
+};
+
+static int on_source(void *ctx)
+{
+	return pipeline_drain(&((struct session *)ctx)->pipeline);
+}
+
+static int on_tick(void *ctx)
+{
+	int ret = pipeline_tick(&((struct session *)ctx)->pipeline);
+
+	return ret == 1 ? LOOP_STOP : ret;
+}
+
+/* The live view stays open when its target has ended; it is left by a key. */
+static int on_tick_live(void *ctx)
+{
+	int ret = pipeline_tick(&((struct session *)ctx)->pipeline);
+
+	return ret == 1 ? 0 : ret;
+}
+
+static int on_input(void *ctx)
+{
+	struct session *s = ctx;
+	int ret = s->sink->ops->input(s->sink, &s->pipeline.snap);
+
+	return ret == 1 ? LOOP_STOP : ret;
+}
+
+static int on_duration(void *ctx)
+{
+	int ret = pipeline_tick(&((struct session *)ctx)->pipeline);
+
+	return ret < 0 ? ret : LOOP_STOP;
+}
+
+static int on_signal(void *ctx, int signal)
+{
+	struct session *s = ctx;
+
+	if (signal == SIGWINCH)
+		return pipeline_redraw(&s->pipeline);
+	s->signal = signal;
+	return LOOP_STOP;
+}
+
+static struct outcome_opts outcome_opts(const struct opts *o)
+{
+	return (struct outcome_opts){
+		.fail_on = o->fail_on, .max_loss_given = o->max_loss_given,
+		.max_loss = o->max_loss,
+	};
+}
+
+static struct sink *text_sink(const struct opts *o)
+{
+	struct text_sink_opts text = {
+		.color = opts_color(o, stdout),
+		.verbose = o->verbose,
+		.outcome = outcome_opts(o),
+		.progress = {
+			.out = o->command == CMD_TOP ? NULL : stderr,
+			.terminal = isatty(STDERR_FILENO),
+			.duration_ns = o->duration_ns,
+		},
+	};
+
+	return text_sink_new(stdout, &text);
+}
+
+static const enum tui_color tui_colors[] = {
+	[COLOR_AUTO] = TUI_COLOR_AUTO, [COLOR_ALWAYS] = TUI_COLOR_ALWAYS,
+	[COLOR_NEVER] = TUI_COLOR_NEVER,
+};
+
+/* The live view where there is a terminal for it; text everywhere else. */
+static void choose_sink(struct session *s)
+{
+	const struct opts *o = s->opts;
+	struct tui_opts tui = { .color = tui_colors[o->color], .in_fd = STDIN_FILENO };
+	struct json_sink_opts json = {
+		.version = STALLTOP_VERSION,
+		.outcome = outcome_opts(o),
+		.progress = {
+			.out = o->command == CMD_TOP ? NULL : stderr,
+			.terminal = isatty(STDERR_FILENO),
+			.duration_ns = o->duration_ns,
+		},
+	};
+
+	if (o->json) {
+		s->sink = json_sink_new(stdout, &json);
+		return;
+	}
+	if (o->command == CMD_TOP) {
+		s->sink = tui_sink_new(&tui, NULL);
+		if (s->sink) {
+			s->report = text_sink(o);
+			return;
+		}
+	}
+	s->sink = text_sink(o);
+}
+
+static const struct {
+	const char *name;
+	size_t flag;
+} features[] = {
+	{ "sampling", offsetof(struct live_opts, no_sampling) },
+	{ "queues", offsetof(struct live_opts, no_queues) },
+};
+
+static int set_features(const struct opts *o, struct live_opts *live, struct err *err)
+{
+	for (size_t i = 0; i < o->no_features.count; i++) {
+		bool known = false;
+
+		for (size_t j = 0; j < sizeof(features) / sizeof(features[0]); j++) {
+			if (strcmp(o->no_features.v[i], features[j].name))
+				continue;
+			*(bool *)((char *)live + features[j].flag) = true;
+			known = true;
+		}
+		if (!known)
+			return err_set(err, -EINVAL, "there is no feature %s: sampling and queues "
+				       "can be switched off", o->no_features.v[i]);
+	}
+	return 0;
+}
+
+static int open_source(struct session *s, struct targets *targets, struct err *err)
+{
+	struct live_opts live = {
+		.level = s->opts->level,
+		.threshold_ns = rules_poll_threshold_ns(s->rules),
+		.overhead_ratio = s->opts->overhead_ratio,
+		.child = targets->launch.pid,
+	};
+	int ret = set_features(s->opts, &live, err);
+
+	if (ret)
+		return ret;
+	ret = live_open(&live, targets->watches, targets->count, &s->source, err);
+	targets->count = 0;	/* taken over, also on error */
+	if (ret || !targets->launch.pid)
+		return ret;
+	ret = launch_release(&targets->launch, err);
+	if (!ret) {
+		s->child = targets->launch.pid;
+		targets->launch.pid = 0;
+	}
+	return ret;
+}
+
+static int set_loop(struct session *s, struct err *err)
+{
+	struct sink *sink = s->sink;
+	int input = sink->ops->fd ? sink->ops->fd(sink) : -1;
+	int ret;
+
+	ret = loop_watch(s->loop, s->source->ops->fd(s->source), on_source, s);
+	if (!ret)
+		ret = loop_every(s->loop, s->source->ops->interval_ms(s->source),
+				 s->report ? on_tick_live : on_tick, s);
+	if (!ret && input >= 0)
+		ret = loop_watch(s->loop, input, on_input, s);
+	if (!ret && s->opts->duration_ns)
+		ret = loop_after(s->loop, s->opts->duration_ns, on_duration, s);
+	return ret ? err_set(err, ret, "cannot set up the event loop: %s", strerror(-ret)) : 0;
+}
+
+static int run(struct session *s, struct err *err)
+{
+	int ret;
+
+	pipeline_init(&s->pipeline, s->source, s->model, s->rules, names[s->opts->command]);
+	pipeline_add(&s->pipeline, s->sink);
+	ret = set_loop(s, err);
+	if (ret)
+		return ret;
+	ret = pipeline_tick(&s->pipeline);
+	if (!ret)
+		ret = loop_run(s->loop);
+	if (ret >= 0) {
+		ret = pipeline_finish(&s->pipeline);
+		if (s->report) {
+			s->sink->ops->close(s->sink);
+			s->sink = NULL;
+			if (!ret)
+				ret = s->report->ops->finish(s->report, &s->pipeline.snap);
+		}
+	}
+	if (ret < 0 && ret != -EPIPE)
+		return err_set(err, ret, "%s", strerror(-ret));
+	return 0;
+}
+
+static enum exit_code exit_code_of(const struct session *s)
+{
+	struct outcome_opts asked = outcome_opts(s->opts);
+	struct outcome seen;
+
+	if (s->signal)
+		return 128 + s->signal;
+	outcome_of(&seen, &s->pipeline.snap, &asked);
+	if (seen.too_much_lost)
+		return EXIT_LOSS;
+	return s->opts->command == CMD_CHECK && seen.failing ? EXIT_FINDINGS : EXIT_FINE;
+}
+
+static void sink_close(struct sink *sink)
+{
+	if (sink)
+		sink->ops->close(sink);
+}
+
+static void session_close(struct session *s)
+{
+	sink_close(s->sink);
+	sink_close(s->report);
+	if (s->source)
+		s->source->ops->close(s->source);
+	if (s->child)
+		launch_end(s->child, CHILD_GRACE_MS);
+	loop_free(s->loop);
+	rules_free(s->rules);
+	model_free(s->model);
+}
+
+enum exit_code command_watch(const struct opts *opts)
+{
+	struct session s = { .opts = opts };
+	struct targets targets = { 0 };
+	struct err err = { 0 };
+	enum exit_code code;
+	int ret;
+
+	ret = load_rules(opts, &s.rules, &err);
+	if (!ret)
+		ret = targets_open(opts, &targets, &err);
+	if (!ret && opts->dry_run) {
+		dryrun_print(stdout, targets.watches, targets.count, opts->level);
+		goto out;
+	}
+	if (!ret)
+		ret = loop_new(on_signal, &s, &s.loop, &err);
+	if (!ret)
+		ret = open_source(&s, &targets, &err);
+	if (ret)
+		goto out;
+	s.model = model_new();
+	choose_sink(&s);
+	ret = run(&s, &err);
+out:
+	code = ret ? report_error(&err) : opts->dry_run ? EXIT_FINE : exit_code_of(&s);
+	session_close(&s);
+	targets_close(&targets);
+	return code;
+}

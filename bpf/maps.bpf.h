@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Maps and settings of the programs. Sizes marked "set by the agent" are placeholders: the agent
+ * resizes them before loading. Constants are fixed before loading too, so that the verifier drops
+ * the paths of levels that are off.
+ */
+#ifndef BPF_MAPS_H
+#define BPF_MAPS_H
+
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+/* Fixed at load. */
+const volatile __u32 level = 2;		/* 1: sites; 2: also tasks */
+const volatile __u32 max_sites = 1024;
+const volatile __u32 agent_pidns = 0;	/* inode of the agent's pid namespace: pids as it sees them */
+
+/* May change at any time. */
+__u64 threshold_ns = 10000000;		/* closed polls at least this long go to the ring */
+struct wire_totals totals;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1024);	/* set by the agent: max_sites */
+	__type(key, __u32);
+	__type(value, struct wire_site);
+} sites SEC(".maps");
+
+/* One row a CPU and site: index = cpu * max_sites + site. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1024);	/* set by the agent: CPUs * max_sites */
+	__type(key, __u32);
+	__type(value, struct wire_site_stats);
+} site_stats SEC(".maps");
+
+/*
+ * vtable | target << 48 -> site, for poll functions that several task types share because the
+ * linker folded identical code.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, WIRE_MAX_SITES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} vtables SEC(".maps");
+
+/* The threads that have polled; the agent reads it without system calls. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, struct wire_slot);
+} slots SEC(".maps");
+
+/* Slots given back by threads that ended; fresh ones come from totals.next_slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, WIRE_MAX_SLOTS);
+	__type(value, __u32);
+} free_slots SEC(".maps");
+
+struct thread_ref {
+	__u32 slot;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread_ref);
+} threads SEC(".maps");
+
+/* header << 16 | slot: who polled this task last. Direct-mapped, so a row may be another task's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WIRE_OWNERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} owners SEC(".maps");
+
+/* Live tasks by WIRE_TASK_KEY (level 2). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct wire_task);
+} tasks SEC(".maps");
+
+/* Process id as the agent sees it -> target. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, WIRE_MAX_TARGETS);
+	__type(key, __u32);
+	__type(value, __u32);
+} targets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps");
+
+#endif

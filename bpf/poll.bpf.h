@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Polls of one thread: opening, closing, and knowing whether an open one is still running.
+ *
+ * There is no probe at the end of a poll. An open poll is over when a poll at the same or a
+ * shallower stack position begins, when the thread leaves the CPU (or is sampled) and the task is
+ * no longer RUNNING on this thread, or when the task is freed. A slot is written only in the
+ * context of its own thread, so plain stores do; `seq` is odd meanwhile, which tells the agent and
+ * an interrupt on top of us to keep off.
+ */
+#ifndef BPF_POLL_H
+#define BPF_POLL_H
+
+#include "maps.bpf.h"
+
+#include <bpf/bpf_core_read.h>
+
+#define MAX_PIDNS_LEVEL 8
+#define barrier() asm volatile("" ::: "memory")
+
+static __always_inline void slot_begin(struct wire_slot *slot)
+{
+	*(volatile __u32 *)&slot->seq += 1;
+	barrier();
+}
+
+static __always_inline void slot_end(struct wire_slot *slot, __u64 now)
+{
+	slot->last_ns = now;
+	barrier();
+	*(volatile __u32 *)&slot->seq += 1;
+}
+
+static __always_inline struct wire_slot *slot_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&slots, &index);
+}
+
+/* The number of `pid` in the agent's namespace; 0 when it is not visible there. */
+static __always_inline __u32 pid_seen_by_agent(struct pid *pid)
+{
+	const void *row = (const void *)pid + bpf_core_field_offset(struct pid, numbers);
+	__u32 deepest = BPF_CORE_READ(pid, level);
+
+	for (__u32 i = 0; i < MAX_PIDNS_LEVEL && i <= deepest; i++) {
+		const struct upid *upid = row;
+
+		if (BPF_CORE_READ(upid, ns, ns.inum) == agent_pidns)
+			return BPF_CORE_READ(upid, nr);
+		row += bpf_core_type_size(struct upid);
+	}
+	return 0;
+}
+
+static __always_inline __u32 task_tid(struct task_struct *task)
+{
+	return pid_seen_by_agent(BPF_CORE_READ(task, thread_pid));
+}
+
+static __always_inline __u32 task_tgid(struct task_struct *task)
+{
+	return pid_seen_by_agent(BPF_CORE_READ(task, group_leader, thread_pid));
+}
+
+/* Gives the current thread a slot; returns its index, -1 (counted) when there is none left. */
+static __attribute__((noinline)) int slot_give(__u32 target)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct thread_ref *ref;
+	struct wire_slot *slot;
+	__u32 index;
+
+	if (bpf_map_pop_elem(&free_slots, &index)) {
+		index = __sync_fetch_and_add(&totals.next_slot, 1);
+		if (index >= WIRE_MAX_SLOTS) {
+			__sync_fetch_and_sub(&totals.next_slot, 1);
+			__sync_fetch_and_add(&totals.slots_lost, 1);
+			return -1;
+		}
+	}
+	slot = slot_at(index);
+	ref = bpf_task_storage_get(&threads, current, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!slot || !ref) {
+		bpf_map_push_elem(&free_slots, &index, BPF_ANY);
+		__sync_fetch_and_add(&totals.slots_lost, 1);
+		return -1;
+	}
+	ref->slot = index;
+	slot_begin(slot);
+	slot->generation += 1;
+	slot->tgid = task_tgid(current);
+	slot->target = target;
+	slot->depth = 0;
+	slot->off_kind = WIRE_ON_CPU;
+	slot->first_ns = bpf_ktime_get_ns();
+	slot->hits = slot->emitted = slot->filtered = slot->lost = 0;
+	slot->task_polls = slot->poll_ns = slot->blocked_ns = slot->preempted_ns = 0;
+	slot->parked_ns = slot->waiting_ns = slot->sched = 0;
+	slot->tid = task_tid(current);
+	slot_end(slot, slot->first_ns);
+	return index;
+}
+
+static __always_inline struct wire_site_stats *stats_of(__u32 site)
+{
+	__u32 index = bpf_get_smp_processor_id() * max_sites + site;
+
+	return bpf_map_lookup_elem(&site_stats, &index);
+}
+
+static __always_inline __u32 owner_index(__u64 header, __u32 target)
+{
+	return ((header >> 7) + target * 0x9e3779b1ULL) * 0x9e3779b97f4a7c15ULL >> 48;
+}
+
+static __always_inline void owner_set(__u64 header, __u32 target, __u32 slot)
+{
+	__u32 index = owner_index(header, target);
+	__u64 *owner = bpf_map_lookup_elem(&owners, &index);
+
+	if (owner)
+		*owner = header << 16 | slot;
+}
+
+/* False when the last thread that polled this task was surely another one. */
+static __always_inline bool owner_may_be(__u64 header, __u32 target, __u32 slot)
+{
+	__u32 index = owner_index(header, target);
+	__u64 *owner = bpf_map_lookup_elem(&owners, &index);
+
+	return !owner || *owner >> 16 != (header & 0xffffffffffffULL) ||
+	       (*owner & 0xffff) == slot;
+}
+
+/*
+ * Whether this open poll of the current thread is still running. The state word may be gone or
+ * belong to a new task: then the owner row tells, because whoever polls that task has set it.
+ */
+static __always_inline bool poll_running(const struct wire_poll *poll, __u32 target, __u32 slot)
+{
+	__u64 state = 0;
+
+	if (bpf_probe_read_user(&state, sizeof(state), (const void *)poll->header))
+		return false;
+	return (state & TOKIO_STATE_RUNNING) && owner_may_be(poll->header, target, slot);
+}
+
+static __always_inline void ring_long_poll(const struct wire_slot *slot, __u32 index,
+					 const struct wire_poll *poll, __u64 end, __u8 flags)
+{
+	struct wire_long_poll *rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
+
+	if (!rec) {
+		__sync_fetch_and_add(&totals.ring_lost, 1);
+		return;
+	}
+	rec->head.kind = WIRE_LONG_POLL;
+	rec->head.target = slot->target;
+	rec->head.time_ns = end;
+	rec->head.tid = slot->tid;
+	rec->head.slot = index;
+	rec->poll = *poll;
+	rec->poll.flags |= flags;
+	bpf_ringbuf_submit(rec, 0);
+}
+
+/* Adds a closed poll to its task's row; `freed`: the row will not be needed again. */
+static __always_inline void task_add(const struct wire_poll *poll, __u32 target, __u32 slot,
+				   __u64 end, struct wire_site_stats *stats, bool freed)
+{
+	__u64 key = WIRE_TASK_KEY(poll->header, target);
+	struct wire_task *task = bpf_map_lookup_elem(&tasks, &key);
+	struct wire_task fresh;
+
+	if (task && task->id == poll->task_id) {
+		task->polls += 1;
+		task->busy_ns += end - poll->start_ns;
+		task->last_ns = end;
+		task->last_slot = slot;
+		return;
+	}
+	__sync_fetch_and_add(&stats->first_seen, 1);
+	if (freed)
+		return;
+	fresh = (struct wire_task){
+		.id = poll->task_id,
+		.sched = poll->sched,
+		.first_ns = poll->start_ns,
+		.last_ns = end,
+		.busy_ns = end - poll->start_ns,
+		.polls = 1,
+		.site = poll->site,
+		.last_slot = slot,
+	};
+	if (bpf_map_update_elem(&tasks, &key, &fresh, BPF_ANY))
+		__sync_fetch_and_add(&totals.tasks_lost, 1);
+}
+
+/* The task poll that the innermost open one is nested in; NULL: none, or only a worker loop. */
+static __always_inline struct wire_poll *poll_parent(struct wire_slot *slot)
+{
+	__u32 depth = slot->depth;
+	struct wire_poll *below;
+
+	if (depth < 2 || depth > WIRE_MAX_DEPTH)
+		return NULL;
+	below = &slot->polls[(depth - 2) & (WIRE_MAX_DEPTH - 1)];
+	return below->kind == WIRE_SITE_TASK ? below : NULL;
+}
+
+static __always_inline void poll_close(struct wire_slot *slot, __u32 index, struct wire_poll *poll,
+				     __u64 end, __u8 flags, bool freed)
+{
+	struct wire_site_stats *stats = stats_of(poll->site);
+	__u64 length = end > poll->start_ns ? end - poll->start_ns : 0;
+	__u32 bucket = hist_bucket(length);
+	struct wire_poll *parent;
+
+	if (!stats)
+		return;
+	__sync_fetch_and_add(&stats->busy_ns, length);
+	if (bucket < HIST_BUCKETS)
+		__sync_fetch_and_add(&stats->hist[bucket], 1);
+	if (poll->blocked_ns)
+		__sync_fetch_and_add(&stats->blocked_ns, poll->blocked_ns);
+	if (poll->preempted_ns)
+		__sync_fetch_and_add(&stats->preempted_ns, poll->preempted_ns);
+	if (length > stats->max_ns)
+		stats->max_ns = length;
+	if (poll->kind != WIRE_SITE_TASK)
+		return;
+	slot->task_polls += 1;
+	parent = poll_parent(slot);
+	if (parent)
+		parent->nested_ns += length;
+	else
+		slot->poll_ns += length;
+	if (length >= threshold_ns)
+		ring_long_poll(slot, index, poll, end, flags);
+	if (level >= 2)
+		task_add(poll, slot->target, index, end, stats, freed);
+}
+
+/*
+ * Closes what has ended when a poll begins at stack position `sp`: everything at the same or a
+ * deeper position, and what is no longer running. A poll that began on a deeper stack while the one
+ * below still runs is nested in it (worker loop, LocalSet, block_on).
+ */
+static __always_inline void polls_close_ended(struct wire_slot *slot, __u32 index, __u64 sp,
+					    __u64 now)
+{
+	bool sibling = false;
+
+	for (int i = 0; i < WIRE_MAX_DEPTH; i++) {
+		__u32 depth = slot->depth;
+		struct wire_poll *top;
+
+		if (depth == 0 || depth > WIRE_MAX_DEPTH)
+			return;
+		top = &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)];
+		if (sp < top->sp && (sibling || poll_running(top, slot->target, index)))
+			return;
+		/* Same position: what the ended one was nested in, this one is nested in too. */
+		sibling = sp == top->sp;
+		poll_close(slot, index, top, now, 0, false);
+		slot->depth = depth - 1;
+	}
+}
+
+/* Closes what is no longer running; returns the innermost poll that is, or NULL. */
+static __always_inline struct wire_poll *polls_running(struct wire_slot *slot, __u32 index, __u64 now,
+						     bool sampled)
+{
+	for (int i = 0; i < WIRE_MAX_DEPTH; i++) {
+		__u32 depth = slot->depth;
+		struct wire_poll *top;
+		__u64 end = now;
+		__u8 flags = 0;
+
+		if (depth == 0 || depth > WIRE_MAX_DEPTH)
+			return NULL;
+		top = &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)];
+		if (poll_running(top, slot->target, index)) {
+			top->confirmed_ns = now;
+			return top;
+		}
+		/*
+		 * A sample finds out late: the thread may have been elsewhere for up to a sampling
+		 * period. Then only the time that it was seen running is sure.
+		 */
+		if (sampled && now - top->start_ns > 1000000) {
+			end = top->confirmed_ns;
+			flags = WIRE_POLL_LOOSE_END;
+		}
+		poll_close(slot, index, top, end, flags, false);
+		slot->depth = depth - 1;
+	}
+	return NULL;
+}
+
+#endif

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The programs: poll entry and task dealloc (uprobes of the targets), context switches, thread and
+ * process life. What they share is in poll.bpf.h; what they tell the agent is in wire.h.
+ *
+ * Each probe hit is counted exactly once as emitted, filtered or lost, in the slot of its thread
+ * or, where there is no slot, in `totals`.
+ */
+#include "poll.bpf.h"
+
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define HEADER_WORDS 8	/* the header and the first words of the core: one read */
+#define HEADER_VTABLE 2
+
+struct hit {
+	__u64 header;
+	__u64 words[HEADER_WORDS];
+	__u32 site;
+	struct wire_site cfg;
+};
+
+enum verdict { HIT_LOST = -1, HIT_FILTERED = 0, HIT_EMITTED = 1 };
+
+static __always_inline void count(struct wire_slot *slot, enum verdict verdict)
+{
+	slot->hits += 1;
+	if (verdict == HIT_EMITTED)
+		slot->emitted += 1;
+	else if (verdict == HIT_FILTERED)
+		slot->filtered += 1;
+	else
+		slot->lost += 1;
+}
+
+static __always_inline void count_slotless(enum verdict verdict)
+{
+	__sync_fetch_and_add(&totals.hits, 1);
+	if (verdict == HIT_FILTERED)
+		__sync_fetch_and_add(&totals.filtered, 1);
+	else if (verdict == HIT_LOST)
+		__sync_fetch_and_add(&totals.lost, 1);
+	else
+		__sync_fetch_and_add(&totals.emitted, 1);
+}
+
+/* The linker may have folded several task types into one function: the header knows which it is. */
+static __always_inline bool site_by_vtable(struct hit *hit)
+{
+	__u64 key = hit->words[HEADER_VTABLE] | (__u64)hit->cfg.target << 48;
+	__u32 *site = bpf_map_lookup_elem(&vtables, &key);
+	struct wire_site *cfg;
+
+	if (!site)
+		return false;
+	cfg = bpf_map_lookup_elem(&sites, site);
+	if (!cfg)
+		return false;
+	hit->site = *site;
+	hit->cfg = *cfg;
+	return true;
+}
+
+/* Reads the header and proves that it belongs to a site. */
+static __always_inline bool hit_read(struct hit *hit, struct pt_regs *ctx)
+{
+	struct wire_site_stats *stats;
+	struct wire_site *cfg;
+
+	hit->site = bpf_get_attach_cookie(ctx);
+	cfg = bpf_map_lookup_elem(&sites, &hit->site);
+	if (!cfg)
+		return false;
+	hit->cfg = *cfg;
+	hit->header = ctx->di;
+	if (!bpf_probe_read_user(hit->words, sizeof(hit->words), (void *)hit->header) &&
+	    (hit->words[HEADER_VTABLE] == hit->cfg.vtable || site_by_vtable(hit)))
+		return hit->cfg.kind != WIRE_SITE_OFF;
+	stats = stats_of(hit->site);
+	if (stats)
+		__sync_fetch_and_add(&stats->mismatched, 1);
+	return false;
+}
+
+static __always_inline int current_slot(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL, 0);
+
+	return ref ? ref->slot : -1;
+}
+
+SEC("uprobe")
+int on_poll(struct pt_regs *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct wire_slot *slot;
+	struct wire_poll *poll;
+	struct hit hit;
+	__u64 sp = ctx->sp;
+	bool ok = hit_read(&hit, ctx);
+	int index = current_slot();
+
+	if (index < 0) {
+		index = ok ? slot_give(hit.cfg.target) : -1;
+		if (index < 0) {
+			count_slotless(ok ? HIT_LOST : HIT_FILTERED);
+			return 0;
+		}
+	}
+	slot = slot_at(index);
+	if (!slot)
+		return 0;
+	slot_begin(slot);
+	if (!ok) {
+		count(slot, HIT_FILTERED);
+		goto out;
+	}
+	polls_close_ended(slot, index, sp, now);
+	if (slot->depth >= WIRE_MAX_DEPTH) {
+		__sync_fetch_and_add(&totals.nesting_lost, 1);
+		count(slot, HIT_LOST);
+		goto out;
+	}
+	poll = &slot->polls[slot->depth & (WIRE_MAX_DEPTH - 1)];
+	poll->start_ns = now;
+	poll->confirmed_ns = now;
+	poll->header = hit.header;
+	poll->task_id = hit.words[hit.cfg.id_word & (HEADER_WORDS - 1)];
+	poll->sched = hit.words[hit.cfg.sched_word & (HEADER_WORDS - 1)];
+	poll->sp = sp;
+	poll->blocked_ns = 0;
+	poll->preempted_ns = 0;
+	poll->nested_ns = 0;
+	poll->worst_block_ns = 0;
+	poll->worst_syscall = WIRE_NO_SYSCALL;
+	poll->site = hit.site;
+	poll->kind = hit.cfg.kind;
+	poll->flags = 0;
+	if (poll->kind == WIRE_SITE_TASK)
+		slot->sched = poll->sched;
+	owner_set(hit.header, hit.cfg.target, index);
+	slot->depth += 1;
+	count(slot, HIT_EMITTED);
+out:
+	slot_end(slot, now);
+	return 0;
+}
+
+/* The task is gone: its poll, if it is the innermost open one, ended just now. */
+static __always_inline void slot_task_freed(struct wire_slot *slot, __u32 index, __u64 header,
+					  __u64 now)
+{
+	__u32 depth = slot->depth;
+	struct wire_poll *top;
+
+	if (depth == 0 || depth > WIRE_MAX_DEPTH)
+		return;
+	top = &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)];
+	if (top->header != header)
+		return;
+	poll_close(slot, index, top, now, 0, true);
+	slot->depth = depth - 1;
+}
+
+SEC("uprobe")
+int on_dealloc(struct pt_regs *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+	int index = current_slot();
+	struct wire_slot *slot = NULL;
+	struct wire_site_stats *stats;
+	struct hit hit;
+	bool ok = hit_read(&hit, ctx);
+	__u64 key;
+
+	if (index >= 0)
+		slot = slot_at(index);
+	if (slot) {
+		slot_begin(slot);
+		count(slot, ok ? HIT_EMITTED : HIT_FILTERED);
+	} else {
+		count_slotless(ok ? HIT_EMITTED : HIT_FILTERED);
+	}
+	if (ok && slot)
+		slot_task_freed(slot, index, hit.header, now);
+	if (slot)
+		slot_end(slot, now);
+	if (!ok)
+		return 0;
+	stats = stats_of(hit.site);
+	if (!stats)
+		return 0;
+	key = WIRE_TASK_KEY(hit.header, hit.cfg.target);
+	__sync_fetch_and_add(&stats->ended, 1);
+	bpf_map_delete_elem(&tasks, &key);
+	return 0;
+}
+
+static __always_inline void switch_out(struct task_struct *task, __u32 index, bool voluntary,
+				     __u64 now)
+{
+	struct wire_slot *slot = slot_at(index);
+	struct wire_poll *poll = NULL;
+	struct pt_regs *regs;
+
+	if (!slot)
+		return;
+	slot->off_since = now;
+	/* Preempted inside one of our own programs: its state is half written, so touch nothing. */
+	if (slot->seq & 1) {
+		slot->off_kind = WIRE_OFF_WAITING;
+		return;
+	}
+	slot_begin(slot);
+	poll = polls_running(slot, index, now, false);
+	slot->off_syscall = WIRE_NO_SYSCALL;
+	if (voluntary) {
+		regs = (struct pt_regs *)bpf_task_pt_regs(task);
+		slot->off_syscall = BPF_CORE_READ(regs, orig_ax);
+	}
+	if (poll && poll->kind == WIRE_SITE_TASK)
+		slot->off_kind = voluntary ? WIRE_OFF_BLOCKED : WIRE_OFF_PREEMPTED;
+	else
+		slot->off_kind = voluntary ? WIRE_OFF_PARKED : WIRE_OFF_WAITING;
+	slot_end(slot, now);
+}
+
+static __always_inline void add_blocked(struct wire_slot *slot, __u64 span)
+{
+	__u32 depth = slot->depth;
+	struct wire_poll *top;
+
+	slot->blocked_ns += span;
+	if (depth == 0 || depth > WIRE_MAX_DEPTH)
+		return;
+	top = &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)];
+	top->blocked_ns += span;
+	if (span > top->worst_block_ns) {
+		top->worst_block_ns = span;
+		top->worst_syscall = slot->off_syscall;
+	}
+}
+
+static __always_inline void add_preempted(struct wire_slot *slot, __u64 span)
+{
+	__u32 depth = slot->depth;
+
+	slot->preempted_ns += span;
+	if (depth == 0 || depth > WIRE_MAX_DEPTH)
+		return;
+	slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)].preempted_ns += span;
+}
+
+static __always_inline void switch_in(__u32 index, __u64 now)
+{
+	struct wire_slot *slot = slot_at(index);
+	bool inside;
+	__u64 span;
+
+	if (!slot || slot->off_kind == WIRE_ON_CPU)
+		return;
+	span = now > slot->off_since ? now - slot->off_since : 0;
+	inside = slot->seq & 1;	/* it was preempted inside one of our programs */
+	if (!inside)
+		slot_begin(slot);
+	if (slot->off_kind == WIRE_OFF_BLOCKED)
+		add_blocked(slot, span);
+	else if (slot->off_kind == WIRE_OFF_PREEMPTED)
+		add_preempted(slot, span);
+	else if (slot->off_kind == WIRE_OFF_PARKED)
+		slot->parked_ns += span;
+	else
+		slot->waiting_ns += span;
+	slot->off_kind = WIRE_ON_CPU;
+	if (!inside)
+		slot_end(slot, now);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int prev_state)
+{
+	struct thread_ref *ref = bpf_task_storage_get(&threads, prev, NULL, 0);
+
+	if (ref)
+		switch_out(prev, ref->slot, !preempt && prev_state != 0, bpf_ktime_get_ns());
+	ref = bpf_task_storage_get(&threads, next, NULL, 0);
+	if (ref)
+		switch_in(ref->slot, bpf_ktime_get_ns());
+	return 0;
+}
+
+/*
+ * Sampled on the CPU: notices that an open poll is over although the thread goes on with something
+ * else (the root future of block_on, a busy reactor), so that its length is not overstated.
+ */
+SEC("perf_event")
+int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
+{
+	int index = current_slot();
+	struct wire_slot *slot;
+	__u64 now;
+
+	if (index < 0)
+		return 0;
+	slot = slot_at(index);
+	if (!slot || (slot->seq & 1) || slot->depth == 0)
+		return 0;
+	now = bpf_ktime_get_ns();
+	slot_begin(slot);
+	polls_running(slot, index, now, true);
+	slot_end(slot, now);
+	return 0;
+}
+
+static __always_inline void ring_process(__u32 kind, __u32 target, __u32 tid, __u32 slot, __s32 code)
+{
+	struct wire_process *rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
+
+	if (!rec) {
+		__sync_fetch_and_add(&totals.ring_lost, 1);
+		return;
+	}
+	rec->head.kind = kind;
+	rec->head.target = target;
+	rec->head.time_ns = bpf_ktime_get_ns();
+	rec->head.tid = tid;
+	rec->head.slot = slot;
+	rec->other = 0;
+	rec->code = code;
+	bpf_ringbuf_submit(rec, 0);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL, 0);
+	struct wire_slot *slot;
+	__u32 index, tid;
+	__u64 now;
+
+	if (!ref)
+		return 0;
+	index = ref->slot;
+	slot = slot_at(index);
+	if (!slot)
+		return 0;
+	now = bpf_ktime_get_ns();
+	tid = slot->tid;
+	slot_begin(slot);
+	for (int i = 0; i < WIRE_MAX_DEPTH; i++) {
+		__u32 depth = slot->depth;
+
+		if (depth == 0 || depth > WIRE_MAX_DEPTH)
+			break;
+		poll_close(slot, index, &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)], now, 0,
+			   false);
+		slot->depth = depth - 1;
+	}
+	__sync_fetch_and_add(&totals.hits, slot->hits);
+	__sync_fetch_and_add(&totals.emitted, slot->emitted);
+	__sync_fetch_and_add(&totals.filtered, slot->filtered);
+	__sync_fetch_and_add(&totals.lost, slot->lost);
+	slot->hits = slot->emitted = slot->filtered = slot->lost = 0;
+	slot->tid = 0;
+	slot_end(slot, now);
+	ring_process(WIRE_THREAD_EXIT, slot->target, tid, index, BPF_CORE_READ(task, exit_code));
+	bpf_task_storage_delete(&threads, task);
+	bpf_map_push_elem(&free_slots, &index, BPF_ANY);
+	return 0;
+}
+
+/* The other threads are gone by now (each went through on_exit); this one starts afresh. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task)
+{
+	__u32 tgid = task_tgid(task);
+	__u32 *target = bpf_map_lookup_elem(&targets, &tgid);
+	int index = current_slot();
+	struct wire_slot *slot;
+
+	if (index >= 0) {
+		slot = slot_at(index);
+		if (slot) {
+			slot_begin(slot);
+			slot->depth = 0;
+			slot->tid = task_tid(task);
+			slot_end(slot, bpf_ktime_get_ns());
+		}
+	}
+	if (target)
+		ring_process(WIRE_PROCESS_EXEC, *target, tgid, 0, 0);
+	return 0;
+}

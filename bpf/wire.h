@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
+/*
+ * What crosses between the BPF programs and the agent: ring records, map values, and the bucket
+ * function of the histograms. Included by both sides; fixed-width types only, sizes checked by
+ * the compiler on both. Enum values are append-only: never renumber, leave a hole.
+ *
+ * Times are CLOCK_MONOTONIC nanoseconds (bpf_ktime_get_ns), durations nanoseconds.
+ */
+#ifndef BPF_WIRE_H
+#define BPF_WIRE_H
+
+#ifdef __BPF__
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef unsigned long long __u64;
+typedef long long __s64;
+#else
+#include <linux/types.h>
+#endif
+
+/*
+ * Poll-duration histogram: bucket 0 is below 256 ns, then four buckets an octave up to 2^35 ns
+ * (34 s), then one for the rest. A bucket is at most 25 % wide.
+ */
+#define HIST_MIN_SHIFT 8
+#define HIST_MAX_SHIFT 35
+#define HIST_BUCKETS (2 + (HIST_MAX_SHIFT - HIST_MIN_SHIFT) * 4)
+
+static inline __attribute__((always_inline)) __u32 hist_bucket(__u64 ns)
+{
+	__u32 shift = 0;
+	__u64 rest = ns;
+
+	if (ns < (1ULL << HIST_MIN_SHIFT))
+		return 0;
+	if (ns >= (1ULL << HIST_MAX_SHIFT))
+		return HIST_BUCKETS - 1;
+	/* The position of the highest bit, ns < 2^35 here; clang 14 cannot expand clz for BPF. */
+	if (rest >> 32) {
+		shift += 32;
+		rest >>= 32;
+	}
+	if (rest >> 16) {
+		shift += 16;
+		rest >>= 16;
+	}
+	if (rest >> 8) {
+		shift += 8;
+		rest >>= 8;
+	}
+	if (rest >> 4) {
+		shift += 4;
+		rest >>= 4;
+	}
+	if (rest >> 2) {
+		shift += 2;
+		rest >>= 2;
+	}
+	shift += rest >> 1;
+	return 1 + (shift - HIST_MIN_SHIFT) * 4 + ((ns >> (shift - 2)) & 3);
+}
+
+#define WIRE_MAX_DEPTH 4	/* open polls a thread: worker loop, task, LocalSet inside, one more */
+#define WIRE_MAX_SLOTS 4096	/* threads with a slot at one time */
+#define WIRE_MAX_TARGETS 64
+#define WIRE_MAX_SITES 65536
+#define WIRE_OWNERS 65536	/* direct-mapped cache: task header -> slot that polled it last */
+#define WIRE_NO_SYSCALL (-1)
+
+/* What a site's poll function drives; set by the agent from the vtable. */
+enum wire_site_kind {
+	WIRE_SITE_TASK = 0,	/* a spawned future */
+	WIRE_SITE_BLOCKING = 1,	/* spawn_blocking work: not a poll of an async task */
+	WIRE_SITE_OFF = 2,	/* failed the check of its first hits: counted as filtered */
+};
+
+/* Where a Tokio task header keeps what we read; same for all sites of all Tokio versions >= 1.24. */
+#define TOKIO_STATE_RUNNING 1ULL
+#define TOKIO_STATE_COMPLETE 2ULL
+#define TOKIO_STATE_NOTIFIED 4ULL
+#define TOKIO_STATE_JOIN_INTEREST 8ULL
+#define TOKIO_STATE_JOIN_WAKER 16ULL
+#define TOKIO_STATE_CANCELLED 32ULL
+#define TOKIO_STATE_REF_SHIFT 6
+
+/* One probed poll function of one target, indexed by the cookie; written by the agent. */
+struct wire_site {
+	__u64 vtable;		/* expected header->vtable; others are looked up in `vtables` */
+	__u32 target;		/* index of the target */
+	__u8 kind;		/* enum wire_site_kind */
+	__u8 id_word;		/* task id is word `id_word` of the header (id_offset / 8) */
+	__u8 sched_word;	/* scheduler handle likewise */
+	__u8 pad;
+};
+
+/* Statistics of a site on one CPU; index = cpu * max_sites + site. */
+struct wire_site_stats {
+	__u64 busy_ns;		/* length of the closed polls, off-CPU time included */
+	__u64 blocked_ns;	/* part of it: voluntarily off the CPU */
+	__u64 preempted_ns;	/* part of it: preempted */
+	__u64 max_ns;
+	__u64 first_seen;	/* tasks met for the first time (level 2) */
+	__u64 ended;		/* tasks deallocated (level 2) */
+	__u64 ended_unpolled;	/* of those, never polled since they could be seen */
+	__u64 mismatched;	/* hits whose header had another vtable */
+	__u64 hist[HIST_BUCKETS];	/* closed polls by length: their sum is the count */
+};
+
+enum wire_poll_flags {
+	WIRE_POLL_LOOSE_END = 1,	/* the end was noticed late: end_ns is the last moment it surely ran */
+};
+
+/* A poll that is open on a thread. */
+struct wire_poll {
+	__u64 start_ns;
+	__u64 header;		/* address of the task header in the target */
+	__u64 task_id;
+	__u64 sched;		/* scheduler handle: which runtime */
+	__u64 sp;		/* stack pointer at entry: tells a nested poll from the next one */
+	__u64 blocked_ns;
+	__u64 preempted_ns;
+	__u64 nested_ns;	/* polls of other tasks within it */
+	__u64 worst_block_ns;	/* longest single voluntary span */
+	__u64 confirmed_ns;	/* last time the RUNNING bit was seen set by this thread's owner */
+	__u32 site;
+	__s32 worst_syscall;	/* of that span; WIRE_NO_SYSCALL when none (page fault) */
+	__u8 kind;		/* enum wire_site_kind */
+	__u8 flags;
+	__u16 pad16;
+	__u32 pad32;
+};
+
+enum wire_off_kind {
+	WIRE_ON_CPU = 0,
+	WIRE_OFF_BLOCKED = 1,	/* left the CPU voluntarily with a poll open */
+	WIRE_OFF_PREEMPTED = 2,	/* with a poll open */
+	WIRE_OFF_PARKED = 3,	/* voluntarily, no poll open */
+	WIRE_OFF_WAITING = 4,	/* preempted, no poll open */
+};
+
+/*
+ * One thread of a target that has polled something. Lives in an mmapable array; written only in
+ * the context of that thread (its probes, its context switches), read by the agent at any time:
+ * `seq` is odd while it changes.
+ */
+struct wire_slot {
+	__u32 seq;
+	__u32 tid;		/* 0: slot is free */
+	__u32 tgid;
+	__u32 target;
+	__u32 depth;		/* open polls in `polls` */
+	__u32 off_kind;		/* enum wire_off_kind */
+	__u64 off_since;	/* when it left the CPU */
+	__s32 off_syscall;
+	__u32 generation;	/* grows each time the slot is given to a thread */
+	__u64 first_ns;		/* slot given */
+	__u64 last_ns;		/* last change */
+
+	__u64 hits, emitted, filtered, lost;	/* probe hits on this thread; first = sum of the rest */
+
+	__u64 task_polls;	/* closed polls of tasks (not blocking-pool work) */
+	__u64 poll_ns;		/* time inside them; a poll nested in another counts once */
+	__u64 blocked_ns;	/* voluntary off-CPU inside them */
+	__u64 preempted_ns;
+	__u64 parked_ns;	/* voluntary off-CPU outside any poll */
+	__u64 waiting_ns;	/* preempted outside any poll */
+	__u64 sched;		/* scheduler handle of the last task polled */
+	struct wire_poll polls[WIRE_MAX_DEPTH];
+};
+
+/* A live task (level 2); key is header | target << 48. */
+struct wire_task {
+	__u64 id;
+	__u64 sched;
+	__u64 first_ns;		/* start of the first poll seen */
+	__u64 last_ns;		/* end of the last closed poll */
+	__u64 busy_ns;
+	__u64 polls;
+	__u32 site;
+	__u32 last_slot;
+};
+
+#define WIRE_TASK_KEY(header, target) ((header) | ((__u64)(target) << 48))
+
+/* Totals that outlive slots, and losses that belong to no thread; one element. */
+struct wire_totals {
+	__u64 hits, emitted, filtered, lost;	/* of threads that ended or never got a slot */
+	__u64 ring_lost;	/* records that found the ring full */
+	__u64 slots_lost;	/* threads without a slot */
+	__u64 tasks_lost;	/* polls whose task found the task table full */
+	__u64 nesting_lost;	/* polls deeper than WIRE_MAX_DEPTH */
+	__u64 next_slot;
+};
+
+enum wire_kind {
+	WIRE_LONG_POLL = 1,
+	WIRE_THREAD_EXIT = 2,
+	WIRE_PROCESS_EXIT = 3,
+	WIRE_PROCESS_EXEC = 4,
+	WIRE_PROCESS_FORK = 5,
+	WIRE_MMAP_EXEC = 6,
+};
+
+struct wire_head {
+	__u32 kind;		/* enum wire_kind */
+	__u32 target;
+	__u64 time_ns;
+	__u32 tid;
+	__u32 slot;
+};
+
+/* A closed poll at or over the threshold; `time_ns` is its end. */
+struct wire_long_poll {
+	struct wire_head head;
+	struct wire_poll poll;
+};
+
+/* Thread and process events; `other` is the child of a fork. */
+struct wire_process {
+	struct wire_head head;
+	__u32 other;
+	__s32 code;		/* exit code of the process as in task->exit_code */
+};
+
+_Static_assert(sizeof(struct wire_site) == 16, "wire_site");
+_Static_assert(sizeof(struct wire_site_stats) == 8 * (8 + HIST_BUCKETS), "wire_site_stats");
+_Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
+_Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 12 - 8 + 4 * 96, "wire_slot");
+_Static_assert(sizeof(struct wire_task) == 56, "wire_task");
+_Static_assert(sizeof(struct wire_head) == 24, "wire_head");
+_Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The one table of model fields that a rule may use. The loader checks names, units and scopes
+ * against it, the judge reads values through it, the documentation is printed from it.
+ *
+ * A getter returns false when the value is not known; a condition on an unknown value does not
+ * hold, and a message shows it as n/a. Durations are nanoseconds, ratios 0..1.
+ */
+#ifndef RULES_FIELDS_H
+#define RULES_FIELDS_H
+
+#include "rules/rule.h"
+
+enum field_unit { UNIT_NS, UNIT_COUNT, UNIT_RATIO, UNIT_BYTES, UNIT_PER_SECOND, UNIT_BOOL };
+
+/* "ns", "count", "ratio", "bytes", "per_second", "bool" */
+const char *field_unit_name(enum field_unit unit);
+
+/*
+ * A second-by-second account of one site that the model does not keep: blocked time in polls that
+ * were too short to be reported one by one. Written by the judge for sites that block at all.
+ */
+struct site_note {
+	uint64_t long_blocked_ns;	/* blocked time of its reported polls, cumulative */
+	struct series short_blocked;	/* site.blocked_ns without it, a value a second */
+};
+
+#define SITE_NOTES 2048		/* sites that can have one */
+
+struct site_notes {
+	uint16_t of[MODEL_MAX_SITES];	/* site id -> 1 + index, 0: none */
+	struct site_note notes[SITE_NOTES];
+	uint32_t count;
+	uint64_t second;
+};
+
+/* What a getter may look at; members that do not apply are NULL. */
+struct field_ctx {
+	const struct model *m;
+	const struct site_notes *notes;
+	uint32_t window_s;		/* of the case, 1..SERIES_LEN - 1 */
+	const struct ev_poll *poll;
+	bool poll_open;			/* open, or seen open by the rule that asks */
+	const struct site *site;
+	const struct worker *worker;
+	const struct runtime *runtime;
+	const struct target *target;
+};
+
+struct field {
+	const char *name;		/* "poll.blocked" */
+	enum rule_scope scope;		/* poll fields: scope poll only; target fields: everywhere */
+	enum field_unit unit;
+	enum evidence evidence;
+	bool poll_length;		/* never more than the poll's length */
+	bool windowed;			/* looks at the case's window */
+	const char *meaning;
+	bool (*get)(const struct field_ctx *ctx, double *out);
+};
+
+extern const struct field fields[];
+extern const size_t fields_count;
+
+/* Reads the value; false when it, or the object that it is of, is not known. */
+bool field_get(const struct field *f, const struct field_ctx *ctx, double *out);
+const struct field *field_find(const char *name);
+/* May a case of this scope use the field? Its object must follow from the scope's own. */
+bool field_in_scope(const struct field *f, enum rule_scope scope);
+/* "poll", "site", "worker", "runtime", "target" */
+const char *scope_name(enum rule_scope scope);
+
+/* The site that held workers of the target longest in the last `seconds`; ID_NONE: none did. */
+uint32_t field_culprit(const struct model *m, uint32_t target, uint32_t seconds, uint64_t *held_ns);
+
+#endif

@@ -1,0 +1,314 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Builds the Rust programs that stalltop is tested on; see README.md beside this file.
+#
+# Usage: build.sh [--list] [--want NAME:VERSION:PROFILE]...
+#   NAME     a program, or "all" of those the version has; "real" is a server from crates.io
+#   VERSION  current, 1.47, 1.43, 1.38, 1.32, 1.20
+#   PROFILE  a key of flags[] below
+# Without --want: the set that the tests need. --list prints that set and builds nothing.
+# Results: .output/apps/VERSION/PROFILE/NAME. Nothing is built twice: each result is kept under a
+# key made of its sources, lock file, profile and compiler in
+# ${STALLTOP_APPS_CACHE:-${XDG_CACHE_HOME:+$XDG_CACHE_HOME/stalltop/apps}}, else .cache/apps.
+# Exit: 0 done, 1 a build failed, 2 usage, 77 no cargo.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+out=$root/.output/apps
+cache=${STALLTOP_APPS_CACHE:-${XDG_CACHE_HOME:+$XDG_CACHE_HOME/stalltop/apps}}
+cache=${cache:-$root/.cache/apps}
+# A file server on hyper. Its own profile is size-optimised fat LTO, which takes minutes.
+real_crate=dufs
+real_version=0.47.0
+
+# PROFILE -> cargo's profile and options | RUSTFLAGS
+declare -A flags=(
+	[release]="--profile release|"
+	[release-stripped]="--profile release-stripped|"
+	[lto-abort]="--profile lto-abort|"
+	[debug]="--profile dev|"
+	[full]="--profile release --features full|"
+	[v0]="--profile release|-C symbol-mangling-version=v0"
+	[unstable]="--profile release|--cfg tokio_unstable"
+	[static-pie]="--profile release --target HOST|-C target-feature=+crt-static"
+	[nopie]="--profile release|-C relocation-model=static"
+)
+
+rules="blocking_call cpu_bound_poll stuck_poll starvation task_explosion leaked_join_handle"
+twins=$(for r in $rules; do echo "$r ${r}_ok"; done)
+subset="$twins churn idle10k current_thread two_runtimes"
+declare -A programs=(
+	[current]="$subset planted yieldloop panics dlopen_host libplugin.so execs forks shop manytypes"
+	[1.47]="$subset" [1.43]="$subset" [1.38]="$subset" [1.32]="$subset"
+	[1.20]="unsupported"
+)
+
+default_set()
+{
+	local v p n
+
+	for n in ${programs[current]}; do
+		echo "$n:current:release"
+	done
+	for p in release-stripped lto-abort debug; do
+		for n in $twins; do
+			echo "$n:current:$p"
+		done
+	done
+	for p in v0 unstable static-pie nopie full; do
+		for n in blocking_call blocking_call_ok churn; do
+			echo "$n:current:$p"
+		done
+	done
+	for v in 1.47 1.43 1.38 1.32; do
+		for n in ${programs[$v]}; do
+			echo "$n:$v:release"
+		done
+	done
+	echo "unsupported:1.20:release"
+	echo "real:current:release"
+}
+
+die()
+{
+	echo "apps: $1" >&2
+	exit "${2:-1}"
+}
+
+# Replaces NAME "all" and refuses what does not exist.
+expand()
+{
+	local name version profile n
+
+	for n in "$@"; do
+		IFS=: read -r name version profile <<<"$n"
+		[[ -n ${programs[${version:-?}]:-} ]] || die "no version '$version' in '$n'" 2
+		[[ -n ${flags[${profile:-?}]:-} ]] || die "no profile '$profile' in '$n'" 2
+		if [[ $name == all ]]; then
+			for n in ${programs[$version]}; do
+				echo "$n:$version:$profile"
+			done
+		elif [[ " ${programs[$version]//$'\n'/ } real " == *" $name "* ]]; then
+			echo "$n"
+		else
+			die "version $version has no program '$name'" 2
+		fi
+	done
+}
+
+declare -A sum
+dir_of()
+{
+	[[ $1 == current ]] && echo tokio || echo "tokio-$1"
+}
+
+# One sha256sum for all sources, so that a run with nothing to do takes no time.
+hash_sources()
+{
+	local hash file
+
+	cd "$here"
+	while read -r hash file; do
+		sum[$file]=${hash:0:16}
+	done < <(sha256sum src/*.rs tokio*/Cargo.toml tokio*/*/Cargo.toml tokio*/Cargo.lock)
+	sum[shop]=$(cat src/shop/*.rs | sha256sum | head -c 16)
+	compiler=$(rustc -vV | sha256sum | head -c 16)
+}
+
+# Sets key: everything that the result depends on, as a directory name.
+key_of()
+{
+	local name=$1 version=$2 profile=$3 dir source
+
+	dir=tokio-$version source=src/$name.rs
+	if [[ $version == current ]]; then
+		dir=tokio
+	fi
+	case $name in
+	real) key="real-$real_crate-$real_version-$compiler" && return ;;
+	shop) source=shop ;;
+	libplugin.so) source=src/plugin.rs ;;
+	esac
+	key="$version-$profile-$name-${sum[$source]}-${sum[src/common.rs]}"
+	key+="-${sum[$dir/Cargo.toml]}-${sum[$dir/Cargo.lock]}-$compiler"
+}
+
+# Copies from the cache: a test may spoil its program. In one step: no one sees half of it.
+publish()
+{
+	local key=$1 dir=$2 name=$3
+
+	mkdir -p "$dir"
+	cp --reflink=auto "$cache/$key/$name" "$dir/.$name.new"
+	mv -f "$dir/.$name.new" "$dir/$name"
+	echo "$key" >"$dir/.$name.key"
+}
+
+published()
+{
+	local key=$1 dir=$2 name=$3
+
+	[[ -e $dir/$name && -e $dir/.$name.key && $(<"$dir/.$name.key") == "$key" ]]
+}
+
+cargo_options()
+{
+	case $1 in
+	libplugin.so) echo "-p plugin" ;;
+	manytypes) echo "-p manytypes" ;;
+	*) echo "--bin $1" ;;
+	esac
+}
+
+# Builds the programs of one version and profile with as few calls of cargo as possible.
+build_group()
+{
+	local version=$1 profile=$2 dir target log options rustflags name start=$SECONDS
+	local -a bins=() others=()
+
+	shift 2
+	dir=$here/$(dir_of "$version")
+	target=$targets/$version
+	IFS='|' read -r options rustflags <<<"${flags[$profile]}"
+	# Other RUSTFLAGS or features would throw away what is built in the same directory.
+	[[ -z $rustflags && $profile != full ]] || target+=-$profile
+	options=${options/HOST/$host}
+	for name in "$@"; do
+		case $name in
+		libplugin.so | manytypes) others+=("$name") ;;
+		*) bins+=(--bin "$name") ;;
+		esac
+	done
+	log=$cache/$version-$profile.log
+	: >"$log"
+	echo "apps: $version/$profile: building $# (log: $log)"
+	if ((${#bins[@]})); then
+		run_cargo "$dir" "$target" "$rustflags" "$log" $options "${bins[@]}"
+	fi
+	for name in "${others[@]}"; do
+		# A package of its own has no features to choose.
+		run_cargo "$dir" "$target" "$rustflags" "$log" \
+			${options/--features full/} $(cargo_options "$name")
+	done
+	for name in "$@"; do
+		keep "$target/$(subdir "$profile")/$name" "$name" "$version" "$profile"
+	done
+	echo "apps: $version/$profile: done in $((SECONDS - start)) s"
+}
+
+subdir()
+{
+	case $1 in
+	debug) echo debug ;;
+	release-stripped | lto-abort) echo "$1" ;;
+	static-pie) echo "$host/release" ;;
+	*) echo release ;;
+	esac
+}
+
+run_cargo()
+{
+	local dir=$1 target=$2 rustflags=$3 log=$4
+
+	shift 4
+	if ! (cd "$dir" && RUSTFLAGS=$rustflags CARGO_TARGET_DIR=$target \
+		cargo build --quiet --locked --jobs 2 "$@" >>"$log" 2>&1); then
+		tail -40 "$log" >&2
+		die "cargo build failed in $dir: $*"
+	fi
+}
+
+keep()
+{
+	local built=$1 name=$2 version=$3 profile=$4
+
+	key_of "$name" "$version" "$profile"
+	mkdir -p "$cache/$key"
+	cp "$built" "$cache/$key/$name.new"
+	mv -f "$cache/$key/$name.new" "$cache/$key/$name"
+	publish "$key" "$out/$version/$profile" "$name"
+}
+
+build_real()
+{
+	local start=$SECONDS log=$cache/real.log
+
+	echo "apps: $real_crate $real_version from crates.io: building (log: $log)"
+	if ! CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo install --root "$cache/real" --target-dir "$targets/real" --jobs 2 \
+		--locked --no-default-features --force --version "=$real_version" "$real_crate" >"$log" 2>&1; then
+		tail -40 "$log" >&2
+		die "cargo install $real_crate failed"
+	fi
+	keep "$cache/real/bin/$real_crate" real current release
+	rm -rf "$targets/real"
+	echo "apps: $real_crate: done in $((SECONDS - start)) s"
+}
+
+# Prints what neither the results nor the cache hold; takes the rest from the cache.
+missing()
+{
+	local n name version profile
+
+	for n in "$@"; do
+		IFS=: read -r name version profile <<<"$n"
+		key_of "$name" "$version" "$profile"
+		published "$key" "$out/$version/$profile" "$name" && continue
+		if [[ -e $cache/$key/$name ]]; then
+			publish "$key" "$out/$version/$profile" "$name"
+		else
+			echo "$n"
+		fi
+	done
+}
+
+main()
+{
+	local want=() todo=() group n name version profile start=$SECONDS
+	local -A groups=()
+
+	while (($#)); do
+		case $1 in
+		--want) want+=("${2:?--want needs NAME:VERSION:PROFILE}") && shift 2 ;;
+		--list) default_set && exit 0 ;;
+		*) die "usage: build.sh [--list] [--want NAME:VERSION:PROFILE]..." 2 ;;
+		esac
+	done
+	if ! command -v cargo >/dev/null; then
+		echo "SKIP: cargo not found"
+		exit 77
+	fi
+	((${#want[@]})) || mapfile -t want < <(default_set)
+	n=$(expand "${want[@]}") || exit $?
+	mapfile -t want <<<"$n"
+	hash_sources
+	mapfile -t todo < <(missing "${want[@]}")
+	if ((!${#todo[@]})); then
+		echo "apps: ${#want[@]} programs up to date"
+		exit 0
+	fi
+	mkdir -p "$cache"
+	# Cargo takes the same package in another clone for this one, with its old file times.
+	targets=$cache/target/$(sha256sum <<<"$here" | head -c 8)
+	exec 9>"$cache/lock"
+	flock --nonblock 9 || { echo "apps: waiting for another build" && flock 9; }
+	host=$(rustc -vV | sed -n 's/^host: //p')
+	# Another build may have made some of them meanwhile.
+	mapfile -t todo < <(missing "${want[@]}")
+	for n in "${todo[@]}"; do
+		IFS=: read -r name version profile <<<"$n"
+		groups[$version:$profile]+=" $name"
+	done
+	for group in $(printf '%s\n' "${todo[@]}" | cut -d: -f2- | awk '!seen[$0]++'); do
+		name=" ${groups[$group]} "
+		if [[ $name == *" real "* ]]; then
+			build_real
+			name=${name/ real / }
+		fi
+		[[ -z ${name// /} ]] || build_group "${group%:*}" "${group#*:}" $name
+	done
+	echo "apps: ${#todo[@]} of ${#want[@]} programs built in $((SECONDS - start)) s"
+}
+
+main "$@"

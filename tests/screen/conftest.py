@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures of the screen tests.
+
+--update rewrites the golden screens (tests/screen/golden/*.txt); a person reads the difference.
+TUI_DRIVER names a driver that is already built; else make builds it.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE))
+
+from terminal import Terminal  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update", action="store_true", help="rewrite the golden screens")
+
+
+@pytest.fixture(scope="session")
+def driver():
+    given = os.environ.get("TUI_DRIVER")
+    if given:
+        return given
+    target = ".output/tests/tui_driver"
+    subprocess.run(["make", "-s", target], cwd=ROOT, check=True)
+    return str(ROOT / target)
+
+
+@pytest.fixture
+def start(driver):
+    """start("--ticks", "130", cols=80, ...): the live view, drawn once."""
+    opened = []
+
+    def run(*args, ready="stalltop", **terminal):
+        argv = [driver, "--rules", str(HERE / "rules"), *args]
+        t = Terminal(argv, **terminal)
+        opened.append(t)
+        if ready:
+            t.wait_text(ready, deadline=20)
+            t.settle()
+        return t
+
+    yield run
+    for t in opened:
+        t.close()
+
+
+@pytest.fixture
+def golden(request):
+    """golden(terminal, name): the screen is that of golden/name.txt, or becomes it in time."""
+
+    def check(terminal, name):
+        path = HERE / "golden" / f"{name}.txt"
+        if request.config.getoption("--update"):
+            time.sleep(0.3)
+            terminal.settle()
+            path.write_text(terminal.text(), encoding="utf-8")
+            return
+        want = path.read_text(encoding="utf-8")
+        end = time.monotonic() + 4
+        while terminal.text() != want and time.monotonic() < end:
+            terminal.pump(0.1)
+        assert terminal.text() == want, f"differs from {path.relative_to(ROOT)}"
+
+    return check

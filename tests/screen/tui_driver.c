@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The live view over a scripted program, for the screen tests: events with a fixed clock go through
+ * the model and the rules into the view, as main does it. Standard input and output are a terminal.
+ *
+ *   tui_driver [--script shop|empty|hostile|many] [--ticks N] [--color auto|always|never]
+ *              [--rules PATH] [--run]
+ *
+ * Descriptor 3, where there is one, takes commands, a line each, answered by "ok":
+ * "tick N" (N times 100 ms), "end" (the program ends), "segv", "abort", "exit" (without closing).
+ * --rules PATH takes rules from there in place of the built-in ones: the golden screens must not
+ * change when the text of a rule does. --run lets the clock run by itself. Exit codes: 0 quit, 3 no live view here, 143 SIGTERM.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "core/sink.h"
+#include "model/model.h"
+#include "rules/rule_impl.h"
+#include "tui/tui.h"
+#include "util/err.h"
+
+#define MS	      1000000ULL
+#define START_NS      1000000000000ULL
+#define TICK_NS	      (100 * MS)
+#define CONTROL_FD    3
+#define SITES_MAX     320
+#define THREADS_MAX   64
+#define CLOCK_NANOSLEEP 230
+
+struct thread {
+	struct ev_thread ev;
+	char comm[32];
+};
+
+struct script {
+	const char *name;
+	struct model *model;
+	struct rules *rules;
+	uint64_t now, tick;
+	uint32_t sites, threads, tasks;
+	struct ev_site_stats stats[SITES_MAX];
+	uint64_t hist[SITES_MAX][HIST_BUCKETS];
+	struct thread thread[THREADS_MAX];
+	struct ev_cost cost;
+	struct snapshot snap;
+	bool ended;
+};
+
+static void apply(struct script *s, struct event event)
+{
+	int rc;
+
+	event.time_ns = s->now;
+	rc = model_apply(s->model, &event);
+	if (rc) {
+		fprintf(stderr, "event %s refused: %d\n", event_kind_name(event.kind), rc);
+		exit(9);
+	}
+}
+
+#define EVENT(kind_, member, ...) \
+	apply(s, (struct event){ .kind = EV_##kind_, .member = { __VA_ARGS__ } })
+
+static const char *site_name(const struct script *s, uint32_t i, char *out, size_t size)
+{
+	static const char *const shop[] = {
+		"shop::checkout::handle_order::{async fn}",
+		"shop::catalog::search::{async fn}",
+		"shop::metrics::flush::{async fn}",
+		"hyper::server::conn::http1::UpgradeableConnection<TokioIo<TcpStream>, "
+		"shop::router::Service<shop::middleware::Trace<shop::middleware::Auth>>>",
+		"shop::report::render::{closure}",
+		"tokio worker loop",
+	};
+	static const char *const hostile[] = {
+		"evil\x1b[31mred\x1b]0;title\x07 name",
+		"tabs\tand\nnewlines\r",
+		"wide 漢字かな交じり文の型名::ハンドラ::処理",
+		"zalgo Z\xcc\x81\xcc\x82\xcc\x83\xcc\x84\xcc\x85\xcc\x86 end, bad \xff\xfe\xc0\x80 end",
+		"bidi \xe2\x80\xae" "drowssap\xe2\x80\xac c1 \xc2\x9b" "31m",
+		"worker",
+	};
+
+	if (i < 6)
+		return strcmp(s->name, "hostile") ? shop[i] : hostile[i];
+	snprintf(out, size, "shop::generated::module_%u::task_%u::{async block}", i % 17, i);
+	return out;
+}
+
+static void announce(struct script *s)
+{
+	bool many = !strcmp(s->name, "many");
+	char name[128];
+
+	s->sites = many ? SITES_MAX : 6;
+	s->threads = many ? THREADS_MAX : 5;
+	s->tasks = many ? 20000 : 12;
+	EVENT(TARGET, as_target, .pid = 4242, .start_time = 77, .comm = "shop",
+	      .exe = "/usr/local/bin/shop", .build_id = "c0ffee", .cpus = 4);
+	EVENT(BINARY, as_binary, .binary = 0, .path = "/usr/local/bin/shop", .runtime = "tokio",
+	      .version = "1.54.1", .task_types = s->sites);
+	EVENT(RUNTIME, as_runtime, .runtime = 0, .binary = 0, .flavor = FLAVOR_MULTI_THREAD,
+	      .handle = 0x7f0000001000, .workers = (int32_t)s->threads - 1);
+	for (uint32_t i = 0; i < s->sites; i++) {
+		EVENT(SITE, as_site, .site = i, .binary = 0,
+		      .kind = i == 4 ? SITE_BLOCKING : i == 5 ? SITE_WORKER : SITE_TASK,
+		      .name = site_name(s, i, name, sizeof(name)), .name_from = NAME_DROP_GLUE,
+		      .ambiguous = i == 3, .size = 192 + 64 * i, .offset = 0x43c80 + 256 * i);
+		s->stats[i] = (struct ev_site_stats){ .site = i, .tasks_valid = true,
+						      .sampled = i == 1, .hist = s->hist[i] };
+	}
+	for (uint32_t i = 0; i < s->threads; i++) {
+		struct thread *t = &s->thread[i];
+
+		snprintf(t->comm, sizeof(t->comm), "tokio-rt-worker");
+		t->ev = (struct ev_thread){ .tid = 4300 + i, .comm = t->comm, .worker = i != 4 || many,
+					    .site = ID_NONE, .syscall = -1, .first_ns = s->now,
+					    .state = THREAD_PARKED, .since_ns = s->now };
+	}
+	EVENT(NOTE, as_note, .severity = NOTE_INFO, .text = "14 probes at 6 sites, level 2");
+}
+
+static void count_polls(struct script *s, uint32_t site, uint64_t polls, uint64_t length)
+{
+	struct ev_site_stats *st = &s->stats[site];
+
+	st->polls += polls;
+	st->busy_ns += polls * length;
+	st->seen += polls / 10;
+	st->ended += polls / 10;
+	if (length > st->max_ns)
+		st->max_ns = length;
+	s->hist[site][hist_bucket(length)] += polls;
+}
+
+/* The thread spends the tick as told, in thousandths of it. */
+static void spend(struct thread *t, unsigned busy, unsigned blocked, unsigned searching)
+{
+	t->ev.busy_ns += TICK_NS / 1000 * busy;
+	t->ev.blocked_ns += TICK_NS / 1000 * blocked;
+	t->ev.searching_ns += TICK_NS / 1000 * searching;
+	t->ev.parked_ns += TICK_NS / 1000 * (1000 - busy - blocked - searching);
+}
+
+static void rest(struct script *s, struct thread *t, enum thread_state state)
+{
+	if (t->ev.state != state)
+		t->ev.since_ns = s->now;
+	t->ev.state = state;
+	t->ev.site = ID_NONE;
+	t->ev.poll_start_ns = 0;
+	t->ev.syscall = -1;
+}
+
+static struct ev_poll poll_of(const struct script *s, const struct thread *t, bool blocks)
+{
+	uint64_t length = s->now - t->ev.poll_start_ns;
+
+	return (struct ev_poll){ .tid = t->ev.tid, .runtime = 0, .site = t->ev.site,
+				 .task_id = t->ev.task_id, .start_ns = t->ev.poll_start_ns,
+				 .length_ns = length, .blocked_ns = blocks ? length : 0,
+				 .worst_block_ns = blocks ? length : 0,
+				 .syscall = blocks ? CLOCK_NANOSLEEP : -1, .off_cpu = blocks };
+}
+
+/* Polls `site` from tick `from` to tick `to` of each `period`; true while it does. */
+static bool long_poll(struct script *s, struct thread *t, uint32_t site, unsigned period,
+		      unsigned from, unsigned to, bool blocks)
+{
+	uint64_t phase = s->tick % period;
+	struct ev_poll poll;
+
+	if (phase < from || phase > to)
+		return false;
+	if (phase == from) {
+		t->ev.poll_start_ns = t->ev.since_ns = s->now;
+		t->ev.site = site;
+		t->ev.task_id = 1000 + s->tick / period;
+		t->ev.state = blocks ? THREAD_BLOCKED : THREAD_POLLING;
+		t->ev.syscall = blocks ? CLOCK_NANOSLEEP : -1;
+		t->ev.polls++;
+		return true;
+	}
+	poll = poll_of(s, t, blocks);
+	spend(t, blocks ? 0 : 1000, blocks ? 1000 : 0, 0);
+	if (phase < to) {
+		apply(s, (struct event){ .kind = EV_POLL_OPEN, .as_poll = poll });
+		return true;
+	}
+	poll.off_cpu = false;
+	apply(s, (struct event){ .kind = EV_POLL, .as_poll = poll });
+	count_polls(s, site, 1, poll.length_ns);
+	if (blocks) {
+		s->stats[site].busy_ns -= poll.length_ns;
+		s->stats[site].blocked_ns += poll.length_ns;
+	}
+	rest(s, t, THREAD_SEARCHING);
+	return true;
+}
+
+static void work(struct script *s)
+{
+	for (uint32_t i = 0; i < s->threads; i++) {
+		struct thread *t = &s->thread[i];
+
+		if (i == 0 && long_poll(s, t, 2, 50, 18, 34, true))
+			continue;
+		if (i == 1 && long_poll(s, t, 1, 20, 5, 8, false))
+			continue;
+		spend(t, i == 4 ? 0 : 150 + 50 * (i % 5), 0, 100);
+		rest(s, t, i % 3 ? THREAD_PARKED : THREAD_SEARCHING);
+		t->ev.polls += i == 4 ? 0 : 120;
+		if (i != 4)
+			count_polls(s, i % 4 == 2 ? 3 : i % 4, 120, 4096ULL << (i % 6));
+	}
+	for (uint32_t i = 6; i < s->sites; i++)
+		count_polls(s, i, i % 9, 1000 * i);
+	count_polls(s, 4, s->tick % 3 == 0, 3 * MS);
+}
+
+static void scan_tasks(struct script *s)
+{
+	for (uint32_t i = 0; i < s->tasks; i++)
+		EVENT(TASK, as_task, .key = 0x7f1000000000 + 256 * i, .id = 20 + i,
+		      .site = s->sites > 6 ? 6 + i % (s->sites - 6) : i % 4, .runtime = 0,
+		      .first_ns = START_NS + i * MS, .last_ns = s->now - (i % 37) * 30 * MS,
+		      .polls = s->tick * (1 + i % 7), .busy_ns = s->tick * 1000 * (i % 11),
+		      .last_tid = s->thread[i % s->threads].ev.tid, .state_valid = true,
+		      .running = i % 12 == 5, .ready = i % 12 == 7, .has_handle = i % 3 > 0,
+		      .refs = 2 + i % 3);
+	EVENT(TASK_SCAN, as_task_scan, .rows = s->tasks);
+}
+
+static void report_stats(struct script *s)
+{
+	static const uint32_t local[] = { 3, 0, 5, 4 };
+
+	for (uint32_t i = 0; i < s->sites; i++)
+		apply(s, (struct event){ .kind = EV_SITE_STATS, .as_site_stats = s->stats[i] });
+	for (uint32_t i = 0; i < s->threads; i++) {
+		s->thread[i].ev.runtime = 0;
+		apply(s, (struct event){ .kind = EV_THREAD, .as_thread = s->thread[i].ev });
+	}
+	EVENT(QUEUES, as_queues, .runtime = 0, .inject = (int64_t)(s->tick * 7 % 23), .local = 12,
+	      .alive = s->tasks, .blocking_queue = 0, .blocking_threads = -1, .blocking_idle = -1,
+	      .workers = 4, .local_each = local, .reason = "no layout of the blocking pool",
+	      .source = "table 1.54");
+	if (s->thread[0].ev.state == THREAD_BLOCKED)
+		EVENT(READY, as_ready, .runtime = 0, .site = 0, .task_id = 27,
+		      .waited_ns = 40 * MS, .ready = 3, .sampled = s->tasks);
+	s->cost.hits += 5000;
+	s->cost.emitted += 1200;
+	s->cost.filtered += 3800;
+	s->cost.cost_ns += 3700000;
+	s->cost.target_cpu_ns += 250 * MS;
+	s->cost.agent_cpu_ns += 900000;
+	s->cost.sites_on = s->sites;
+	s->cost.level = 2;
+	apply(s, (struct event){ .kind = EV_COST, .as_cost = s->cost });
+}
+
+static void advance(struct script *s)
+{
+	s->tick++;
+	s->now += TICK_NS;
+	if (strcmp(s->name, "empty") && !s->ended) {
+		work(s);
+		report_stats(s);
+		if (s->tick % 5 == 0)
+			scan_tasks(s);
+		if (s->tick == 41) {
+			s->cost.hits += 12;
+			s->cost.lost += 12;
+			EVENT(LOST, as_lost, .stage = "ring", .count = 12);
+		}
+	}
+	EVENT(TICK, as_tick, 0);
+	rules_eval(s->rules, s->model);
+}
+
+static void end_target(struct script *s)
+{
+	s->ended = true;
+	EVENT(TARGET_END, as_target_end, .reason = TARGET_EXITED, .status = 0);
+	advance(s);
+}
+
+/* One line from the control descriptor; false: it was closed. */
+static bool control(struct script *s, struct sink *sink)
+{
+	char line[64] = "";
+	ssize_t n = read(CONTROL_FD, line, sizeof(line) - 1);
+	volatile int *nowhere = NULL;
+
+	if (n <= 0)
+		return false;
+	if (!strncmp(line, "tick ", 5))
+		for (long i = strtol(line + 5, NULL, 10); i > 0; i--) {
+			advance(s);
+			sink->ops->snapshot(sink, &s->snap);
+		}
+	else if (!strncmp(line, "end", 3))
+		end_target(s);
+	else if (!strncmp(line, "segv", 4))
+		*nowhere = 1;
+	else if (!strncmp(line, "abort", 5))
+		abort();
+	else if (!strncmp(line, "exit", 4))
+		exit(7);
+	sink->ops->snapshot(sink, &s->snap);
+	return write(CONTROL_FD, "ok\n", 3) == 3;
+}
+
+static int signals_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* As main's loop: input, signals, time; an interrupted wait is a reason to draw. */
+static int loop(struct script *s, struct sink *sink, bool run)
+{
+	struct pollfd fds[] = {
+		{ .fd = sink->ops->fd(sink), .events = POLLIN },
+		{ .fd = signals_fd(), .events = POLLIN },
+		{ .fd = fcntl(CONTROL_FD, F_GETFD) < 0 ? -1 : CONTROL_FD, .events = POLLIN },
+	};
+
+	for (;;) {
+		int rc = poll(fds, 3, run ? 100 : -1);
+
+		if (rc < 0 && errno != EINTR)
+			return 8;
+		if (rc > 0 && fds[1].revents)
+			return 143;
+		if (rc > 0 && fds[2].revents && !control(s, sink))
+			fds[2].fd = -1;
+		if (rc > 0 && fds[0].revents) {
+			rc = sink->ops->input(sink, &s->snap);
+			if (rc)
+				return rc > 0 ? 0 : 5;
+			continue;
+		}
+		if (rc == 0)
+			advance(s);
+		sink->ops->snapshot(sink, &s->snap);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "script", required_argument, NULL, 's' }, { "ticks", required_argument, NULL, 't' },
+		{ "color", required_argument, NULL, 'c' }, { "run", no_argument, NULL, 'r' },
+		{ "rules", required_argument, NULL, 'R' },
+		{ 0 },
+	};
+	static struct script script = { .name = "shop", .now = START_NS };
+	struct script *s = &script;
+	struct tui_opts opts = { .in_fd = STDIN_FILENO };
+	struct err err = { 0 };
+	const char *rules = NULL;
+	struct sink *sink;
+	long ticks = 20;
+	bool run = false;
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 's')
+			s->name = optarg;
+		else if (c == 't')
+			ticks = strtol(optarg, NULL, 10);
+		else if (c == 'c')
+			opts.color = !strcmp(optarg, "always") ? TUI_COLOR_ALWAYS :
+				     !strcmp(optarg, "never")  ? TUI_COLOR_NEVER : TUI_COLOR_AUTO;
+		else if (c == 'R')
+			rules = optarg;
+		else if (c == 'r')
+			run = true;
+		else
+			return 2;
+	}
+	if (rules) {
+		s->rules = rules_new();
+		rc = rules_load_path(s->rules, rules, &err);
+	} else {
+		rc = rules_load_builtin(&s->rules, &err);
+	}
+	if (rc) {
+		fprintf(stderr, "%s\n", err.msg);
+		return 9;
+	}
+	sink = tui_sink_new(&opts, &err);
+	if (!sink) {
+		fprintf(stderr, "%d: %s\n", err.code, err.msg);
+		rules_free(s->rules);
+		return 3;
+	}
+	s->model = model_new();
+	s->snap = (struct snapshot){ .model = s->model, .rules = s->rules, .command = "top",
+				     .host = "testhost" };
+	announce(s);
+	while (ticks-- > 0)
+		advance(s);
+	rc = sink->ops->open(sink, &s->snap);
+	if (!rc)
+		rc = loop(s, sink, run);
+	sink->ops->close(sink);
+	model_free(s->model);
+	rules_free(s->rules);
+	printf("closed %d\n", rc);
+	return rc;
+}

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The model's rows: tasks and their scans, worker threads and their polls. */
+#include "model_events.h"
+
+static void close_to(double got, double want)
+{
+	if (got < want - 1e-9 || got > want + 1e-9)
+		fail_msg("%.12g instead of %.12g", got, want);
+}
+
+/* A task of target 0, site 0, whose state word was read; `...` sets more members of ev_task. */
+#define TASK(m, time_, key_, id_, ...) \
+	APPLY(m, EV_TASK, time_, 0,    \
+	      .as_task = {.key = (key_), .id = (id_), .state_valid = true, __VA_ARGS__})
+#define SCAN(m, time_) APPLY(m, EV_TASK_SCAN, time_, 0, .as_task_scan = {0})
+
+static const struct task *task_of(const struct model *m, uint64_t key)
+{
+	for (uint32_t i = 0; i < m->tasks_count; i++)
+		if (m->tasks[i].row.key == key)
+			return &m->tasks[i];
+	return NULL;
+}
+
+static void scan_counts(void **state)
+{
+	struct model *m = watched();
+	const struct site *s = model_site(m, 0);
+	uint64_t now = T0 + 10 * SEC;
+
+	(void)state;
+	TASK(m, now, 0x100, 1, .has_handle = true, .last_ns = T0 + 4 * SEC);
+	TASK(m, now, 0x180, 2, .has_handle = true, .last_ns = T0 + 7 * SEC);
+	TASK(m, now, 0x200, 3, .has_handle = true, .first_ns = T0 + 5 * SEC);
+	TASK(m, now, 0x280, 4, .running = true, .ready = true, .last_ns = T0 + 1 * SEC);
+	TASK(m, now, 0x300, 5, .ready = true, .has_handle = true, .last_ns = T0 + 1);
+	TASK(m, now, 0x380, 6, .complete = true, .has_handle = true, .last_ns = T0 + 2 * SEC);
+	TASK(m, now, 0x400, 7, .complete = true, .has_handle = true, .last_ns = T0 + 3 * SEC);
+	TASK(m, now, 0x480, 8, .complete = true);
+	/* Nothing is claimed before the scan is complete. */
+	assert_int_equal(s->live, 0);
+	SCAN(m, now);
+	assert_int_equal(m->tasks_count, 8);
+	assert_int_equal(s->live, 5);
+	assert_int_equal(s->live_peak, 5);
+	assert_int_equal(s->idle, 3);
+	assert_int_equal(s->running, 1);
+	assert_int_equal(s->ready, 1);
+	assert_int_equal(s->completed_held, 2);
+	assert_int_equal(s->completed_held_oldest_ns, 8 * SEC);
+	assert_int_equal(s->detached, 1);
+	assert_int_equal(s->idle_oldest_ns, 6 * SEC);
+	assert_int_equal(model_site(m, 1)->live, 0);
+	model_free(m);
+}
+
+/* Without the state word a task is alive; whether it idles or is complete is not known. */
+static void scan_without_state(void **state)
+{
+	struct model *m = watched();
+	const struct site *s = model_site(m, 0);
+
+	(void)state;
+	APPLY(m, EV_TASK, T0 + SEC, 0,
+	      .as_task = {.key = 1, .complete = true, .has_handle = true, .last_ns = T0});
+	SCAN(m, T0 + SEC);
+	assert_int_equal(s->live, 1);
+	assert_int_equal(s->idle + s->ready + s->running + s->completed_held + s->detached, 0);
+	assert_int_equal(s->idle_oldest_ns, 0);
+	model_free(m);
+}
+
+static void scan_removes(void **state)
+{
+	struct model *m = watched();
+
+	(void)state;
+	for (uint64_t key = 1; key <= 5; key++)
+		TASK(m, T0, key, key);
+	APPLY(m, EV_TASK, T0, 1, .as_task = {.key = 1, .id = 77, .site = 2, .runtime = ID_NONE});
+	SCAN(m, T0);
+	APPLY(m, EV_TASK_SCAN, T0, 1, .as_task_scan = {.truncated = true});
+	assert_int_equal(m->tasks_count, 6);
+	assert_true(m->tasks_truncated);
+	/* Target 0 is scanned again: 2 and 4 are gone, 9 is new; target 1 is not touched. */
+	TASK(m, T0 + SEC, 1, 1);
+	TASK(m, T0 + SEC, 3, 3);
+	TASK(m, T0 + SEC, 5, 5);
+	TASK(m, T0 + SEC, 9, 9);
+	SCAN(m, T0 + SEC);
+	assert_int_equal(m->tasks_count, 5);
+	assert_null(task_of(m, 2));
+	assert_null(task_of(m, 4));
+	assert_int_equal(task_of(m, 9)->scan_ns, T0 + SEC);
+	assert_int_equal(model_site(m, 0)->live, 4);
+	assert_int_equal(model_site(m, 0)->live_peak, 5);
+	assert_int_equal(model_site(m, 2)->live, 1);
+	/* What was moved is still found by its key: an update adds no row. */
+	TASK(m, T0 + 2 * SEC, 9, 9, .polls = 4);
+	TASK(m, T0 + 2 * SEC, 5, 5, .polls = 3);
+	assert_int_equal(m->tasks_count, 5);
+	SCAN(m, T0 + 2 * SEC);
+	assert_int_equal(m->tasks_count, 3);
+	assert_int_equal(task_of(m, 9)->row.polls, 4);
+	SCAN(m, T0 + 3 * SEC);
+	assert_int_equal(m->tasks_count, 1);
+	assert_int_equal(m->tasks[0].row.id, 77);
+	assert_int_equal(model_site(m, 0)->live, 0);
+	model_free(m);
+}
+
+/* The age of a completed task counts from its last poll, or from the scan that saw it first. */
+static void completed_age(void **state)
+{
+	struct model *m = watched();
+	const struct site *s = model_site(m, 0);
+
+	(void)state;
+	TASK(m, T0 + 1 * SEC, 1, 1, .has_handle = true);
+	SCAN(m, T0 + 1 * SEC);
+	assert_int_equal(task_of(m, 1)->complete_since_ns, 0);
+	for (uint64_t i = 2; i <= 5; i++) {
+		TASK(m, T0 + i * SEC, 1, 1, .has_handle = true, .complete = true);
+		SCAN(m, T0 + i * SEC);
+	}
+	assert_int_equal(task_of(m, 1)->complete_since_ns, T0 + 2 * SEC);
+	assert_int_equal(s->completed_held_oldest_ns, 3 * SEC);
+	/* Another task at the same address starts anew. */
+	TASK(m, T0 + 6 * SEC, 1, 2, .has_handle = true, .complete = true);
+	SCAN(m, T0 + 6 * SEC);
+	assert_int_equal(m->tasks_count, 1);
+	assert_int_equal(task_of(m, 1)->complete_since_ns, T0 + 6 * SEC);
+	assert_int_equal(s->completed_held_oldest_ns, 0);
+	/* A last poll after the scan's time is no negative age. */
+	TASK(m, T0 + 7 * SEC, 1, 2, .has_handle = true, .complete = true, .last_ns = T0 + 8 * SEC);
+	SCAN(m, T0 + 7 * SEC);
+	assert_int_equal(s->completed_held_oldest_ns, 0);
+	model_free(m);
+}
+
+static void live_by_the_second(void **state)
+{
+	struct model *m = watched();
+	const struct site *s = model_site(m, 0);
+
+	(void)state;
+	TICK(m, T0 + 1 * SEC);
+	for (uint64_t i = 2; i <= 4; i++) {
+		for (uint64_t key = 0; key < 100 * i; key++)
+			TASK(m, T0 + i * SEC, key, key, .complete = key < 10 * i,
+			     .has_handle = true);
+		SCAN(m, T0 + i * SEC);
+		TICK(m, T0 + i * SEC);
+	}
+	assert_int_equal(s->series->live.count, 4);
+	assert_int_equal(series_at(&s->series->live, 0), 360);
+	assert_int_equal(series_at(&s->series->live, 2), 180);
+	assert_int_equal(series_at(&s->series->live, 3), 0);
+	close_to(series_rate(&s->series->live, 2), 90);
+	close_to(series_rate(&s->series->completed_held, 1), 10);
+	model_free(m);
+}
+
+/* Rows over the ceiling are counted, not kept; the site's numbers have them. */
+static void tasks_over_the_ceiling(void **state)
+{
+	struct model *m = watched();
+
+	(void)state;
+	for (uint64_t key = 0; key < MODEL_MAX_TASKS + 50; key++)
+		TASK(m, T0, key * 64, key, .has_handle = true);
+	SCAN(m, T0);
+	assert_int_equal(m->tasks_count, MODEL_MAX_TASKS);
+	assert_int_equal(m->tasks_dropped, 50);
+	assert_int_equal(model_site(m, 0)->live, MODEL_MAX_TASKS + 50);
+	TASK(m, T0, 64, 1);
+	SCAN(m, T0);
+	assert_int_equal(m->tasks_count, 1);
+	assert_int_equal(m->tasks_dropped, 0);
+	assert_int_equal(model_site(m, 0)->live, 1);
+	/* A target that ended keeps its rows until another one comes. */
+	APPLY(m, EV_TARGET_END, T0, 0, .as_target_end = {.reason = TARGET_EXITED});
+	assert_int_equal(m->tasks_count, 1);
+	APPLY(m, EV_TARGET, T0, 2, .as_target = {.pid = 5});
+	assert_int_equal(m->tasks_count, 0);
+	model_free(m);
+}
+
+#define THREAD(m, time_, tid_, state_, ...) \
+	APPLY(m, EV_THREAD, time_, 0,       \
+	      .as_thread = {.tid = (tid_), .state = (state_), .worker = true, __VA_ARGS__})
+#define POLL(m, kind_, time_, tid_, start_, ...) \
+	APPLY(m, kind_, time_, 0, .as_poll = {.tid = (tid_), .start_ns = (start_), __VA_ARGS__})
+
+static void held_workers(void **state)
+{
+	struct model *m = watched();
+	const struct runtime *r = model_runtime(m, 0);
+
+	(void)state;
+	THREAD(m, T0, 11, THREAD_POLLING);
+	THREAD(m, T0, 12, THREAD_BLOCKED);
+	THREAD(m, T0, 13, THREAD_PREEMPTED);
+	THREAD(m, T0, 14, THREAD_PARKED);
+	THREAD(m, T0, 15, THREAD_SEARCHING);
+	THREAD(m, T0, 16, THREAD_POLLING, .runtime = ID_NONE);
+	APPLY(m, EV_THREAD, T0, 0, .as_thread = {.tid = 17, .state = THREAD_BLOCKED});
+	assert_int_equal(r->held, 3);
+	assert_int_equal(r->workers_seen, 5);
+	THREAD(m, T0 + 1, 11, THREAD_BLOCKED);
+	THREAD(m, T0 + 1, 12, THREAD_PARKED);
+	assert_int_equal(r->held, 2);
+	assert_int_equal(r->workers_seen, 5);
+	APPLY(m, EV_THREAD_END, T0 + 2, 0, .as_thread_end = {.tid = 13});
+	assert_int_equal(r->held, 1);
+	assert_true(model_worker(m, 0, 13)->ended);
+	APPLY(m, EV_THREAD_END, T0 + 2, 0, .as_thread_end = {.tid = 13});
+	assert_int_equal(r->held, 1);
+	APPLY(m, EV_TARGET_END, T0 + 3, 0, .as_target_end = {.reason = TARGET_EXITED, .status = 9});
+	assert_int_equal(r->held, 0);
+	assert_true(model_target(m, 0)->ended);
+	assert_int_equal(model_target(m, 0)->end_status, 9);
+	assert_int_equal(model_target(m, 0)->end_ns, T0 + 3);
+	model_free(m);
+}
+
+static void open_polls(void **state)
+{
+	struct model *m = watched();
+	const struct worker *w;
+
+	(void)state;
+	THREAD(m, T0, 11, THREAD_POLLING, .poll_start_ns = T0 - 50);
+	w = model_worker(m, 0, 11);
+	assert_false(w->open);
+	POLL(m, EV_POLL_OPEN, T0 + 1, 11, T0 - 50, .length_ns = 51, .task_id = 8);
+	assert_true(w->open);
+	assert_int_equal(w->poll.task_id, 8);
+	assert_int_equal(w->poll_seen_ns, T0 + 1);
+	/* Seen again, by both kinds of event: still the same. */
+	POLL(m, EV_POLL_OPEN, T0 + 2, 11, T0 - 50, .length_ns = 52, .task_id = 8);
+	THREAD(m, T0 + 2, 11, THREAD_BLOCKED, .poll_start_ns = T0 - 50);
+	assert_true(w->open);
+	assert_int_equal(w->poll.length_ns, 52);
+	/* The end of another poll of the thread does not close it, its own does. */
+	POLL(m, EV_POLL, T0 + 3, 11, T0 - 20, .length_ns = 5);
+	assert_true(w->open);
+	POLL(m, EV_POLL, T0 + 4, 11, T0 - 50, .length_ns = 54);
+	assert_false(w->open);
+	/* A look at the thread that was taken before comes late. */
+	POLL(m, EV_POLL_OPEN, T0 + 4, 11, T0 - 50, .length_ns = 53);
+	assert_false(w->open);
+	/* The thread is in another poll, then in none. */
+	POLL(m, EV_POLL_OPEN, T0 + 10, 11, T0 + 6);
+	THREAD(m, T0 + 11, 11, THREAD_POLLING, .poll_start_ns = T0 + 9);
+	assert_false(w->open);
+	POLL(m, EV_POLL_OPEN, T0 + 12, 11, T0 + 9);
+	THREAD(m, T0 + 13, 11, THREAD_PARKED);
+	assert_false(w->open);
+	POLL(m, EV_POLL_OPEN, T0 + 14, 11, T0 + 13);
+	APPLY(m, EV_TARGET_END, T0 + 15, 0, .as_target_end = {.reason = TARGET_EXECED});
+	assert_false(w->open);
+	POLL(m, EV_POLL_OPEN, T0 + 14, 11, T0 + 13);
+	assert_false(w->open);
+	model_free(m);
+}
+
+/* A long poll can be told of before the first look at its thread. */
+static void open_poll_comes_first(void **state)
+{
+	struct model *m = watched();
+	const struct worker *w;
+	struct worker_shares shares;
+
+	(void)state;
+	POLL(m, EV_POLL_OPEN, T0 + 5, 11, T0, .off_cpu = true, .task_id = 3);
+	w = model_worker(m, 0, 11);
+	assert_true(w->open);
+	assert_false(w->announced);
+	assert_int_equal(w->now.state, THREAD_BLOCKED);
+	assert_string_equal(w->now.comm, "");
+	assert_int_equal(model_runtime(m, 0)->held, 1);
+	TICK(m, T0 + 1 * SEC);
+	assert_false(worker_shares(w, 1, &shares));
+	POLL(m, EV_POLL, T0 + SEC, 11, T0, .length_ns = SEC);
+	assert_int_equal(model_runtime(m, 0)->held, 0);
+	assert_int_equal(w->now.state, THREAD_SEARCHING);
+	/* What the counters hold from before has no place in the first second. */
+	THREAD(m, T0 + 2 * SEC, 11, THREAD_PARKED, .busy_ns = 900 * SEC, .polls = 5000,
+	       .first_ns = 1 * SEC);
+	TICK(m, T0 + 2 * SEC);
+	THREAD(m, T0 + 3 * SEC, 11, THREAD_PARKED, .busy_ns = 900 * SEC, .parked_ns = SEC,
+	       .polls = 5002, .first_ns = 1 * SEC);
+	TICK(m, T0 + 3 * SEC);
+	assert_true(worker_shares(w, 10, &shares));
+	close_to(shares.busy, 0);
+	close_to(shares.parked, 1);
+	close_to(shares.polls_per_second, 2);
+	model_free(m);
+}
+
+static void poll_ring(void **state)
+{
+	struct model *m = watched();
+	const struct long_poll *p;
+
+	(void)state;
+	for (uint64_t i = 0; i < MODEL_POLLS + 3; i++)
+		POLL(m, EV_POLL, T0 + i, 11, T0 + i, .task_id = i, .length_ns = 20 * MS,
+		     .blocked_ns = 19 * MS, .syscall = 230, .site = 1);
+	assert_int_equal(m->polls_seq, MODEL_POLLS + 3);
+	p = &m->polls[(m->polls_seq - 1) % MODEL_POLLS];
+	assert_int_equal(p->seq, MODEL_POLLS + 2);
+	assert_int_equal(p->poll.task_id, MODEL_POLLS + 2);
+	assert_int_equal(p->poll.syscall, 230);
+	assert_int_equal(p->end_ns, T0 + MODEL_POLLS + 2 + 20 * MS);
+	assert_int_equal(m->polls[3].seq, 3);
+	assert_int_equal(m->polls[2].seq, MODEL_POLLS + 2);
+	/* No thread was announced, none is made up. */
+	assert_int_equal(m->workers_count, 0);
+	model_free(m);
+}
+
+static void worker_time(void **state)
+{
+	struct model *m = watched();
+	const struct worker *w;
+	struct worker_shares s;
+
+	(void)state;
+	THREAD(m, T0 + 500 * MS, 11, THREAD_PARKED, .first_ns = T0, .busy_ns = 100 * MS,
+	       .blocked_ns = 50 * MS, .parked_ns = 250 * MS, .searching_ns = 100 * MS, .polls = 10);
+	w = model_worker(m, 0, 11);
+	/* The first second: since counting began. */
+	assert_true(worker_shares(w, 1, &s));
+	close_to(s.busy, 0.2);
+	close_to(s.blocked, 0.1);
+	close_to(s.preempted, 0);
+	close_to(s.parked, 0.5);
+	close_to(s.searching, 0.2);
+	close_to(s.polls_per_second, 20);
+	TICK(m, T0 + 1 * SEC);
+	THREAD(m, T0 + 2 * SEC, 11, THREAD_PARKED, .first_ns = T0, .busy_ns = 900 * MS,
+	       .blocked_ns = 50 * MS, .parked_ns = 250 * MS, .searching_ns = 100 * MS,
+	       .preempted_ns = 100 * MS, .polls = 510);
+	TICK(m, T0 + 2 * SEC);
+	assert_true(worker_shares(w, 1, &s));
+	close_to(s.busy, 0.8);
+	close_to(s.preempted, 0.1);
+	close_to(s.parked, 0);
+	close_to(s.searching, 0.1);
+	close_to(s.polls_per_second, 500);
+	/* Two seconds in all states, read a moment late: shares stay shares. */
+	THREAD(m, T0 + 3 * SEC, 11, THREAD_PARKED, .first_ns = T0, .busy_ns = 900 * MS,
+	       .blocked_ns = 1650 * MS, .parked_ns = 650 * MS, .searching_ns = 100 * MS,
+	       .preempted_ns = 100 * MS);
+	TICK(m, T0 + 3 * SEC);
+	assert_true(worker_shares(w, 1, &s));
+	close_to(s.blocked, 0.8);
+	close_to(s.parked, 0.2);
+	close_to(s.searching, 0);
+	/* A thread that ended keeps its last seconds; one that is silent has none to tell. */
+	APPLY(m, EV_THREAD_END, T0 + 3 * SEC, 0, .as_thread_end = {.tid = 11});
+	TICK(m, T0 + 9 * SEC);
+	assert_true(worker_shares(w, 1, &s));
+	close_to(s.blocked, 0.8);
+	THREAD(m, T0 + 9 * SEC, 12, THREAD_PARKED, .parked_ns = 9 * SEC);
+	TICK(m, T0 + 10 * SEC);
+	TICK(m, T0 + 11 * SEC);
+	assert_false(worker_shares(model_worker(m, 0, 12), 1, &s));
+	model_free(m);
+}
+
+/* Counting can begin anew for a living thread: old and new numbers do not mix. */
+static void counting_restarts(void **state)
+{
+	struct model *m = watched();
+	struct worker_shares s;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 3; i++) {
+		THREAD(m, T0 + i * SEC, 11, THREAD_PARKED, .first_ns = T0, .busy_ns = i * SEC,
+		       .polls = 1000 * i);
+		TICK(m, T0 + i * SEC);
+	}
+	THREAD(m, T0 + 4 * SEC, 11, THREAD_PARKED, .first_ns = T0 + 3 * SEC, .parked_ns = SEC,
+	       .polls = 7);
+	TICK(m, T0 + 4 * SEC);
+	assert_true(worker_shares(model_worker(m, 0, 11), 10, &s));
+	close_to(s.busy, 0);
+	close_to(s.parked, 1);
+	close_to(s.polls_per_second, 7);
+	model_free(m);
+}
+
+/* The kernel gives the number of a thread that ended to another one. */
+static void tid_reuse(void **state)
+{
+	struct model *m = watched();
+	const struct worker *w;
+
+	(void)state;
+	THREAD(m, T0, 11, THREAD_POLLING, .polls = 100, .first_ns = T0);
+	APPLY(m, EV_THREAD_END, T0 + 1, 0, .as_thread_end = {.tid = 11});
+	/* Read before the end and told after it: the thread stays ended. */
+	THREAD(m, T0 + 1, 11, THREAD_POLLING, .polls = 101, .first_ns = T0);
+	w = model_worker(m, 0, 11);
+	assert_true(w->ended);
+	assert_int_equal(w->now.polls, 100);
+	THREAD(m, T0 + SEC, 11, THREAD_POLLING, .polls = 3, .first_ns = T0 + SEC, .comm = "b");
+	w = model_worker(m, 0, 11);
+	assert_false(w->ended);
+	assert_int_equal(w->now.polls, 3);
+	assert_string_equal(w->now.comm, "b");
+	assert_int_equal(m->workers_count, 1);
+	assert_int_equal(model_runtime(m, 0)->held, 1);
+	assert_null(model_worker(m, 1, 11));
+	model_free(m);
+}
+
+static void workers_over_the_ceiling(void **state)
+{
+	struct model *m = watched();
+
+	(void)state;
+	for (uint32_t tid = 1; tid <= MODEL_MAX_WORKERS + 5; tid++)
+		THREAD(m, T0, tid, THREAD_PARKED);
+	assert_int_equal(m->workers_count, MODEL_MAX_WORKERS);
+	assert_int_equal(m->workers_dropped, 5);
+	assert_null(model_worker(m, 0, MODEL_MAX_WORKERS + 1));
+	/* Rows of threads that ended make room. */
+	APPLY(m, EV_THREAD_END, T0, 0, .as_thread_end = {.tid = 700});
+	THREAD(m, T0, 9999, THREAD_BLOCKED);
+	assert_int_equal(model_worker(m, 0, 9999)->now.state, THREAD_BLOCKED);
+	assert_null(model_worker(m, 0, 700));
+	assert_int_equal(m->workers_count, MODEL_MAX_WORKERS);
+	model_free(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(scan_counts),
+		cmocka_unit_test(scan_without_state),
+		cmocka_unit_test(scan_removes),
+		cmocka_unit_test(completed_age),
+		cmocka_unit_test(live_by_the_second),
+		cmocka_unit_test(tasks_over_the_ceiling),
+		cmocka_unit_test(held_workers),
+		cmocka_unit_test(open_polls),
+		cmocka_unit_test(open_poll_comes_first),
+		cmocka_unit_test(poll_ring),
+		cmocka_unit_test(worker_time),
+		cmocka_unit_test(counting_restarts),
+		cmocka_unit_test(tid_reuse),
+		cmocka_unit_test(workers_over_the_ceiling),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

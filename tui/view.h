@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A view: one file, one struct view_ops, no knowledge of the others.
+ *
+ * read() copies what the view shows out of a snapshot: nothing of the model is kept by pointer, so
+ * draw() may run at any time, also while the display is paused and the model has moved on. Rules
+ * and their texts live as long as the program and may be pointed to. A view holds cursor, order and
+ * filter and changes nothing else. Adding a view: one file and one line in screen.c.
+ *
+ * Most views are a grid of rows with a detail of one row; view_grid_draw() and view_grid_request()
+ * do all of it from `grid` and `detail`.
+ */
+#ifndef TUI_VIEW_H
+#define TUI_VIEW_H
+
+#include "core/sink.h"
+#include "model/model.h"
+#include "rules/rule.h"
+#include "tui/draw.h"
+#include "tui/grid.h"
+#include "tui/lines.h"
+#include "tui/request.h"
+#include "util/fmt.h"
+
+#define NAME_SIZE   256	/* of a site, in rows; longer ones are cut */
+#define SHARES_OVER 5	/* seconds that shares and rates look back */
+
+struct view;
+
+struct view_ops {
+	const char *title;		/* on its tab */
+	enum request request_open;	/* the key that leads here */
+	const struct grid_spec *grid;	/* NULL: the view draws for itself */
+	/* Makes `state`. May be NULL. */
+	void (*open)(struct view *view);
+	void (*read)(struct view *view, const struct snapshot *snap);
+	void (*draw)(struct view *view, const struct canvas *canvas, const struct area *area);
+	/* false: not for this view. */
+	bool (*request)(struct view *view, enum request request);
+	void (*close)(struct view *view);
+
+	/* For view_grid_draw(); each may be NULL. */
+	void (*detail)(const struct view *view, const void *row, struct lines *out);
+	/* Said in place of the rows when there are none. */
+	void (*empty)(const struct view *view, struct lines *out);
+	/* Below the grid: about the selected row (NULL: none), or a legend. */
+	void (*footer)(const struct view *view, const void *row, struct lines *out);
+	int footer_rows;
+};
+
+struct view {
+	const struct view_ops *ops;
+	void *state;
+	uint64_t now_ns;	/* of the last read() */
+	struct grid grid;
+	struct lines lines;	/* text of the detail, or of a view without a grid */
+	struct lines below;
+	bool detail;		/* the detail is open */
+	bool utf8;		/* what the terminal can show */
+	size_t badge;		/* number on the tab, 0 none */
+};
+
+extern const struct view_ops view_findings, view_workers, view_sites, view_tasks, view_timeline,
+	view_self;
+
+void view_open(struct view *view, const struct view_ops *ops, bool utf8);
+void view_read(struct view *view, const struct snapshot *snap);
+void view_draw(struct view *view, const struct canvas *canvas, const struct area *area);
+bool view_request(struct view *view, enum request request);
+void view_close(struct view *view);
+
+void view_grid_draw(struct view *view, const struct canvas *canvas, const struct area *area);
+bool view_grid_request(struct view *view, enum request request);
+/* The text that read() left in view->lines, scrolled. */
+void view_lines_draw(struct view *view, const struct canvas *canvas, const struct area *area);
+bool view_lines_request(struct view *view, enum request request);
+
+/* The help is made from the key table and the columns of the view it was called from. */
+void help_fill(struct lines *out, const struct view *from);
+
+/* --- what several views say --- */
+
+/* Role and word ("critical") of a severity. */
+enum role severity_role(enum severity severity);
+const char *thread_state_text(const struct ev_thread *thread, bool ended);
+enum role thread_state_role(enum thread_state state);
+const char *flavor_text(enum runtime_flavor flavor);
+/* "tokio 1.54.1 multi-thread", "tokio (version n/a)". */
+char *runtime_text(const struct model *m, const struct runtime *r, char *out, size_t size);
+/* The site's name, or "n/a". */
+const char *site_text(const struct model *m, uint32_t site);
+
+/*
+ * Rate a second over the last `seconds`, or over as many as are known; negative: too little
+ * history. `s` may be NULL.
+ */
+double series_rate_known(const struct series *s, uint32_t seconds);
+
+/* fmt_* in an argument list: the text lives to the end of the block. */
+#define FMT_DURATION(ns) fmt_duration((char[FMT_SIZE]){ 0 }, FMT_SIZE, ns)
+#define FMT_COUNT(n)	 fmt_count((char[FMT_SIZE]){ 0 }, FMT_SIZE, n)
+#define FMT_BYTES(n)	 fmt_bytes((char[FMT_SIZE]){ 0 }, FMT_SIZE, n)
+#define FMT_RATIO(r)	 fmt_ratio((char[FMT_SIZE]){ 0 }, FMT_SIZE, r)
+/* For cells: "12m20s" in place of "12 min 20 s", at most eight columns. */
+#define CELL_TIME(ns) cell_duration((char[FMT_SIZE]){ 0 }, FMT_SIZE, ns)
+char *cell_duration(char *out, size_t size, uint64_t ns);
+/* "n/a" where the number is negative. */
+#define FMT_KNOWN(n)	 ((n) < 0 ? "n/a" : FMT_COUNT((double)(n)))
+
+/* by_NAME(): compares two `struct row` of a view by a number that stands in `row`. */
+#define COMPARE_BY(name, expression)                                                               \
+	static int by_##name(const void *a_, const void *b_)                                       \
+	{                                                                                          \
+		const struct row *row = a_;                                                        \
+		double a = (double)(expression), b;                                                \
+                                                                                                   \
+		row = b_;                                                                          \
+		b = (double)(expression);                                                          \
+		return a < b ? -1 : a > b;                                                         \
+	}
+
+/* Parts of a worker's bar, in this order; also the legend. */
+#define SHARE_PARTS 5
+extern const struct bar_part share_parts[SHARE_PARTS];
+extern const char *const share_names[SHARE_PARTS];
+/* "█ busy  B blocked ..." */
+void shares_legend(const struct view *view, struct lines *out);
+
+#endif

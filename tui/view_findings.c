@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Findings, worst first; the durations of open ones are live. */
+#include "tui/view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "util/syscall.h"
+#include "util/xalloc.h"
+
+/* Over the age of the last observation of an open poll, its start is no longer trusted. */
+#define POLL_FRESH_NS 1000000000ULL
+
+struct row {
+	struct finding finding;		/* a copy; its rule lives as long as the program */
+	uint64_t key;
+	uint64_t now_ns;
+	uint64_t open_ns;		/* how long what is open lasts */
+	uint64_t live_ns;		/* what stalls now: its length so far; 0 nothing */
+	char where[NAME_SIZE];
+	char process[64], runtime[64], worker[64];
+	const char *rule_id;
+};
+
+struct state {
+	uint64_t watched_ns, polls, longest_ns;
+	uint32_t sites;
+	uint64_t evicted;
+};
+
+/* The poll that this finding is about, when it is still open. */
+static uint64_t open_poll_ns(const struct model *m, const struct finding *f)
+{
+	const struct worker *w = f->open && f->tid ? model_worker(m, f->target, f->tid) : NULL;
+	uint64_t length;
+
+	if (!w || w->ended || !w->open || w->poll.site != f->site)
+		return 0;
+	length = w->poll.length_ns;
+	if (m->now_ns - w->poll_seen_ns < POLL_FRESH_NS && m->now_ns > w->poll.start_ns &&
+	    m->now_ns - w->poll.start_ns > length)
+		length = m->now_ns - w->poll.start_ns;
+	return length;
+}
+
+static void where_text(const struct model *m, const struct finding *f, struct row *row)
+{
+	const struct target *t = f->target == ID_NONE ? NULL : model_target(m, f->target);
+	const struct runtime *r = f->runtime == ID_NONE ? NULL : model_runtime(m, f->runtime);
+	const struct worker *w = t && f->tid ? model_worker(m, f->target, f->tid) : NULL;
+
+	if (t)
+		snprintf(row->process, sizeof(row->process), "%s [%u]", t->comm, t->pid);
+	if (r)
+		runtime_text(m, r, row->runtime, sizeof(row->runtime));
+	if (f->tid)
+		snprintf(row->worker, sizeof(row->worker), "%s tid %u",
+			 w && w->now.comm ? w->now.comm : "thread", f->tid);
+	if (f->site != ID_NONE)
+		snprintf(row->where, sizeof(row->where), "%s", site_text(m, f->site));
+	else
+		snprintf(row->where, sizeof(row->where), "%s",
+			 f->tid ? row->worker : r ? row->runtime : row->process);
+}
+
+/* Stable for one finding over time: what it is about, not where it lies. */
+static uint64_t key_of(const struct finding *f)
+{
+	uint64_t key = (uint64_t)(uintptr_t)f->rule;
+	uint32_t parts[] = { f->target, f->runtime, f->site };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		key = (key ^ parts[i]) * 0x9e3779b97f4a7c15ULL;
+	return (key ^ f->first_ns) * 0x9e3779b97f4a7c15ULL;
+}
+
+static void read_row(struct view *view, const struct model *m, const struct finding *f)
+{
+	struct row *row = grid_row_add(&view->grid);
+	struct rule_info info;
+
+	row->finding = *f;
+	row->key = key_of(f);
+	row->now_ns = m->now_ns;
+	row->live_ns = open_poll_ns(m, f);
+	if (f->open && f->open_since_ns && m->now_ns > f->open_since_ns)
+		row->open_ns = m->now_ns - f->open_since_ns;
+	rule_info_of(f->rule, &info);
+	/* A rule about polls stays open between them; the others hold all the time. */
+	if (info.scope != SCOPE_POLL)
+		row->live_ns = row->open_ns;
+	row->rule_id = info.id;
+	where_text(m, f, row);
+}
+
+static void findings_open(struct view *view)
+{
+	view->state = xcalloc(1, sizeof(struct state));
+}
+
+static void findings_read(struct view *view, const struct snapshot *snap)
+{
+	const struct model *m = snap->model;
+	struct state *state = view->state;
+	const struct finding **list, **sorted;
+	size_t count = rules_findings(snap->rules, &list);
+
+	sorted = xcalloc(count, sizeof(*sorted));
+	if (count)
+		memcpy(sorted, list, count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), finding_compare);
+	grid_clear(&view->grid);
+	view->badge = 0;
+	for (size_t i = 0; i < count; i++) {
+		read_row(view, m, sorted[i]);
+		view->badge += sorted[i]->open;
+	}
+	free(sorted);
+	*state = (struct state){ .watched_ns = m->now_ns - m->begin_ns,
+				 .evicted = rules_evicted(snap->rules) };
+	for (uint32_t i = 0; i < m->sites_count; i++) {
+		if (m->sites[i].kind != SITE_TASK)
+			continue;
+		state->polls += m->sites[i].polls;
+		state->sites += m->sites[i].polls > 0;
+		if (m->sites[i].max_ns > state->longest_ns)
+			state->longest_ns = m->sites[i].max_ns;
+	}
+}
+
+static uint64_t row_key(const void *row)
+{
+	return ((const struct row *)row)->key;
+}
+
+static void row_text(const void *context, const void *row_, char *out, size_t size)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	snprintf(out, size, "%s %s %s %s %s", severity_name(row->finding.severity), row->rule_id,
+		 row->where, row->process, row->worker);
+}
+
+static void cell_severity(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	cell->role = row->finding.open ? severity_role(row->finding.severity) : ROLE_DIM;
+	snprintf(cell->text, sizeof(cell->text), "%s", severity_name(row->finding.severity));
+}
+
+static void cell_rule(const void *context, const void *row, struct cell *cell)
+{
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->rule_id);
+}
+
+static void cell_where(const void *context, const void *row, struct cell *cell)
+{
+	(void)context;
+	cell->name = true;
+	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->where);
+}
+
+static void cell_worker(const void *context, const void *row, struct cell *cell)
+{
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->worker);
+}
+
+static void cell_now(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	cell->role = row->live_ns ? severity_role(row->finding.severity) : ROLE_DIM;
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->live_ns	     ? CELL_TIME(row->live_ns) :
+		 row->finding.open   ? "open" :
+				       "closed");
+}
+
+static void cell_open(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->finding.open ? CELL_TIME(row->open_ns) : "-");
+}
+
+static void cell_worst(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+	uint64_t worst = row->finding.worst_ns > row->live_ns ? row->finding.worst_ns : row->live_ns;
+
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s%s", row->finding.loose && worst ? ">" : "",
+		 worst ? CELL_TIME(worst) : "-");
+}
+
+static void cell_total(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->finding.total_ns ? CELL_TIME(row->finding.total_ns) : "-");
+}
+
+static void cell_count(const void *context, const void *row, struct cell *cell)
+{
+	(void)context;
+	fmt_count(cell->text, sizeof(cell->text), (double)((const struct row *)row)->finding.count);
+}
+
+static uint64_t ago(const struct row *row, uint64_t then)
+{
+	return row->now_ns > then ? row->now_ns - then : 0;
+}
+
+static void cell_last(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->finding.open ? "now" : CELL_TIME(ago(row, row->finding.last_ns)));
+}
+
+static void cell_first(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	cell_duration(cell->text, sizeof(cell->text), ago(row, row->finding.first_ns));
+}
+
+static void cell_message(const void *context, const void *row, struct cell *cell)
+{
+	(void)context;
+	cell->role = ROLE_DIM;
+	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->finding.message);
+}
+
+COMPARE_BY(severity, row->finding.severity)
+COMPARE_BY(now, row->live_ns ? (double)row->live_ns : (double)row->finding.open - 1)
+COMPARE_BY(open, row->open_ns)
+COMPARE_BY(worst, row->finding.worst_ns)
+COMPARE_BY(total, row->finding.total_ns)
+COMPARE_BY(count, row->finding.count)
+COMPARE_BY(last, row->finding.open ? row->now_ns : row->finding.last_ns)
+COMPARE_BY(first, row->finding.first_ns)
+
+static int by_rule(const void *a, const void *b)
+{
+	return strcmp(((const struct row *)a)->rule_id, ((const struct row *)b)->rule_id);
+}
+
+static int by_where(const void *a, const void *b)
+{
+	return strcmp(((const struct row *)a)->where, ((const struct row *)b)->where);
+}
+
+static void values_lines(const struct finding *f, struct lines *out)
+{
+	for (uint32_t i = 0; i < f->values_count; i++) {
+		const struct finding_value *v = &f->values[i];
+		char text[64];
+
+		if (!strcmp(v->unit, "ns"))
+			fmt_duration(text, sizeof(text), v->value > 0 ? (uint64_t)v->value : 0);
+		else if (!strcmp(v->unit, "bytes"))
+			fmt_bytes(text, sizeof(text), v->value > 0 ? (uint64_t)v->value : 0);
+		else if (!strcmp(v->unit, "ratio"))
+			fmt_ratio(text, sizeof(text), v->value);
+		else
+			snprintf(text, sizeof(text), "%s%s", FMT_COUNT(v->value),
+				 strcmp(v->unit, "per_second") ? "" : "/s");
+		lines_add(out, ROLE_NORMAL, 2, "%-28s %s", v->name, text);
+	}
+}
+
+static void rule_lines(const struct finding *f, struct lines *out)
+{
+	struct rule_info info;
+
+	rule_info_of(f->rule, &info);
+	if (info.why) {
+		lines_title(out, "Why it matters");
+		lines_add(out, ROLE_NORMAL, 2, "%s", info.why);
+	}
+	if (info.advice) {
+		lines_title(out, "What to do");
+		lines_add(out, ROLE_NORMAL, 2, "%s", info.advice);
+	}
+	if (info.example_before) {
+		lines_title(out, "Before");
+		lines_text(out, ROLE_WARNING, 2, info.example_before);
+	}
+	if (info.example_after) {
+		lines_title(out, "After");
+		lines_text(out, ROLE_OK, 2, info.example_after);
+	}
+	if (info.link) {
+		lines_title(out, "More");
+		lines_add(out, ROLE_NORMAL, 2, "%s", info.link);
+	}
+}
+
+static void times_lines(const struct row *row, struct lines *out)
+{
+	const struct finding *f = &row->finding;
+
+	if (row->live_ns)
+		lines_value(out, "now", "%s so far", FMT_DURATION(row->live_ns));
+	if (f->open)
+		lines_value(out, "open for", "%s", FMT_DURATION(row->open_ns));
+	if (f->worst_ns)
+		lines_value(out, "worst", "%s%s%s%s", f->loose ? "at least " : "",
+			    FMT_DURATION(f->worst_ns), f->total_ns ? ", in all " : "",
+			    f->total_ns ? FMT_DURATION(f->total_ns) : "");
+	lines_value(out, "times", "%s; first %s ago, last %s%s", FMT_COUNT((double)f->count),
+		    FMT_DURATION(ago(row, f->first_ns)),
+		    f->open ? "now" : FMT_DURATION(ago(row, f->last_ns)), f->open ? "" : " ago");
+}
+
+static void tasks_text(const struct finding *f, char *out, size_t size)
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (uint32_t i = 0; i < f->tasks_count && used + 1 < size; i++)
+		used += (size_t)snprintf(out + used, size - used, "%s%llu", i ? " " : "",
+					 (unsigned long long)f->tasks[i]);
+}
+
+static void findings_detail(const struct view *view, const void *row_, struct lines *out)
+{
+	const struct row *row = row_;
+	const struct finding *f = &row->finding;
+	struct rule_info info;
+	char tasks[512];
+
+	(void)view;
+	rule_info_of(f->rule, &info);
+	lines_add(out, severity_role(f->severity), 0, "%s, %s: %s (%s)", severity_name(f->severity),
+		  f->open ? "open now" : "closed", info.title, info.id);
+	lines_add(out, ROLE_STRONG, 0, "%s", f->message);
+	lines_add(out, ROLE_NORMAL, 0, "%s", "");
+	lines_value(out, f->site != ID_NONE ? "site" : "where", "%s", row->where);
+	if (row->runtime[0])
+		lines_value(out, "runtime", "%s", row->runtime);
+	if (row->worker[0])
+		lines_value(out, "last worker", "%s", row->worker);
+	if (row->process[0])
+		lines_value(out, "process", "%s", row->process);
+	times_lines(row, out);
+	tasks_text(f, tasks, sizeof(tasks));
+	if (f->tasks_count)
+		lines_value(out, "tasks", "%s%s", tasks,
+			    f->tasks_count == FINDING_TASKS ? " and maybe more" : "");
+	if (f->syscall >= 0)
+		lines_value(out, "system call", "%s (%d)",
+			    syscall_name(f->syscall) ? syscall_name(f->syscall) : "unknown", f->syscall);
+	lines_value(out, "evidence", "%s", evidence_name(f->evidence));
+	if (f->during_loss)
+		lines_add(out, ROLE_WARNING, 2,
+			  "Events were lost while this was seen: counts may be too low.");
+	if (f->values_count)
+		lines_title(out, "Values");
+	values_lines(f, out);
+	rule_lines(f, out);
+}
+
+static void findings_empty(const struct view *view, struct lines *out)
+{
+	const struct state *state = view->state;
+
+	lines_add(out, ROLE_STRONG, 0, "No finding in %s.", FMT_DURATION(state->watched_ns));
+	lines_add(out, ROLE_NORMAL, 0, "%s", "");
+	if (!state->polls) {
+		lines_add(out, ROLE_WARNING, 0, "No poll was seen yet: either nothing runs, or "
+			  "nothing of it can be seen. View 6 (self) says what is probed.");
+		return;
+	}
+	lines_add(out, ROLE_NORMAL, 0, "%s polls of %u future types were seen; the longest took %s.",
+		  FMT_COUNT((double)state->polls), state->sites, FMT_DURATION(state->longest_ns));
+}
+
+static void findings_footer(const struct view *view, const void *row_, struct lines *out)
+{
+	const struct row *row = row_;
+	const struct state *state = view->state;
+	struct rule_info info;
+
+	if (!row)
+		return;
+	rule_info_of(row->finding.rule, &info);
+	lines_add(out, ROLE_DIM, 0, "%s", "");
+	lines_add(out, ROLE_STRONG, 2, "%s", row->finding.message);
+	if (info.advice)
+		lines_add(out, ROLE_NORMAL, 2, "%s", info.advice);
+	if (state->evicted)
+		lines_add(out, ROLE_WARNING, 2, "%s older findings were dropped to make room.",
+			  FMT_COUNT((double)state->evicted));
+}
+
+static void findings_close(struct view *view)
+{
+	free(view->state);
+}
+
+static const struct column columns[] = {
+	{ .title = "SEVERITY", .meaning = "the worst that the rule has said", .width = 8,
+	  .descending = true, .cell = cell_severity, .compare = by_severity },
+	{ .title = "RULE", .meaning = "see: stalltop rules show RULE", .width = 18,
+	  .cell = cell_rule, .compare = by_rule },
+	{ .title = "WHERE", .meaning = "future type, worker, runtime or process", .width = 14,
+	  .grow = 2, .cell = cell_where, .compare = by_where },
+	{ .title = "NOW",
+	  .meaning = "length so far of the stall that lasts; open: seen again and again; closed",
+	  .width = 8, .right = true, .descending = true, .cell = cell_now, .compare = by_now },
+	{ .title = "WORST", .meaning = "longest single occurrence", .width = 8, .right = true,
+	  .descending = true, .cell = cell_worst, .compare = by_worst },
+	{ .title = "TOTAL", .meaning = "all occurrences together", .width = 8, .from = 100,
+	  .right = true, .descending = true, .cell = cell_total, .compare = by_total },
+	{ .title = "COUNT", .meaning = "occurrences", .width = 5, .right = true,
+	  .descending = true, .cell = cell_count, .compare = by_count },
+	{ .title = "LAST", .meaning = "time since it was last seen", .width = 8, .from = 90,
+	  .right = true, .descending = true, .cell = cell_last, .compare = by_last },
+	{ .title = "FIRST", .meaning = "time since it was first seen", .width = 8, .from = 110,
+	  .right = true, .cell = cell_first, .compare = by_first },
+	{ .title = "OPEN FOR", .meaning = "how long the finding has been open", .width = 8,
+	  .from = 120, .right = true, .descending = true, .cell = cell_open, .compare = by_open },
+	{ .title = "WORKER", .meaning = "thread that it was last seen on", .width = 26,
+	  .from = 140, .cell = cell_worker },
+	{ .title = "MESSAGE", .meaning = "what was found", .width = 30, .from = 170, .grow = 3,
+	  .cell = cell_message },
+};
+
+static const struct grid_spec grid = {
+	.columns = columns,
+	.columns_count = sizeof(columns) / sizeof(columns[0]),
+	.row_size = sizeof(struct row),
+	.natural = "worst first",
+	.sort = -1,
+	.key = row_key,
+	.text = row_text,
+};
+
+const struct view_ops view_findings = {
+	.title = "Findings",
+	.request_open = REQUEST_VIEW_FINDINGS,
+	.grid = &grid,
+	.open = findings_open,
+	.read = findings_read,
+	.draw = view_grid_draw,
+	.request = view_grid_request,
+	.close = findings_close,
+	.detail = findings_detail,
+	.empty = findings_empty,
+	.footer = findings_footer,
+	.footer_rows = 5,
+};

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Tasks: one row each. There may be 200 000 of them: above TASKS_EAGER they are copied and sorted
+ * once a second at most, and the name of a site is kept once.
+ */
+#include "tui/view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "util/xalloc.h"
+
+#define TASKS_EAGER	2000
+#define TASKS_PERIOD_NS 1000000000ULL
+
+struct row {
+	uint64_t key;
+	struct ev_task task;
+	uint32_t target;
+};
+
+struct state {
+	char **names;		/* by site id */
+	size_t names_count, names_cap;
+	uint64_t read_ns;	/* when the rows were copied */
+	bool truncated;
+	uint64_t dropped;
+	int level;		/* in force, -1 not known */
+};
+
+static void tasks_open(struct view *view)
+{
+	view->state = xcalloc(1, sizeof(struct state));
+}
+
+static void read_names(struct state *state, const struct model *m)
+{
+	state->names = xgrow(state->names, &state->names_cap, m->sites_count,
+			     sizeof(*state->names));
+	while (state->names_count < m->sites_count)
+		state->names[state->names_count++] = xstrdup("");
+	for (uint32_t i = 0; i < m->sites_count; i++) {
+		const char *name = m->sites[i].name ? m->sites[i].name : "n/a";
+
+		if (!strcmp(state->names[i], name))
+			continue;
+		free(state->names[i]);
+		state->names[i] = xstrdup(name);
+	}
+}
+
+static bool is_fresh(const struct view *view, const struct model *m)
+{
+	const struct state *state = view->state;
+
+	return m->tasks_count > TASKS_EAGER && view->grid.rows_count && m->now_ns >= state->read_ns &&
+	       m->now_ns - state->read_ns < TASKS_PERIOD_NS;
+}
+
+static void tasks_read(struct view *view, const struct snapshot *snap)
+{
+	const struct model *m = snap->model;
+	struct state *state = view->state;
+
+	view->badge = m->tasks_count;
+	state->truncated = m->tasks_truncated;
+	state->dropped = m->tasks_dropped;
+	state->level = m->cost.hits ? m->cost.level : -1;
+	if (is_fresh(view, m))
+		return;
+	state->read_ns = m->now_ns;
+	read_names(state, m);
+	grid_clear(&view->grid);
+	for (uint32_t i = 0; i < m->tasks_count; i++) {
+		struct row *row = grid_row_add(&view->grid);
+
+		row->key = m->tasks[i].row.key ^ (uint64_t)m->tasks[i].target << 56;
+		row->task = m->tasks[i].row;
+		row->target = m->tasks[i].target;
+	}
+}
+
+static const char *name_of(const struct view *view, const struct row *row)
+{
+	const struct state *state = view->state;
+
+	return row->task.site < state->names_count ? state->names[row->task.site] : "n/a";
+}
+
+static const char *state_text(const struct ev_task *t)
+{
+	if (!t->state_valid)
+		return "n/a";
+	if (t->complete)
+		return t->has_handle ? "held" : "complete";
+	if (t->running)
+		return "running";
+	if (t->cancelled)
+		return "cancelled";
+	return t->ready ? "ready" : "idle";
+}
+
+static uint64_t row_key(const void *row)
+{
+	return ((const struct row *)row)->key;
+}
+
+static void row_text(const void *context, const void *row_, char *out, size_t size)
+{
+	const struct row *row = row_;
+
+	snprintf(out, size, "%llu %s %s", (unsigned long long)row->task.id, state_text(&row->task),
+		 name_of(context, row));
+}
+
+static uint64_t since(const void *context, uint64_t then)
+{
+	const struct view *view = context;
+
+	return then && view->now_ns > then ? view->now_ns - then : 0;
+}
+
+static void cell_id(const void *context, const void *row, struct cell *cell)
+{
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%llu",
+		 (unsigned long long)((const struct row *)row)->task.id);
+}
+
+static void cell_site(const void *context, const void *row, struct cell *cell)
+{
+	cell->name = true;
+	snprintf(cell->text, sizeof(cell->text), "%s", name_of(context, row));
+}
+
+static void cell_state(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	if (row->task.state_valid && row->task.running)
+		cell->role = ROLE_BUSY;
+	snprintf(cell->text, sizeof(cell->text), "%s", state_text(&row->task));
+}
+
+static void cell_age(const void *context, const void *row, struct cell *cell)
+{
+	cell_duration(cell->text, sizeof(cell->text),
+		     since(context, ((const struct row *)row)->task.first_ns));
+}
+
+static void cell_idle(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->task.state_valid && row->task.running ? "-" :
+		 CELL_TIME(since(context, row->task.last_ns)));
+}
+
+static void cell_polls(const void *context, const void *row, struct cell *cell)
+{
+	(void)context;
+	fmt_count(cell->text, sizeof(cell->text), (double)((const struct row *)row)->task.polls);
+}
+
+static void cell_busy(const void *context, const void *row, struct cell *cell)
+{
+	(void)context;
+	cell_duration(cell->text, sizeof(cell->text), ((const struct row *)row)->task.busy_ns);
+}
+
+static void cell_worker(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	if (row->task.last_tid)
+		snprintf(cell->text, sizeof(cell->text), "%u", row->task.last_tid);
+	else
+		snprintf(cell->text, sizeof(cell->text), "n/a");
+}
+
+static void cell_handle(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 !row->task.state_valid ? "n/a" : row->task.has_handle ? "yes" : "no");
+}
+
+static void cell_refs(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->task.state_valid ? FMT_COUNT(row->task.refs) : "n/a");
+}
+
+COMPARE_BY(id, row->task.id)
+COMPARE_BY(site, row->task.site)
+/* Older is more: the order of ages is that of the start times turned round. */
+COMPARE_BY(age, -(double)row->task.first_ns)
+COMPARE_BY(idle, row->task.state_valid && row->task.running ? -1e30 : -(double)row->task.last_ns)
+COMPARE_BY(polls, row->task.polls)
+COMPARE_BY(busy, row->task.busy_ns)
+COMPARE_BY(worker, row->task.last_tid)
+COMPARE_BY(refs, row->task.state_valid ? row->task.refs : 0)
+
+static int by_state(const void *a, const void *b)
+{
+	return strcmp(state_text(&((const struct row *)a)->task),
+		      state_text(&((const struct row *)b)->task));
+}
+
+static void tasks_detail(const struct view *view, const void *row_, struct lines *out)
+{
+	const struct row *row = row_;
+	const struct ev_task *t = &row->task;
+
+	lines_add(out, ROLE_STRONG, 0, "task %llu", (unsigned long long)t->id);
+	lines_add(out, ROLE_NORMAL, 0, "%s", "");
+	lines_value(out, "site", "%s", name_of(view, row));
+	lines_value(out, "state", "%s%s", state_text(t),
+		    t->state_valid ? "" : ": it could not be read from the target");
+	lines_value(out, "age", "%s since its first poll was seen",
+		    FMT_DURATION(since(view, t->first_ns)));
+	lines_value(out, "last poll", "%s ago, on tid %u", FMT_DURATION(since(view, t->last_ns)),
+		    t->last_tid);
+	lines_value(out, "polls", "%s", FMT_COUNT((double)t->polls));
+	lines_value(out, "busy", "%s", FMT_DURATION(t->busy_ns));
+	if (t->state_valid) {
+		lines_value(out, "JoinHandle", "%s", t->has_handle ? "exists" : "dropped");
+		lines_value(out, "references", "%u", t->refs);
+	}
+}
+
+static void tasks_empty(const struct view *view, struct lines *out)
+{
+	const struct state *state = view->state;
+
+	if (state->level >= 0 && state->level < 2)
+		lines_add(out, ROLE_NORMAL, 0,
+			  "n/a: level %d is in force; tasks are followed from level 2 on (--level 2).",
+			  state->level);
+	else
+		lines_add(out, ROLE_NORMAL, 0, "No task has been seen since the watch began.");
+}
+
+static void tasks_footer(const struct view *view, const void *row, struct lines *out)
+{
+	const struct state *state = view->state;
+
+	(void)row;
+	if (state->truncated)
+		lines_add(out, ROLE_WARNING, 2,
+			  "The table of tasks is full: more are alive than are shown.");
+	if (state->dropped)
+		lines_add(out, ROLE_WARNING, 2, "%s more rows are not kept.",
+			  FMT_COUNT((double)state->dropped));
+}
+
+static void tasks_close(struct view *view)
+{
+	struct state *state = view->state;
+
+	for (size_t i = 0; i < state->names_count; i++)
+		free(state->names[i]);
+	free(state->names);
+	free(state);
+}
+
+static const struct column columns[] = {
+	{ .title = "ID", .meaning = "the runtime's own id of the task", .width = 8, .right = true,
+	  .cell = cell_id, .compare = by_id },
+	{ .title = "SITE", .meaning = "its future type", .width = 18, .grow = 1, .cell = cell_site,
+	  .compare = by_site },
+	{ .title = "STATE",
+	  .meaning = "idle, ready (waits for a worker), running; held: complete, JoinHandle kept",
+	  .width = 9, .cell = cell_state, .compare = by_state },
+	{ .title = "AGE", .meaning = "since its first poll was seen", .width = 8, .right = true,
+	  .descending = true, .cell = cell_age, .compare = by_age },
+	{ .title = "IDLE", .meaning = "since the end of its last poll", .width = 8, .right = true,
+	  .descending = true, .cell = cell_idle, .compare = by_idle },
+	{ .title = "POLLS", .meaning = "polls seen", .width = 6, .right = true,
+	  .descending = true, .cell = cell_polls, .compare = by_polls },
+	{ .title = "BUSY", .meaning = "CPU time in its polls", .width = 8, .right = true,
+	  .descending = true, .cell = cell_busy, .compare = by_busy },
+	{ .title = "TID", .meaning = "thread that polled it last", .width = 7, .right = true,
+	  .cell = cell_worker, .compare = by_worker },
+	{ .title = "HANDLE", .meaning = "whether its JoinHandle exists", .width = 6, .from = 100,
+	  .cell = cell_handle },
+	{ .title = "REFS", .meaning = "references to it", .width = 5, .from = 110, .right = true,
+	  .descending = true, .cell = cell_refs, .compare = by_refs },
+};
+
+static const struct grid_spec grid = {
+	.columns = columns,
+	.columns_count = sizeof(columns) / sizeof(columns[0]),
+	.row_size = sizeof(struct row),
+	.natural = "as found",
+	.sort = 6,	/* BUSY */
+	.key = row_key,
+	.text = row_text,
+};
+
+const struct view_ops view_tasks = {
+	.title = "Tasks",
+	.request_open = REQUEST_VIEW_TASKS,
+	.grid = &grid,
+	.open = tasks_open,
+	.read = tasks_read,
+	.draw = view_grid_draw,
+	.request = view_grid_request,
+	.close = tasks_close,
+	.detail = tasks_detail,
+	.empty = tasks_empty,
+	.footer = tasks_footer,
+	.footer_rows = 2,
+};
