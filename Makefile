@@ -50,30 +50,29 @@ SKELS    := $(if $(BPF_MAIN),$(O)/stalltop.skel.h) $(BPF_SOLO:bpf/%.bpf.c=$(O)/%
 GEN_H    := $(SKELS) $(O)/version.h $(O)/rules_builtin.h
 TESTS    := $(sort $(wildcard tests/unit/test_*.c))
 TEST_LIB := $(filter-out $(TESTS),$(sort $(wildcard tests/unit/*.c)))
-BENCHES  := $(sort $(wildcard tests/bench/*.c))
+BENCHES  := $(patsubst tests/%.c,$(O)/%,$(sort $(wildcard tests/bench/*.c)))
 FMT_SRCS := $(sort $(SRCS) $(wildcard agent/*.h agent/*/*.h rules/*.h tui/*.h bpf/*.[ch] \
-            tests/unit/*.[ch] tests/bench/*.[ch]))
+            tests/*/*.[ch]))
 
 OBJS     := $(SRCS:%.c=$(O)/obj/%.o) $(O)/obj/rules_builtin.o
 SAN_OBJS := $(OBJS:$(O)/obj/%=$(O)/asan/obj/%)
 TEST_BIN := $(TESTS:tests/unit/%.c=$(O)/unit/%)
 LIB_OBJS := $(filter-out $(O)/obj/agent/main.o,$(OBJS))
 SAN_LIB  := $(filter-out $(O)/asan/obj/agent/main.o,$(SAN_OBJS))
-TEST_OBJ := $(TEST_LIB:%.c=$(O)/asan/obj/%.o)
 LINT_OK  := $(SRCS:%.c=$(O)/lint/%.ok)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: all check unit e2e bench demo fmt fmt-check lint layers layouts asan asan-smoke apps fuzz-lite deps \
-        install clean help FORCE
+ALL_TARGETS := all check unit e2e bench demo install fmt fmt-check lint layers layouts asan \
+               asan-smoke apps fuzz-lite deps clean help FORCE
+.PHONY: $(ALL_TARGETS)
 
 all: $(O)/stalltop
 
 help:
-	@echo 'all check unit e2e bench demo fmt fmt-check lint layers layouts asan asan-smoke apps fuzz-lite deps \
-        install clean'
-	@echo 'V=1 shows commands; install takes PREFIX and DESTDIR; check takes ONLY="stage ..."'
+	@echo 'targets: $(filter-out FORCE,$(ALL_TARGETS))'
+	@echo 'V=1 shows commands; install: PREFIX, DESTDIR; check: ONLY="STAGE ..."; e2e, bench: ARGS'
 
 # --- what the machine must have ----------------------------------------------
 deps:
@@ -86,8 +85,7 @@ $(O)/deps.ok: tools/deps.sh
 	@mkdir -p $(@D) && touch $@
 
 # --- generated sources ---------------------------------------------------------
-# A generated file keeps its time when its text did not change, so that a
-# commit or a look at the tree does not rebuild everything.
+# A generated file keeps its time when its text did not change.
 $(O)/version.h: FORCE | $(O)/deps.ok
 	@printf '#define STALLTOP_VERSION "%s"\n' \
 	  "$(VERSION)$$(git describe --always --dirty 2>/dev/null | sed 's/^/+/')" > $@.new
@@ -95,8 +93,6 @@ $(O)/version.h: FORCE | $(O)/deps.ok
 
 $(O)/rules_builtin.c: FORCE | $(O)/deps.ok
 	@tools/embed_rules.sh $(O)/rules_builtin $(RULES)
-
-# written by the same script
 $(O)/rules_builtin.h: $(O)/rules_builtin.c ;
 
 # --- kernel side ---------------------------------------------------------------
@@ -136,13 +132,37 @@ endef
 $(eval $(call compile,$(O)/obj,CC,$$(REL_C)))
 $(eval $(call compile,$(O)/asan/obj,CC-SAN,$$(SAN_C)))
 
+# $(1) flags, $(2) more libraries
+define link
+$(call msg,LINK,$@)
+@mkdir -p $(@D)
+$(Q)$(CC) $(1) $(LDFLAGS) $^ $(LIBS) $(2) -o $@
+endef
+
 $(O)/stalltop: $(OBJS)
-	$(call msg,LINK,$@)
-	$(Q)$(CC) $(REL_C) $(LDFLAGS) $(OBJS) $(LIBS) -o $@
+	$(call link,$(REL_C))
 
 $(O)/asan/stalltop: $(SAN_OBJS)
-	$(call msg,LINK,$@)
-	$(Q)$(CC) $(SAN_C) $(LDFLAGS) $(SAN_OBJS) $(LIBS) -o $@
+	$(call link,$(SAN_C))
+
+# As archives, so that a test gets what it uses and no more.
+$(O)/libagent.a: $(LIB_OBJS)
+$(O)/asan/libagent.a: $(SAN_LIB)
+$(O)/asan/libtest.a: $(TEST_LIB:%.c=$(O)/asan/obj/%.o)
+%.a:
+	$(call msg,AR,$@)
+	@mkdir -p $(@D) && rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(O)/unit/%: $(O)/asan/obj/tests/unit/%.o $(O)/asan/libtest.a $(O)/asan/libagent.a
+	$(call link,$(SAN_C),-lcmocka)
+
+# programs that the benchmarks and the screen tests drive
+$(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/libagent.a
+	$(call link,$(REL_C))
+
+$(O)/tests/%: $(O)/obj/tests/screen/%.o $(O)/libagent.a
+	$(call link,$(REL_C))
 
 asan: $(O)/asan/stalltop
 
@@ -155,16 +175,6 @@ asan-smoke: $(O)/asan/stalltop
 	done
 
 # --- tests -----------------------------------------------------------------------
-$(O)/unit/%: $(O)/asan/obj/tests/unit/%.o $(TEST_OBJ) $(SAN_LIB)
-	$(call msg,LINK,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(SAN_C) $(LDFLAGS) $^ $(LIBS) -lcmocka -o $@
-
-$(O)/bench/%: $(O)/obj/tests/bench/%.o $(LIB_OBJS)
-	$(call msg,LINK,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(REL_C) $(LDFLAGS) $^ $(LIBS) -o $@
-
 check:
 	@tests/run_check.sh $(ONLY)
 
@@ -185,7 +195,7 @@ e2e: $(O)/stalltop
 	@STALLTOP=$(CURDIR)/$(O)/stalltop PYTHONDONTWRITEBYTECODE=1 \
 	  timeout --foreground -s INT -k 60 $(E2E_TIMEOUT) $(PY) -m pytest -q -ra -p no:cacheprovider $(or $(wildcard tests/e2e tests/screen),tests/e2e) $(ARGS)
 
-bench: $(O)/stalltop $(BENCHES:tests/bench/%.c=$(O)/bench/%)
+bench: $(O)/stalltop $(BENCHES)
 	@STALLTOP=$(CURDIR)/$(O)/stalltop $(PY) tests/bench/run.py $(ARGS)
 
 demo:
@@ -224,10 +234,8 @@ install: $(O)/stalltop
 	$(if $(wildcard docs/stalltop.1),install -D -m 644 docs/stalltop.1 \
 	  $(DESTDIR)$(PREFIX)/share/man/man1/stalltop.1)
 
-# The minimal system of tests/fresh.sh is a cache too, but has mounts in it
-# while it runs: it lives elsewhere and is not touched here.
 clean:
 	$(Q)rm -rf $(O)
 
--include $(OBJS:.o=.d) $(SAN_OBJS:.o=.d) $(wildcard $(O)/bpf/*.d $(O)/asan/obj/tests/unit/*.d \
-  $(O)/obj/tests/bench/*.d)
+-include $(OBJS:.o=.d) $(SAN_OBJS:.o=.d) $(wildcard $(O)/bpf/*.d $(O)/asan/obj/tests/*/*.d \
+  $(O)/obj/tests/*/*.d)

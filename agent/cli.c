@@ -15,7 +15,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define NEAR_MISS_LEN 32
-#define LONG_BASE     256 /* getopt value of table row n is LONG_BASE + n */
+#define LONG_BASE 256 /* getopt value of table row n is LONG_BASE + n */
 
 static const char *command_name(enum command command)
 {

@@ -18,9 +18,9 @@
 #include "rules/rule.h"
 #include "util/err.h"
 
-#define CLI_MAX_PIDS	  64 /* WIRE_MAX_TARGETS */
+#define CLI_MAX_PIDS 64 /* WIRE_MAX_TARGETS */
 #define CLI_CHECK_DEFAULT 30000000000ULL
-#define CLI_DUMP_DEFAULT  1000000000ULL
+#define CLI_DUMP_DEFAULT 1000000000ULL
 
 enum command { CMD_TOP, CMD_CHECK, CMD_DUMP, CMD_LIST, CMD_DOCTOR, CMD_RULES, CMD_COUNT };
 
@@ -61,7 +61,7 @@ struct opts {
 
 	bool json;
 	bool dry_run;
-	bool wait; /* --wait: a target without a runtime is no error */
+	bool wait;	       /* --wait: a target without a runtime is no error */
 	enum color_mode color; /* NO_COLOR is taken into account */
 	unsigned int verbose;  /* times -v was given */
 };
@@ -78,9 +78,9 @@ bool opts_color(const struct opts *opts, FILE *out);
 
 /* The tables: cli_options.c. Used by the parser, the help and the test of the documentation. */
 #define CLI_BIT(command) (1U << (command))
-#define CLI_WATCH	 (CLI_BIT(CMD_TOP) | CLI_BIT(CMD_CHECK) | CLI_BIT(CMD_DUMP))
-#define CLI_ATTACH	 (CLI_WATCH | CLI_BIT(CMD_DOCTOR))
-#define CLI_ANY		 (CLI_BIT(CMD_COUNT) - 1)
+#define CLI_WATCH (CLI_BIT(CMD_TOP) | CLI_BIT(CMD_CHECK) | CLI_BIT(CMD_DUMP))
+#define CLI_ATTACH (CLI_WATCH | CLI_BIT(CMD_DOCTOR))
+#define CLI_ANY (CLI_BIT(CMD_COUNT) - 1)
 
 struct cli_option {
 	const char *name;      /* without "--" */
@@ -101,7 +101,7 @@ struct cli_command {
 	enum command command; /* valid when built */
 };
 
-#define CLI_OPTIONS  20
+#define CLI_OPTIONS 20
 #define CLI_COMMANDS 12
 
 extern const struct cli_option cli_options[CLI_OPTIONS];

@@ -10,7 +10,7 @@
 #include "util/xalloc.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define PID_LIMIT     4194304 /* PID_MAX_LIMIT of 64-bit kernels */
+#define PID_LIMIT 4194304 /* PID_MAX_LIMIT of 64-bit kernels */
 
 void opts_list_add(struct opts_list *list, const char *value)
 {
@@ -246,10 +246,10 @@ static int set_verbose(struct opts *o, const char *value, struct err *err)
 	return 0;
 }
 
-#define WATCH  CLI_WATCH
+#define WATCH CLI_WATCH
 #define ATTACH CLI_ATTACH
-#define JUDGE  (CLI_WATCH | CLI_BIT(CMD_RULES))
-#define ANY    CLI_ANY
+#define JUDGE (CLI_WATCH | CLI_BIT(CMD_RULES))
+#define ANY CLI_ANY
 
 const struct cli_option cli_options[CLI_OPTIONS] = {
 	{"pid", 'p', "PID[,PID...]", ATTACH, true, "watch these processes", set_pid},

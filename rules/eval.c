@@ -13,8 +13,8 @@
 
 /* --- conditions ------------------------------------------------------------------- */
 
-static bool cond_holds(const struct rule *rule, const struct cond *cond, const struct field_ctx *ctx,
-		       enum evidence *evidence)
+static bool cond_holds(const struct rule *rule, const struct cond *cond,
+		       const struct field_ctx *ctx, enum evidence *evidence)
 {
 	double left, right;
 	bool known;
@@ -294,10 +294,8 @@ static void judge_none(struct pass *p)
 
 static void (*const judge_scope[])(struct pass *p) = {
 	[SCOPE_POLL] = judge_none, /* polls.c */
-	[SCOPE_SITE] = judge_sites,
-	[SCOPE_WORKER] = judge_workers,
-	[SCOPE_RUNTIME] = judge_runtimes,
-	[SCOPE_TARGET] = judge_targets,
+	[SCOPE_SITE] = judge_sites,	  [SCOPE_WORKER] = judge_workers,
+	[SCOPE_RUNTIME] = judge_runtimes, [SCOPE_TARGET] = judge_targets,
 };
 
 static void judge_rule(struct rules *rules, const struct model *m, const struct rule *rule)
@@ -309,7 +307,9 @@ static void judge_rule(struct rules *rules, const struct model *m, const struct 
 			.m = m,
 			.rule = rule,
 			.case_index = i,
-			.ctx = {.m = m, .notes = &rules->judge->notes, .window_s = case_window(rule, rc)},
+			.ctx = {.m = m,
+				.notes = &rules->judge->notes,
+				.window_s = case_window(rule, rc)},
 		};
 
 		judge_scope[rc->scope](&p);

@@ -21,14 +21,14 @@ const char *field_unit_name(enum field_unit unit);
  * were too short to be reported one by one. Written by the judge for sites that block at all.
  */
 struct site_note {
-	uint64_t long_blocked_ns;	/* blocked time of its reported polls, cumulative */
-	struct series short_blocked;	/* site.blocked_ns without it, a value a second */
+	uint64_t long_blocked_ns;    /* blocked time of its reported polls, cumulative */
+	struct series short_blocked; /* site.blocked_ns without it, a value a second */
 };
 
-#define SITE_NOTES 2048		/* sites that can have one */
+#define SITE_NOTES 2048 /* sites that can have one */
 
 struct site_notes {
-	uint16_t of[MODEL_MAX_SITES];	/* site id -> 1 + index, 0: none */
+	uint16_t of[MODEL_MAX_SITES]; /* site id -> 1 + index, 0: none */
 	struct site_note notes[SITE_NOTES];
 	uint32_t count;
 	uint64_t second;
@@ -38,9 +38,9 @@ struct site_notes {
 struct field_ctx {
 	const struct model *m;
 	const struct site_notes *notes;
-	uint32_t window_s;		/* of the case, 1..SERIES_LEN - 1 */
+	uint32_t window_s; /* of the case, 1..SERIES_LEN - 1 */
 	const struct ev_poll *poll;
-	bool poll_open;			/* open, or seen open by the rule that asks */
+	bool poll_open; /* open, or seen open by the rule that asks */
 	const struct site *site;
 	const struct worker *worker;
 	const struct runtime *runtime;
@@ -48,12 +48,12 @@ struct field_ctx {
 };
 
 struct field {
-	const char *name;		/* "poll.blocked" */
-	enum rule_scope scope;		/* poll fields: scope poll only; target fields: everywhere */
+	const char *name;      /* "poll.blocked" */
+	enum rule_scope scope; /* poll fields: scope poll only; target fields: everywhere */
 	enum field_unit unit;
 	enum evidence evidence;
-	bool poll_length;		/* never more than the poll's length */
-	bool windowed;			/* looks at the case's window */
+	bool poll_length; /* never more than the poll's length */
+	bool windowed;	  /* looks at the case's window */
 	const char *meaning;
 	bool (*get)(const struct field_ctx *ctx, double *out);
 };

@@ -36,14 +36,10 @@ static uint64_t group_key(const struct occurrence *o)
 	const uint64_t unknown = 1ULL << 62 | o->target;
 
 	switch (o->verdict.rule->group) {
-	case GROUP_SITE:
-		return o->site == ID_NONE ? unknown : o->site;
-	case GROUP_WORKER:
-		return (uint64_t)o->target << 32 | o->tid;
-	case GROUP_RUNTIME:
-		return o->runtime == ID_NONE ? unknown : o->runtime;
-	case GROUP_TARGET:
-		break;
+	case GROUP_SITE: return o->site == ID_NONE ? unknown : o->site;
+	case GROUP_WORKER: return (uint64_t)o->target << 32 | o->tid;
+	case GROUP_RUNTIME: return o->runtime == ID_NONE ? unknown : o->runtime;
+	case GROUP_TARGET: break;
 	}
 	return o->target;
 }
@@ -231,7 +227,8 @@ static void show(struct slot *slot, const struct part *from)
 	f->open_since_ns = old.open_since_ns;
 }
 
-void finding_open_poll(struct judge *j, const struct model *m, const struct occurrence *o, bool open)
+void finding_open_poll(struct judge *j, const struct model *m, const struct occurrence *o,
+		       bool open)
 {
 	struct slot *slot = slot_get(j, o);
 
@@ -330,6 +327,7 @@ static void slot_tell(struct judge *j, struct slot *slot, uint64_t now)
 {
 	slot->shown.f.revision = ++j->revision;
 	slot->told_ns = now;
+	slot->told_severity = slot->shown.f.severity;
 	slot->pending = false;
 }
 
@@ -337,7 +335,6 @@ static void slot_end(struct judge *j, struct slot *slot, const struct model *m)
 {
 	struct finding *f = &slot->shown.f;
 	bool changed = slot->dirty || slot->live || slot->was_live, open;
-	enum severity severity = f->severity;
 	uint64_t now = m->now_ns;
 
 	if (changed) {
@@ -354,7 +351,7 @@ static void slot_end(struct judge *j, struct slot *slot, const struct model *m)
 	if (open && !f->open)
 		f->open_since_ns = slot->open_poll ? slot->begin_ns : now;
 	slot->pending |= changed;
-	if (!f->revision || open != f->open || severity != f->severity ||
+	if (!f->revision || open != f->open || f->severity != slot->told_severity ||
 	    (slot->pending && now - slot->told_ns >= NS_PER_SEC)) {
 		f->open = open;
 		slot_tell(j, slot, now);

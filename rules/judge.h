@@ -21,42 +21,43 @@
 /* A part of a finding; f.count == 0: empty. */
 struct part {
 	struct finding f;
-	const struct rule_case *rc;	/* of the worst occurrence */
-	double worst;			/* its measure */
+	const struct rule_case *rc; /* of the worst occurrence */
+	double worst;		    /* its measure */
 };
 
 struct slot {
-	struct part shown;	/* shown.f is what readers see */
+	struct part shown; /* shown.f is what readers see */
 	struct part done, state;
 	bool used;
-	uint16_t next;		/* in its bucket */
+	uint16_t next; /* in its bucket */
 	uint64_t key;
-	bool live, was_live;	/* an open poll contributes, or did at the tick before */
-	bool open_poll;		/* of those, one is surely open now */
-	bool worst_open;	/* that is the worst occurrence of all */
-	uint64_t begin_ns;	/* start of the earliest of these */
-	bool state_open;	/* state held, or did within close_after */
-	bool dirty;		/* done or state changed */
-	bool pending;		/* a change that readers have not been told */
-	uint64_t seen_ns;	/* when state held last */
-	uint64_t told_ns;	/* when revision grew last */
+	bool live, was_live; /* an open poll contributes, or did at the tick before */
+	bool open_poll;	     /* of those, one is surely open now */
+	bool worst_open;     /* that is the worst occurrence of all */
+	uint64_t begin_ns;   /* start of the earliest of these */
+	bool state_open;     /* state held, or did within close_after */
+	bool dirty;	     /* done or state changed */
+	bool pending;	     /* a change that readers have not been told */
+	uint64_t seen_ns;    /* when state held last */
+	uint64_t told_ns;    /* when revision grew last, and with which severity */
+	enum severity told_severity;
 };
 
 /* An open poll, until its end has been counted. */
 struct tracker {
 	enum { TRACKER_FREE, TRACKER_OPEN, TRACKER_GONE, TRACKER_DONE } state;
 	uint32_t target;
-	uint64_t since_ns;	/* OPEN: last seen; GONE, DONE: since when */
-	uint64_t claimed;	/* rules that held while it was open */
+	uint64_t since_ns; /* OPEN: last seen; GONE, DONE: since when */
+	uint64_t claimed;  /* rules that held while it was open */
 	struct ev_poll poll;
 };
 
 /* Since when a case has held for an object; valid while judged at each round. */
 struct hold {
-	uint64_t key;		/* rule, case, object; 0 free */
-	uint64_t round;		/* judged last */
-	uint64_t seen_ns;	/* when */
-	uint64_t since_ns[CASE_LEVELS];	/* 0: does not hold */
+	uint64_t key;			/* rule, case, object; 0 free */
+	uint64_t round;			/* judged last */
+	uint64_t seen_ns;		/* when */
+	uint64_t since_ns[CASE_LEVELS]; /* 0: does not hold */
 };
 
 struct judge {
@@ -70,7 +71,7 @@ struct judge {
 	struct hold holds[HOLDS];
 	uint64_t polls_seq;
 	uint64_t round, site_round;
-	uint64_t sites_ns;	/* when sites were judged last */
+	uint64_t sites_ns; /* when sites were judged last */
 	struct site_notes notes;
 };
 
@@ -106,7 +107,8 @@ void polls_eval(struct rules *rules, const struct model *m);
 /* findings.c */
 void findings_begin(struct judge *j);
 void finding_settle(struct judge *j, const struct model *m, const struct occurrence *o);
-void finding_open_poll(struct judge *j, const struct model *m, const struct occurrence *o, bool open);
+void finding_open_poll(struct judge *j, const struct model *m, const struct occurrence *o,
+		       bool open);
 void finding_state(struct judge *j, const struct model *m, const struct occurrence *o);
 void findings_end(struct judge *j, const struct model *m);
 

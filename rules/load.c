@@ -14,7 +14,7 @@
 #include "util/fmt.h"
 #include "util/xalloc.h"
 
-#define FILES_MAX 256	/* *.json of one folder */
+#define FILES_MAX 256 /* *.json of one folder */
 
 /* Below this a source reports polls only when the user asks for them. */
 #define POLL_FLOOR_NS 1000000ULL
@@ -69,10 +69,12 @@ int rules_add_text(struct rules *rules, const char *file, const char *s, size_t 
 		return ret;
 	old = find(rules, rule->id);
 	if (old && *loaded >> old->index & 1)
-		ret = err_set(err, -EINVAL, "%s:%u:%u: the id \"%s\" is already that of %s; rename one",
-			      file, rule->id_line, rule->id_column, rule->id, old->file);
+		ret = err_set(err, -EINVAL,
+			      "%s:%u:%u: the id \"%s\" is already that of %s; rename one", file,
+			      rule->id_line, rule->id_column, rule->id, old->file);
 	else if (!old && rules->count == RULES_MAX)
-		ret = err_set(err, -EINVAL, "%s:1:1: more than %d rules; remove some", file, RULES_MAX);
+		ret = err_set(err, -EINVAL, "%s:1:1: more than %d rules; remove some", file,
+			      RULES_MAX);
 	if (ret) {
 		rule_free(rule);
 		return ret;
@@ -95,9 +97,10 @@ int rules_resolve(struct rules *rules, struct err *err)
 			const struct rule *other = find(rules, u->id);
 
 			if (!other)
-				return err_set(err, -EINVAL,
-					       "%s:%u:%u: no rule \"%s\"; name one of stalltop rules list",
-					       rule->file, u->line, u->column, u->id);
+				return err_set(
+					err, -EINVAL,
+					"%s:%u:%u: no rule \"%s\"; name one of stalltop rules list",
+					rule->file, u->line, u->column, u->id);
 			rule->unless_mask |= 1ULL << other->index;
 		}
 	}
@@ -144,8 +147,8 @@ static int read_file(const char *path, char **text, size_t *len, struct err *err
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		ret = err_set(err, -EINVAL, "%s:1:1: not a file; give a rule file or a folder of *.json",
-			      path);
+		ret = err_set(err, -EINVAL,
+			      "%s:1:1: not a file; give a rule file or a folder of *.json", path);
 		goto out;
 	}
 	*text = xmalloc(TEXT_MAX_BYTES + 1);
@@ -199,10 +202,12 @@ static int load_folder(struct rules *rules, const char *path, uint64_t *loaded, 
 	if (n < 0)
 		return err_set(err, -errno, "%s: %s", path, strerror(errno));
 	if (!n)
-		ret = err_set(err, -EINVAL, "%s:1:1: no *.json in this folder; put a rule file there", path);
+		ret = err_set(err, -EINVAL,
+			      "%s:1:1: no *.json in this folder; put a rule file there", path);
 	if (n > FILES_MAX)
-		ret = err_set(err, -EINVAL, "%s:1:1: more than %d files; at most %d rules can be loaded",
-			      path, FILES_MAX, RULES_MAX);
+		ret = err_set(err, -EINVAL,
+			      "%s:1:1: more than %d files; at most %d rules can be loaded", path,
+			      FILES_MAX, RULES_MAX);
 	for (int i = 0; i < n && !ret; i++) {
 		char *file = xasprintf("%s/%s", path, names[i]->d_name);
 
@@ -265,14 +270,15 @@ static int parse_set_value(const char *text, enum value_kind *kind, double *valu
 	return value_parse_text(text, kind, value);
 }
 
-static int set_param(const struct rule *rule, struct param *param, const char *text, struct err *err)
+static int set_param(const struct rule *rule, struct param *param, const char *text,
+		     struct err *err)
 {
 	enum value_kind kind;
 	double value;
 
 	if (parse_set_value(text, &kind, &value) || kind != param->kind)
-		return err_set(err, -EINVAL, "--set %s.%s needs %s, not \"%.40s\"", rule->id, param->key,
-			       value_kind_example(param->kind), text);
+		return err_set(err, -EINVAL, "--set %s.%s needs %s, not \"%.40s\"", rule->id,
+			       param->key, value_kind_example(param->kind), text);
 	param->value = value;
 	param->by_user = true;
 	snprintf(param->text, sizeof(param->text), "%s", text);
@@ -286,9 +292,10 @@ int rules_set(struct rules *rules, const char *assignment, struct err *err)
 	struct rule *rule;
 
 	if (!equal || !dot || dot > equal || dot - assignment > 40 || equal - dot > 40)
-		return err_set(err, -EINVAL,
-			       "--set takes RULE.KEY=VALUE, such as blocking-call.warning=5ms, not \"%.60s\"",
-			       assignment);
+		return err_set(
+			err, -EINVAL,
+			"--set takes RULE.KEY=VALUE, such as blocking-call.warning=5ms, not \"%.60s\"",
+			assignment);
 	snprintf(id, sizeof(id), "%.*s", (int)(dot - assignment), assignment);
 	snprintf(key, sizeof(key), "%.*s", (int)(equal - dot - 1), dot + 1);
 	rule = find(rules, id);
@@ -305,7 +312,8 @@ int rules_set(struct rules *rules, const char *assignment, struct err *err)
 		list_word(list, sizeof(list), rule->params[i].key);
 	}
 	list_word(list, sizeof(list), "enabled");
-	return err_set(err, -EINVAL, "--set: rule %s has no key \"%s\"; its keys are %s", id, key, list);
+	return err_set(err, -EINVAL, "--set: rule %s has no key \"%s\"; its keys are %s", id, key,
+		       list);
 }
 
 int rules_set_threshold(struct rules *rules, uint64_t ns, struct err *err)
@@ -315,13 +323,15 @@ int rules_set_threshold(struct rules *rules, uint64_t ns, struct err *err)
 	int ret;
 
 	if (!ns || ns > 3600 * 1000000000ULL)
-		return err_set(err, -EINVAL, "--threshold takes a duration from 1ns to 1h, such as 5ms");
+		return err_set(err, -EINVAL,
+			       "--threshold takes a duration from 1ns to 1h, such as 5ms");
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
 		snprintf(text, sizeof(text), "%s.warning=%lluns", ids[i], (unsigned long long)ns);
 		ret = rules_set(rules, text, err);
 		if (ret)
 			return ret;
-		snprintf(text, sizeof(text), "%s.critical=%lluns", ids[i], (unsigned long long)ns * 10);
+		snprintf(text, sizeof(text), "%s.critical=%lluns", ids[i],
+			 (unsigned long long)ns * 10);
 		ret = rules_set(rules, text, err);
 		if (ret)
 			return ret;
@@ -398,8 +408,10 @@ size_t rules_count(const struct rules *rules)
 
 static const char *param_unit(const struct param *param)
 {
-	static const char *const units[] = {[VALUE_NUMBER] = "count", [VALUE_DURATION] = "ns",
-					    [VALUE_RATIO] = "ratio", [VALUE_BYTES] = "bytes",
+	static const char *const units[] = {[VALUE_NUMBER] = "count",
+					    [VALUE_DURATION] = "ns",
+					    [VALUE_RATIO] = "ratio",
+					    [VALUE_BYTES] = "bytes",
 					    [VALUE_BOOL] = "bool"};
 
 	return param->used ? field_unit_name(param->used->unit) : units[param->kind];

@@ -16,7 +16,7 @@
 #include "util/syscall.h"
 #include "util/xalloc.h"
 
-#define SITE_SHOWN 110	/* bytes of a type name: a generic one must not fill the message */
+#define SITE_SHOWN 110 /* bytes of a type name: a generic one must not fill the message */
 
 struct render {
 	const struct model *m;
@@ -24,7 +24,7 @@ struct render {
 	bool so_far;
 	char out[768];
 	size_t len;
-	bool missing;	/* a placeholder of the present part was not known */
+	bool missing; /* a placeholder of the present part was not known */
 };
 
 /* Writes the word, "" when it is not known. */
@@ -155,8 +155,7 @@ static void word_so_far(const struct render *r, char *out, size_t size)
 static void word_task(const struct render *r, char *out, size_t size)
 {
 	if (r->f->tasks_count)
-		snprintf(out, size, "%llu",
-			 (unsigned long long)r->f->tasks[r->f->tasks_count - 1]);
+		snprintf(out, size, "%llu", (unsigned long long)r->f->tasks[r->f->tasks_count - 1]);
 }
 
 #define IN(scope) (1u << SCOPE_##scope)
@@ -256,8 +255,7 @@ static bool resolve_name(struct rule_case *rc, const char *name, struct message_
 }
 
 /* `at` is on the '{'; moves it behind the '}'. */
-static int compile_name(const struct case_build *b, const char *s, const char **at,
-			struct err *err)
+static int compile_name(const struct case_build *b, const char *s, const char **at, struct err *err)
 {
 	struct rule_case *rc = b->rule_case;
 	size_t len = strcspn(*at + 1, "{}[]");
@@ -271,14 +269,17 @@ static int compile_name(const struct case_build *b, const char *s, const char **
 	part = add_part(rc, PART_WORD);
 	if (!part)
 		return text_fail(b->text, err, raw_offset(b, s, *at),
-				 "the message has more than %d parts; make it simpler", MESSAGE_PARTS);
+				 "the message has more than %d parts; make it simpler",
+				 MESSAGE_PARTS);
 	if (!resolve_name(rc, name, part))
-		return text_fail(b->text, err, raw_offset(b, s, *at),
-				 "unknown placeholder {%s} in a message of scope \"%s\"; did you mean {%s}?",
-				 name, scope_name(rc->scope), suggest(name, rc->scope));
+		return text_fail(
+			b->text, err, raw_offset(b, s, *at),
+			"unknown placeholder {%s} in a message of scope \"%s\"; did you mean {%s}?",
+			name, scope_name(rc->scope), suggest(name, rc->scope));
 	if (part->kind == PART_FIELD && !case_show(rc, part->field))
 		return text_fail(b->text, err, raw_offset(b, s, *at),
-				 "the case uses more than %d different fields; use fewer", FINDING_VALUES);
+				 "the case uses more than %d different fields; use fewer",
+				 FINDING_VALUES);
 	*at += len + 2;
 	return 0;
 }
@@ -293,12 +294,14 @@ static int compile_bracket(const struct case_build *b, const char *s, const char
 		return text_fail(b->text, err, raw_offset(b, s, *at),
 				 "this '}' has no '{'; write }} for the character itself");
 	if (opens == *inside)
-		return text_fail(b->text, err, raw_offset(b, s, *at), opens ?
-				 "an optional part inside another; close the first with ']'" :
-				 "this ']' has no '['; write ]] for the character itself");
+		return text_fail(
+			b->text, err, raw_offset(b, s, *at),
+			opens ? "an optional part inside another; close the first with ']'" :
+				"this ']' has no '['; write ]] for the character itself");
 	if (!add_part(b->rule_case, opens ? PART_OPTIONAL : PART_END))
 		return text_fail(b->text, err, raw_offset(b, s, *at),
-				 "the message has more than %d parts; make it simpler", MESSAGE_PARTS);
+				 "the message has more than %d parts; make it simpler",
+				 MESSAGE_PARTS);
 	*inside = opens;
 	(*at)++;
 	return 0;
@@ -315,15 +318,16 @@ int message_compile(const struct case_build *b, struct err *err)
 		struct message_part *part;
 
 		if (!plain && at[0] == at[1]) {
-			at++;	/* a doubled bracket: the second one is text */
+			at++; /* a doubled bracket: the second one is text */
 			plain = 1;
 		}
 		if (plain) {
 			part = add_part(b->rule_case, PART_TEXT);
 			if (!part)
-				return text_fail(b->text, err, text_value(b->text, b->node),
-						 "the message has more than %d parts; make it simpler",
-						 MESSAGE_PARTS);
+				return text_fail(
+					b->text, err, text_value(b->text, b->node),
+					"the message has more than %d parts; make it simpler",
+					MESSAGE_PARTS);
 			part->text = at;
 			part->len = plain;
 			at += plain;
@@ -334,8 +338,9 @@ int message_compile(const struct case_build *b, struct err *err)
 		}
 	}
 	if (!ret && inside)
-		ret = text_fail(b->text, err, text_value(b->text, b->node),
-				"a '[' of this message has no ']'; write [[ for the character itself");
+		ret = text_fail(
+			b->text, err, text_value(b->text, b->node),
+			"a '[' of this message has no ']'; write [[ for the character itself");
 	return ret;
 }
 
@@ -362,18 +367,10 @@ static void format_value(char *out, size_t size, const struct field *field, doub
 		fmt_duration(number, sizeof(number), whole);
 		snprintf(out, size, "%s%s", at_least ? "at least " : "", number);
 		break;
-	case UNIT_RATIO:
-		fmt_ratio(out, size, value);
-		break;
-	case UNIT_BYTES:
-		fmt_bytes(out, size, whole);
-		break;
-	case UNIT_BOOL:
-		snprintf(out, size, "%s", value != 0 ? "yes" : "no");
-		break;
-	case UNIT_COUNT:
-		fmt_count(out, size, value);
-		break;
+	case UNIT_RATIO: fmt_ratio(out, size, value); break;
+	case UNIT_BYTES: fmt_bytes(out, size, whole); break;
+	case UNIT_BOOL: snprintf(out, size, "%s", value != 0 ? "yes" : "no"); break;
+	case UNIT_COUNT: fmt_count(out, size, value); break;
 	case UNIT_PER_SECOND:
 		snprintf(out, size, "%s/s", fmt_count(number, sizeof(number), value));
 		break;

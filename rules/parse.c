@@ -24,8 +24,9 @@ static bool has_type(const cJSON *node, enum node_type type)
 
 static int check_type(struct parse *p, const cJSON *node, enum node_type type)
 {
-	static const char *const words[] = {"text in quotes", "a list: [ ... ]",
-					    "an object: { ... }", "true or false", "a number", ""};
+	static const char *const words[] = {"text in quotes",	  "a list: [ ... ]",
+					    "an object: { ... }", "true or false",
+					    "a number",		  ""};
 
 	if (has_type(node, type))
 		return 0;
@@ -54,7 +55,7 @@ static int fail_key(struct parse *p, const cJSON *node, const struct key_spec *s
 
 /* Checks the keys of an object and puts their values at the specs' places of `out`. */
 int parse_object(struct parse *p, const cJSON *object, const struct key_spec *specs, size_t n,
-		       const cJSON **out)
+		 const cJSON **out)
 {
 	const cJSON *node;
 	int ret;
@@ -131,7 +132,7 @@ static int check_name(struct parse *p, const char *s, size_t at, char extra)
 }
 
 int parse_word(struct parse *p, const cJSON *node, const char *what, const char *const *names,
-		     size_t n, size_t *index)
+	       size_t n, size_t *index)
 {
 	const char *near;
 	char list[96] = "";
@@ -146,9 +147,9 @@ int parse_word(struct parse *p, const cJSON *node, const char *what, const char 
 	}
 	/* Of one or two characters any other is near. */
 	near = strlen(node->valuestring) < 3 ? NULL : nearest(node->valuestring, names, n);
-	return text_fail(&p->text, p->err, text_value(&p->text, node),
-			 "unknown %s \"%.40s\"; %s%s", what, node->valuestring,
-			 near ? "did you mean " : "use one of ", near ? near : list);
+	return text_fail(&p->text, p->err, text_value(&p->text, node), "unknown %s \"%.40s\"; %s%s",
+			 what, node->valuestring, near ? "did you mean " : "use one of ",
+			 near ? near : list);
 }
 
 /* --- the rest of a rule ------------------------------------------------------------ */
@@ -174,8 +175,8 @@ static int read_param(struct parse *p, const cJSON *node)
 					 "the key \"%s\" is here twice; remove one", node->string);
 	ret = parse_object(p, node, specs, 2, v);
 	if (!ret)
-		ret = parse_literal(p, v[0], "\"10ms\", \"5%\", \"16KiB\", 100 or true", &param->kind,
-				   &param->value);
+		ret = parse_literal(p, v[0], "\"10ms\", \"5%\", \"16KiB\", 100 or true",
+				    &param->kind, &param->value);
 	if (!ret)
 		ret = parse_line(p, v[1], 200);
 	if (ret)
@@ -187,7 +188,8 @@ static int read_param(struct parse *p, const cJSON *node)
 	else if (cJSON_IsNumber(v[0]))
 		snprintf(param->text, sizeof(param->text), "%.15g", v[0]->valuedouble);
 	else
-		snprintf(param->text, sizeof(param->text), "%s", cJSON_IsTrue(v[0]) ? "true" : "false");
+		snprintf(param->text, sizeof(param->text), "%s",
+			 cJSON_IsTrue(v[0]) ? "true" : "false");
 	p->rule->params_count++;
 	return 0;
 }
@@ -238,9 +240,10 @@ static int check_syscalls(struct parse *p, const cJSON *list)
 
 	cJSON_ArrayForEach(node, list) {
 		if (syscall_number(node->valuestring) < 0)
-			return text_fail(&p->text, p->err, text_value(&p->text, node),
-					 "no system call \"%.40s\"; write its name as in man 2, such as \"futex\"",
-					 node->valuestring);
+			return text_fail(
+				&p->text, p->err, text_value(&p->text, node),
+				"no system call \"%.40s\"; write its name as in man 2, such as \"futex\"",
+				node->valuestring);
 	}
 	return 0;
 }
@@ -300,8 +303,9 @@ static int read_unless(struct parse *p, const cJSON *list)
 	for (uint32_t i = 0; i < p->rule->cases_count; i++)
 		polls |= p->rule->cases[i].scope == SCOPE_POLL;
 	if (list && !polls)
-		return text_fail(&p->text, p->err, text_key(&p->text, list),
-				 "\"unless\" is about polls; this rule has no case of scope \"poll\"");
+		return text_fail(
+			&p->text, p->err, text_key(&p->text, list),
+			"\"unless\" is about polls; this rule has no case of scope \"poll\"");
 	cJSON_ArrayForEach(node, list) {
 		struct rule_unless *u = &p->rule->unless[p->rule->unless_count];
 
@@ -340,8 +344,19 @@ static int read_example(struct parse *p, const cJSON *node)
 }
 
 enum {
-	KEY_ID, KEY_TITLE, KEY_WHY, KEY_ENABLED, KEY_GROUP, KEY_PARAMS, KEY_CASES, KEY_UNLESS,
-	KEY_EXEMPT, KEY_ADVICE, KEY_EXAMPLE, KEY_LINK, KEY_COUNT
+	KEY_ID,
+	KEY_TITLE,
+	KEY_WHY,
+	KEY_ENABLED,
+	KEY_GROUP,
+	KEY_PARAMS,
+	KEY_CASES,
+	KEY_UNLESS,
+	KEY_EXEMPT,
+	KEY_ADVICE,
+	KEY_EXAMPLE,
+	KEY_LINK,
+	KEY_COUNT
 };
 
 static const struct key_spec rule_keys[KEY_COUNT] = {
@@ -351,7 +366,8 @@ static const struct key_spec rule_keys[KEY_COUNT] = {
 	[KEY_ENABLED] = {"enabled", NODE_BOOL, false, NULL},
 	[KEY_GROUP] = {"group", NODE_STRING, false, NULL},
 	[KEY_PARAMS] = {"params", NODE_OBJECT, false, NULL},
-	[KEY_CASES] = {"cases", NODE_ARRAY, true, "\"cases\": [{\"scope\": ..., \"severity\": ..., \"message\": ...}]"},
+	[KEY_CASES] = {"cases", NODE_ARRAY, true,
+		       "\"cases\": [{\"scope\": ..., \"severity\": ..., \"message\": ...}]"},
 	[KEY_UNLESS] = {"unless", NODE_ARRAY, false, NULL},
 	[KEY_EXEMPT] = {"exempt", NODE_OBJECT, false, NULL},
 	[KEY_ADVICE] = {"advice", NODE_STRING, true, "\"advice\": \"what to change\""},
@@ -381,7 +397,8 @@ static int read_head(struct parse *p, const cJSON *const *v)
 	rule->group = (enum rule_group)group;
 	rule->enabled = !v[KEY_ENABLED] || cJSON_IsTrue(v[KEY_ENABLED]);
 	rule->id = copy(p, v[KEY_ID]);
-	text_line_column(&p->text, text_value(&p->text, v[KEY_ID]), &rule->id_line, &rule->id_column);
+	text_line_column(&p->text, text_value(&p->text, v[KEY_ID]), &rule->id_line,
+			 &rule->id_column);
 	rule->title = copy(p, v[KEY_TITLE]);
 	rule->why = copy(p, v[KEY_WHY]);
 	rule->advice = copy(p, v[KEY_ADVICE]);
@@ -415,9 +432,10 @@ static int check_used(struct parse *p, const cJSON *params)
 
 	cJSON_ArrayForEach(node, params) {
 		if (!p->rule->params[i++].referenced)
-			return text_fail(&p->text, p->err, text_key(&p->text, node),
-					 "nothing uses the parameter \"%s\"; write \"$%s\" where it counts",
-					 node->string, node->string);
+			return text_fail(
+				&p->text, p->err, text_key(&p->text, node),
+				"nothing uses the parameter \"%s\"; write \"$%s\" where it counts",
+				node->string, node->string);
 	}
 	return 0;
 }

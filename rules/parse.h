@@ -15,7 +15,7 @@ struct key_spec {
 	const char *key;
 	enum node_type type;
 	bool required;
-	const char *example;	/* what to write when it is missing */
+	const char *example; /* what to write when it is missing */
 };
 
 #define KEYS_MAX 16

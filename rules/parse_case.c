@@ -7,8 +7,8 @@
 
 /* --- values --------------------------------------------------------------------- */
 
-int parse_literal(struct parse *p, const cJSON *node, const char *want,
-			enum value_kind *kind, double *value)
+int parse_literal(struct parse *p, const cJSON *node, const char *want, enum value_kind *kind,
+		  double *value)
 {
 	if (cJSON_IsBool(node)) {
 		*kind = VALUE_BOOL;
@@ -49,8 +49,9 @@ static int read_param_ref(struct parse *p, const cJSON *node, struct operand *op
 	}
 	near = nearest(key, names, p->rule->params_count);
 	return text_fail(&p->text, p->err, text_value(&p->text, node),
-			 "no parameter \"%.40s\" in \"params\"%s%s%s", key, near ? "; did you mean $" :
-			 "; add it there", near ? near : "", near ? "?" : "");
+			 "no parameter \"%.40s\" in \"params\"%s%s%s", key,
+			 near ? "; did you mean $" : "; add it there", near ? near : "",
+			 near ? "?" : "");
 }
 
 static int fail_unit(struct parse *p, const cJSON *node, const char *what, enum field_unit unit,
@@ -97,9 +98,10 @@ static int read_field(struct parse *p, const cJSON *node, enum rule_scope scope,
 	size_t n = 0;
 
 	if (f && !field_in_scope(f, scope))
-		return text_fail(&p->text, p->err, text_value(&p->text, node),
-				 "the field \"%s\" is not there in scope \"%s\"; change one of them",
-				 f->name, scope_name(scope));
+		return text_fail(
+			&p->text, p->err, text_value(&p->text, node),
+			"the field \"%s\" is not there in scope \"%s\"; change one of them",
+			f->name, scope_name(scope));
 	*out = f;
 	if (f)
 		return 0;
@@ -107,9 +109,10 @@ static int read_field(struct parse *p, const cJSON *node, enum rule_scope scope,
 		if (field_in_scope(&fields[i], scope))
 			names[n++] = fields[i].name;
 	near = nearest(node->valuestring, names, n);
-	return text_fail(&p->text, p->err, text_value(&p->text, node), "unknown field \"%.48s\"; %s%s%s",
-			 node->valuestring, near ? "did you mean \"" : "see docs/rules.md",
-			 near ? near : "", near ? "\"?" : " for their names");
+	return text_fail(&p->text, p->err, text_value(&p->text, node),
+			 "unknown field \"%.48s\"; %s%s%s", node->valuestring,
+			 near ? "did you mean \"" : "see docs/rules.md", near ? near : "",
+			 near ? "\"?" : " for their names");
 }
 
 /* {"field": "site.poll_p99", "times": 20} */
@@ -133,10 +136,11 @@ static int read_field_operand(struct parse *p, const cJSON *node, enum rule_scop
 	if (ret)
 		return ret;
 	if (op->field->unit != left->unit)
-		return text_fail(&p->text, p->err, text_value(&p->text, v[0]),
-				 "wrong unit: \"%s\" is in %s, \"%s\" in %s; compare like with like",
-				 left->name, field_unit_name(left->unit), op->field->name,
-				 field_unit_name(op->field->unit));
+		return text_fail(
+			&p->text, p->err, text_value(&p->text, v[0]),
+			"wrong unit: \"%s\" is in %s, \"%s\" in %s; compare like with like",
+			left->name, field_unit_name(left->unit), op->field->name,
+			field_unit_name(op->field->unit));
 	return 0;
 }
 
@@ -162,7 +166,8 @@ static int read_cond(struct parse *p, const cJSON *node, struct rule_case *rc, s
 		return parse_fail(p, v[1], "yes or no has no order; use == or !=");
 	if (!case_show(rc, cond->field))
 		return text_fail(&p->text, p->err, text_value(&p->text, v[0]),
-				 "the case uses more than %d different fields; use fewer", FINDING_VALUES);
+				 "the case uses more than %d different fields; use fewer",
+				 FINDING_VALUES);
 	if (cJSON_IsObject(v[2]))
 		return read_field_operand(p, v[2], rc->scope, cond->field, &cond->rhs);
 	return read_operand(p, v[2], cond->field->name, cond->field->unit, cond->field, &cond->rhs);
@@ -200,7 +205,8 @@ static int read_level(struct parse *p, const cJSON *node, struct rule_case *rc)
 {
 	static const struct key_spec specs[] = {
 		{"level", NODE_STRING, true, "\"level\": \"warning\""},
-		{"when", NODE_ARRAY, true, "\"when\": [{\"field\": ..., \"op\": ..., \"value\": ...}]"},
+		{"when", NODE_ARRAY, true,
+		 "\"when\": [{\"field\": ..., \"op\": ..., \"value\": ...}]"},
 	};
 	static const char *const names[] = {"info", "warning", "critical"};
 	struct level *level = &rc->levels[rc->levels_count];
@@ -214,7 +220,8 @@ static int read_level(struct parse *p, const cJSON *node, struct rule_case *rc)
 		return ret;
 	for (uint32_t i = 0; i < rc->levels_count; i++)
 		if (rc->levels[i].severity == severity)
-			return parse_fail(p, v[0], "this level is here twice; join them with \"any\"");
+			return parse_fail(p, v[0],
+					  "this level is here twice; join them with \"any\"");
 	rc->levels_count++;
 	level->severity = (enum severity)severity;
 	if (!v[1]->child)
@@ -250,11 +257,14 @@ static int read_measure(struct parse *p, const cJSON *node, struct rule_case *rc
 		if (ret)
 			return ret;
 		if (rc->scope == SCOPE_POLL && rc->measure->unit != UNIT_NS)
-			return parse_fail(p, node, "a poll is measured by a duration, such as \"poll.length\"");
+			return parse_fail(
+				p, node,
+				"a poll is measured by a duration, such as \"poll.length\"");
 	}
 	if (!case_show(rc, rc->measure))
 		return text_fail(&p->text, p->err, text_value(&p->text, node ? node : p->text.root),
-				 "the case uses more than %d different fields; use fewer", FINDING_VALUES);
+				 "the case uses more than %d different fields; use fewer",
+				 FINDING_VALUES);
 	return 0;
 }
 
@@ -262,7 +272,8 @@ static int read_measure(struct parse *p, const cJSON *node, struct rule_case *rc
 static int check_group(struct parse *p, const cJSON *node, enum rule_scope scope)
 {
 	static const unsigned has[] = {
-		[SCOPE_POLL] = 1 << GROUP_SITE | 1 << GROUP_WORKER | 1 << GROUP_RUNTIME | 1 << GROUP_TARGET,
+		[SCOPE_POLL] = 1 << GROUP_SITE | 1 << GROUP_WORKER | 1 << GROUP_RUNTIME |
+			       1 << GROUP_TARGET,
 		[SCOPE_SITE] = 1 << GROUP_SITE | 1 << GROUP_TARGET,
 		[SCOPE_WORKER] = 1 << GROUP_WORKER | 1 << GROUP_RUNTIME | 1 << GROUP_TARGET,
 		[SCOPE_RUNTIME] = 1 << GROUP_RUNTIME | 1 << GROUP_TARGET,
@@ -272,9 +283,10 @@ static int check_group(struct parse *p, const cJSON *node, enum rule_scope scope
 
 	if (has[scope] >> p->rule->group & 1)
 		return 0;
-	return text_fail(&p->text, p->err, text_value(&p->text, node),
-			 "scope \"%s\" does not tell the %s; change the scope or \"group\" (now \"%s\")",
-			 scope_name(scope), names[p->rule->group], names[p->rule->group]);
+	return text_fail(
+		&p->text, p->err, text_value(&p->text, node),
+		"scope \"%s\" does not tell the %s; change the scope or \"group\" (now \"%s\")",
+		scope_name(scope), names[p->rule->group], names[p->rule->group]);
 }
 
 static int read_case_body(struct parse *p, struct rule_case *rc, const cJSON *const *v)
@@ -283,17 +295,20 @@ static int read_case_body(struct parse *p, struct rule_case *rc, const cJSON *co
 	int ret = 0;
 
 	if (!v[1]->child)
-		return parse_fail(p, v[1], "no level; write {\"level\": \"warning\", \"when\": [ ... ]}");
+		return parse_fail(p, v[1],
+				  "no level; write {\"level\": \"warning\", \"when\": [ ... ]}");
 	cJSON_ArrayForEach(one, v[1]) {
 		if (rc->levels_count == CASE_LEVELS)
-			return parse_fail(p, one, "there are three levels: info, warning, critical");
+			return parse_fail(p, one,
+					  "there are three levels: info, warning, critical");
 		ret = read_level(p, one, rc);
 		if (ret)
 			return ret;
 	}
 	if (v[3] && rc->scope == SCOPE_POLL)
-		return text_fail(&p->text, p->err, text_key(&p->text, v[3]),
-				 "\"for\" has no sense in scope \"poll\"; compare poll.length instead");
+		return text_fail(
+			&p->text, p->err, text_key(&p->text, v[3]),
+			"\"for\" has no sense in scope \"poll\"; compare poll.length instead");
 	ret = read_time(p, v[3], 0, &rc->hold);
 	if (!ret)
 		ret = read_time(p, v[4], 5e9, &rc->window);
@@ -308,7 +323,8 @@ int parse_case(struct parse *p, const cJSON *node)
 {
 	static const struct key_spec specs[] = {
 		{"scope", NODE_STRING, true, "\"scope\": \"poll\""},
-		{"severity", NODE_ARRAY, true, "\"severity\": [{\"level\": \"warning\", \"when\": [ ... ]}]"},
+		{"severity", NODE_ARRAY, true,
+		 "\"severity\": [{\"level\": \"warning\", \"when\": [ ... ]}]"},
 		{"message", NODE_STRING, true, "\"message\": \"{site} ...\""},
 		{"for", NODE_ANY, false, NULL},
 		{"window", NODE_ANY, false, NULL},

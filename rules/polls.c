@@ -115,7 +115,8 @@ static void closed_polls(struct rules *rules, const struct model *m)
 		j->polls_seq = m->polls_seq - MODEL_POLLS;
 	for (; j->polls_seq < m->polls_seq; j->polls_seq++) {
 		const struct long_poll *p = &m->polls[j->polls_seq % MODEL_POLLS];
-		struct tracker *t = tracker_find(j, p->target, p->poll.tid, p->poll.start_ns, false);
+		struct tracker *t = tracker_find(j, p->target, p->poll.tid, p->poll.start_ns,
+						 false);
 		uint32_t note = p->poll.site < MODEL_MAX_SITES ? j->notes.of[p->poll.site] : 0;
 
 		if (note)

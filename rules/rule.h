@@ -24,37 +24,37 @@ const char *evidence_name(enum evidence evidence);
 enum rule_scope { SCOPE_POLL, SCOPE_SITE, SCOPE_WORKER, SCOPE_RUNTIME, SCOPE_TARGET };
 
 #define FINDING_TASKS 16
-#define FINDINGS_MAX 1024	/* open and closed; the oldest closed one makes room, counted */
+#define FINDINGS_MAX 1024 /* open and closed; the oldest closed one makes room, counted */
 #define FINDING_VALUES 12
 
 /* A number that the rule looked at or shows, by the field's name. */
 struct finding_value {
-	const char *name;	/* of the field, e.g. "poll.blocked" */
-	const char *unit;	/* "ns", "count", "ratio", "bytes", "per_second" */
+	const char *name; /* of the field, e.g. "poll.blocked" */
+	const char *unit; /* "ns", "count", "ratio", "bytes", "per_second" */
 	double value;
 };
 
 struct finding {
 	const struct rule *rule;
-	enum severity severity;		/* the worst so far */
+	enum severity severity; /* the worst so far */
 	enum evidence evidence;
-	uint32_t target, runtime, site;	/* ID_NONE when it does not apply */
+	uint32_t target, runtime, site; /* ID_NONE when it does not apply */
 	uint32_t tid;			/* worker of the worst occurrence, 0 none */
-	uint32_t culprit;		/* site that held the workers meanwhile, ID_NONE: not asked */
-	uint64_t tasks[FINDING_TASKS];	/* latest different task ids */
+	uint32_t culprit; /* site that held the workers meanwhile, ID_NONE: not asked */
+	uint64_t tasks[FINDING_TASKS]; /* latest different task ids */
 	uint32_t tasks_count;
-	uint64_t count;			/* occurrences (polls), or times it opened */
+	uint64_t count; /* occurrences (polls), or times it opened */
 	uint64_t first_ns, last_ns;
-	uint64_t worst_ns, total_ns;	/* 0 where the rule has no duration */
-	bool open;			/* holds now */
+	uint64_t worst_ns, total_ns; /* 0 where the rule has no duration */
+	bool open;		     /* holds now */
 	uint64_t open_since_ns;
-	int32_t syscall;		/* of the worst occurrence, -1 none */
-	bool during_loss;		/* overlaps an interval in which events were lost */
-	bool loose;			/* a duration in it is a lower bound */
+	int32_t syscall;  /* of the worst occurrence, -1 none */
+	bool during_loss; /* overlaps an interval in which events were lost */
+	bool loose;	  /* a duration in it is a lower bound */
 	struct finding_value values[FINDING_VALUES];
 	uint32_t values_count;
-	char message[256];		/* one line, sanitised */
-	uint64_t revision;		/* grows with each change that a reader should see */
+	char message[256]; /* one line, sanitised */
+	uint64_t revision; /* grows with each change that a reader should see */
 };
 
 struct rules;
@@ -93,12 +93,12 @@ void rules_free(struct rules *rules);
 /* One rule, read-only. */
 struct rule_info {
 	const char *id, *title, *why, *advice, *example_before, *example_after, *link;
-	const char *file;		/* "built-in" or the path */
+	const char *file; /* "built-in" or the path */
 	bool enabled;
 	enum rule_scope scope;
 	size_t params_count;
 	struct rule_param_info {
-		const char *key, *unit, *text;	/* "warning", "ns", "10ms" */
+		const char *key, *unit, *text; /* "warning", "ns", "10ms" */
 		const char *meaning;
 	} params[16];
 };

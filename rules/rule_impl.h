@@ -13,7 +13,7 @@
 #include "rules/rule.h"
 #include "rules/text.h"
 
-#define RULES_MAX 64		/* claims are a 64-bit mask */
+#define RULES_MAX 64 /* claims are a 64-bit mask */
 #define RULE_PARAMS 16
 #define RULE_CASES 4
 #define CASE_LEVELS 3
@@ -31,21 +31,21 @@ struct param {
 	enum value_kind kind;
 	double value;
 	char text[32];
-	bool by_user;		/* --set or --threshold */
-	bool referenced;	/* something in the rule uses it */
-	const struct field *used;	/* first field that it is compared with, NULL */
+	bool by_user;		  /* --set or --threshold */
+	bool referenced;	  /* something in the rule uses it */
+	const struct field *used; /* first field that it is compared with, NULL */
 };
 
 struct operand {
 	enum { OPERAND_CONST, OPERAND_PARAM, OPERAND_FIELD } from;
-	double value;		/* the constant, or the factor of the field */
+	double value; /* the constant, or the factor of the field */
 	int param;
 	const struct field *field;
 };
 
 struct cond {
 	const struct field *field;
-	uint8_t op;		/* index of cond_ops */
+	uint8_t op; /* index of cond_ops */
 	struct operand rhs;
 };
 
@@ -66,22 +66,22 @@ enum part_kind { PART_TEXT, PART_FIELD, PART_WORD, PART_OPTIONAL, PART_END };
 
 struct message_part {
 	enum part_kind kind;
-	const char *text;		/* PART_TEXT */
+	const char *text; /* PART_TEXT */
 	size_t len;
-	const struct field *field;	/* PART_FIELD */
-	int word;			/* PART_WORD: index of the table in message.c */
+	const struct field *field; /* PART_FIELD */
+	int word;		   /* PART_WORD: index of the table in message.c */
 };
 
 struct rule_case {
 	enum rule_scope scope;
 	struct level levels[CASE_LEVELS];
 	uint32_t levels_count;
-	struct operand hold, window, close_after;	/* "for", "window", "close_after" */
-	const struct field *measure;	/* its size makes an occurrence worse than another */
+	struct operand hold, window, close_after; /* "for", "window", "close_after" */
+	const struct field *measure; /* its size makes an occurrence worse than another */
 	struct message_part message[MESSAGE_PARTS];
 	uint32_t message_count;
 	bool wants_culprit;
-	const struct field *shown[FINDING_VALUES];	/* values of a finding */
+	const struct field *shown[FINDING_VALUES]; /* values of a finding */
 	uint32_t shown_count;
 };
 
@@ -91,7 +91,7 @@ struct rule {
 	const char *id, *title, *why, *advice, *example_before, *example_after, *link, *file;
 	unsigned id_line, id_column;
 	bool enabled, builtin;
-	uint32_t index;			/* in struct rules */
+	uint32_t index; /* in struct rules */
 	enum rule_group group;
 	struct param params[RULE_PARAMS];
 	uint32_t params_count;
@@ -99,14 +99,14 @@ struct rule {
 	uint32_t cases_count;
 	struct rule_unless {
 		const char *id;
-		unsigned line, column;	/* for the error when there is no such rule */
+		unsigned line, column; /* for the error when there is no such rule */
 	} unless[RULE_UNLESS];
 	uint32_t unless_count;
-	uint64_t unless_mask;		/* bits of rule indexes, set when all are loaded */
+	uint64_t unless_mask; /* bits of rule indexes, set when all are loaded */
 	const char *exempt_sites[RULE_GLOBS], *exempt_threads[RULE_GLOBS];
 	const char *exempt_syscalls[RULE_GLOBS];
 	uint32_t exempt_sites_count, exempt_threads_count, exempt_syscalls_count;
-	unsigned exempt_kinds;		/* bits of enum site_kind */
+	unsigned exempt_kinds; /* bits of enum site_kind */
 	char **owned;
 	size_t owned_count, owned_cap;
 };
@@ -135,7 +135,7 @@ int rules_add_text(struct rules *rules, const char *file, const char *s, size_t 
 int rules_resolve(struct rules *rules, struct err *err);
 
 /* value.c */
-extern const char *const cond_ops[];	/* ">=", ">", "<=", "<", "==", "!="; NULL at the end */
+extern const char *const cond_ops[]; /* ">=", ">", "<=", "<", "==", "!="; NULL at the end */
 bool cond_compare(uint8_t op, double left, double right);
 /* Reads a string ("10ms", "5%", "16KiB"); -EINVAL when it is none of these. */
 int value_parse_text(const char *text, enum value_kind *kind, double *value);
@@ -143,15 +143,15 @@ int value_parse_text(const char *text, enum value_kind *kind, double *value);
 const char *value_kind_example(enum value_kind kind);
 const char *value_unit_example(enum field_unit unit);
 bool value_fits(enum value_kind kind, enum field_unit unit);
-double operand_value(const struct rule *rule, const struct operand *op,
-		     const struct field_ctx *ctx, bool *known);
+double operand_value(const struct rule *rule, const struct operand *op, const struct field_ctx *ctx,
+		     bool *known);
 /* The name nearest to `word`, NULL when none is near. */
 const char *nearest(const char *word, const char *const *names, size_t count);
 
 /* message.c: templates */
 struct case_build {
 	const struct text *text;
-	const cJSON *node;		/* the message's string */
+	const cJSON *node; /* the message's string */
 	struct rule *rule;
 	struct rule_case *rule_case;
 };

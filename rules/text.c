@@ -49,8 +49,12 @@ size_t text_utf8(const char *text, size_t left)
 {
 	static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *s = (const unsigned char *)text;
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 :
-		   s[0] < 0xf5 ? 4 : 0;
+	size_t n = s[0] < 0x80 ? 1 :
+		   s[0] < 0xc2 ? 0 :
+		   s[0] < 0xe0 ? 2 :
+		   s[0] < 0xf0 ? 3 :
+		   s[0] < 0xf5 ? 4 :
+				 0;
 	uint32_t point;
 
 	if (!n || n > left)
@@ -87,15 +91,18 @@ static int check_bytes(struct text *t, struct err *err)
 	size_t n;
 
 	if (t->len > TEXT_MAX_BYTES)
-		return err_set(err, -EINVAL, "%s:1:1: the file has %zu bytes; a rule file has at most %d",
+		return err_set(err, -EINVAL,
+			       "%s:1:1: the file has %zu bytes; a rule file has at most %d",
 			       t->file, t->len, TEXT_MAX_BYTES);
 	if (t->len >= 3 && !memcmp(t->s, "\xef\xbb\xbf", 3))
-		return text_fail(t, err, 0, "the file starts with a byte order mark; "
+		return text_fail(t, err, 0,
+				 "the file starts with a byte order mark; "
 				 "save it as UTF-8 without one");
 	for (size_t i = 0; i < t->len; i += n) {
 		n = text_utf8(t->s + i, t->len - i);
 		if (!n)
-			return text_fail(t, err, i, "byte 0x%02x is not valid UTF-8; save the file as UTF-8",
+			return text_fail(t, err, i,
+					 "byte 0x%02x is not valid UTF-8; save the file as UTF-8",
 					 (unsigned char)t->s[i]);
 		if (!t->s[i])
 			return text_fail(t, err, i, "a NUL byte; a rule file is plain text");
@@ -116,7 +123,8 @@ static int scan_escape(struct scan *s)
 
 	if (c != 'u') {
 		if (c <= 0 || !strchr("\"\\/nt", c))
-			return fail(s, start, "this escape is not allowed; write \\\\ for a backslash");
+			return fail(s, start,
+				    "this escape is not allowed; write \\\\ for a backslash");
 		s->at++;
 		return 0;
 	}
@@ -142,10 +150,12 @@ static int scan_string(struct scan *s)
 
 	while ((c = peek(s)) != '"') {
 		if (c < 0 || c == '\n')
-			return fail(s, start, "this string does not end; a '\"' is missing (line breaks "
+			return fail(s, start,
+				    "this string does not end; a '\"' is missing (line breaks "
 				    "are written \\n)");
 		if (c < 0x20 || c == 0x7f)
-			return fail(s, s->at, "a raw control character in a string; write \\t or \\n");
+			return fail(s, s->at,
+				    "a raw control character in a string; write \\t or \\n");
 		if (c != '\\') {
 			s->at++;
 			continue;
@@ -210,11 +220,13 @@ static int scan_word(struct scan *s)
 	if (peek(s) < 0)
 		return fail(s, start, "the file ends too early; a value is missing");
 	if (peek(s) == '/' || peek(s) == '#')
-		return fail(s, start, "JSON has no comments; put the words into \"why\" or \"meaning\"");
+		return fail(s, start,
+			    "JSON has no comments; put the words into \"why\" or \"meaning\"");
 	if (peek(s) == '\'')
 		return fail(s, start, "strings are written with \", not with '");
 	if (n)
-		return text_fail(s->t, s->err, start, "unknown word \"%.*s\"; text needs quotes: \"%.*s\"",
+		return text_fail(s->t, s->err, start,
+				 "unknown word \"%.*s\"; text needs quotes: \"%.*s\"",
 				 (int)(n > 40 ? 40 : n), s->t->s + start, (int)(n > 40 ? 40 : n),
 				 s->t->s + start);
 	return fail(s, start, "a value is expected here: a string, a number, true, false, { or [");
@@ -230,9 +242,11 @@ static int scan_member(struct scan *s, bool object, char close)
 	if (object) {
 		key = (uint32_t)s->at;
 		if (peek(s) == close)
-			return fail(s, s->at, "a comma before the closing bracket; remove the comma");
+			return fail(s, s->at,
+				    "a comma before the closing bracket; remove the comma");
 		if (peek(s) != '"')
-			return fail(s, s->at, "a key in quotes is expected here, as in \"id\": ...");
+			return fail(s, s->at,
+				    "a key in quotes is expected here, as in \"id\": ...");
 		ret = scan_string(s);
 		if (ret)
 			return ret;
@@ -257,7 +271,8 @@ static int scan_container(struct scan *s)
 	int ret;
 
 	if (++s->depth > TEXT_MAX_DEPTH)
-		return text_fail(s->t, s->err, start, "nested too deeply; a rule needs at most %d levels",
+		return text_fail(s->t, s->err, start,
+				 "nested too deeply; a rule needs at most %d levels",
 				 TEXT_MAX_DEPTH);
 	skip_space(s);
 	for (int n = 0; n || peek(s) != close; n++) {
@@ -270,11 +285,13 @@ static int scan_container(struct scan *s)
 		if (peek(s) == close)
 			break;
 		if (peek(s) < 0)
-			return text_fail(s->t, s->err, start, "this '%c' is never closed; a '%c' is missing",
+			return text_fail(s->t, s->err, start,
+					 "this '%c' is never closed; a '%c' is missing",
 					 object ? '{' : '[', close);
 		if (peek(s) != ',')
 			return text_fail(s->t, s->err, s->at,
-					 "a ',' or '%c' is expected here; a comma may be missing", close);
+					 "a ',' or '%c' is expected here; a comma may be missing",
+					 close);
 		s->at++;
 	}
 	s->at++;
@@ -309,13 +326,15 @@ int text_open(struct text *t, const char *file, const char *s, size_t len, struc
 		return ret;
 	skip_space(&scan);
 	if (peek(&scan) != '{')
-		ret = fail(&scan, scan.at, peek(&scan) < 0 ? "the file is empty; a rule is one JSON object" :
-			   "a rule is one JSON object; a '{' is expected here");
+		ret = fail(&scan, scan.at,
+			   peek(&scan) < 0 ? "the file is empty; a rule is one JSON object" :
+					     "a rule is one JSON object; a '{' is expected here");
 	if (!ret)
 		ret = scan_value(&scan, UINT32_MAX);
 	skip_space(&scan);
 	if (!ret && scan.at < len)
-		ret = fail(&scan, scan.at, "text after the end of the rule; one file holds one rule");
+		ret = fail(&scan, scan.at,
+			   "text after the end of the rule; one file holds one rule");
 	if (!ret) {
 		t->root = cJSON_ParseWithLength(s, len);
 		if (!t->root)

@@ -20,15 +20,15 @@
 
 #define TEXT_MAX_BYTES (256 * 1024)
 #define TEXT_MAX_DEPTH 12
-#define TEXT_MAX_MEMBERS 256	/* of one object or array */
+#define TEXT_MAX_MEMBERS 256 /* of one object or array */
 
 struct text {
 	const char *file;
 	const char *s;
 	size_t len;
 	struct text_pos {
-		uint32_t value, key;	/* offsets; key: UINT32_MAX for an element of an array */
-	} *pos;			/* in document order */
+		uint32_t value, key; /* offsets; key: UINT32_MAX for an element of an array */
+	} * pos;		     /* in document order */
 	size_t pos_count, pos_cap;
 	cJSON *root;
 };

@@ -42,8 +42,10 @@ int value_parse_text(const char *text, enum value_kind *kind, double *value)
 		enum value_kind kind;
 		double factor;
 	} suffixes[] = {
-		{"%", VALUE_RATIO, 0.01},	  {"B", VALUE_BYTES, 1},
-		{"KiB", VALUE_BYTES, 1024},	  {"MiB", VALUE_BYTES, 1024.0 * 1024},
+		{"%", VALUE_RATIO, 0.01},
+		{"B", VALUE_BYTES, 1},
+		{"KiB", VALUE_BYTES, 1024},
+		{"MiB", VALUE_BYTES, 1024.0 * 1024},
 		{"GiB", VALUE_BYTES, 1024.0 * 1024 * 1024},
 	};
 	const char *rest;
@@ -81,8 +83,8 @@ const char *value_kind_example(enum value_kind kind)
 static enum value_kind kind_of_unit(enum field_unit unit)
 {
 	static const enum value_kind kinds[] = {
-		[UNIT_NS] = VALUE_DURATION, [UNIT_COUNT] = VALUE_NUMBER,
-		[UNIT_RATIO] = VALUE_RATIO, [UNIT_BYTES] = VALUE_BYTES,
+		[UNIT_NS] = VALUE_DURATION,	  [UNIT_COUNT] = VALUE_NUMBER,
+		[UNIT_RATIO] = VALUE_RATIO,	  [UNIT_BYTES] = VALUE_BYTES,
 		[UNIT_PER_SECOND] = VALUE_NUMBER, [UNIT_BOOL] = VALUE_BOOL,
 	};
 
@@ -99,8 +101,8 @@ bool value_fits(enum value_kind kind, enum field_unit unit)
 	return kind_of_unit(unit) == kind;
 }
 
-double operand_value(const struct rule *rule, const struct operand *op,
-		     const struct field_ctx *ctx, bool *known)
+double operand_value(const struct rule *rule, const struct operand *op, const struct field_ctx *ctx,
+		     bool *known)
 {
 	double value = 0;
 

@@ -19,7 +19,7 @@ enum role {
 	ROLE_INFO,
 	ROLE_WARNING,
 	ROLE_CRITICAL,
-	ROLE_HEAD,	/* column titles */
+	ROLE_HEAD, /* column titles */
 	ROLE_TAB,
 	ROLE_TAB_ON,
 	ROLE_STATUS,

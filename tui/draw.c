@@ -9,12 +9,12 @@
 
 /* More combining marks on one character than this are somebody's attack on the terminal. */
 #define COMBINING_MAX 2
-#define TEXT_MAX      1024	/* characters of one text that are looked at */
+#define TEXT_MAX 1024 /* characters of one text that are looked at */
 
 /* One character of UTF-8; 0xfffd and one byte for what is none. Never reads over the NUL. */
 static uint32_t utf8_next(const char *s, size_t *length)
 {
-	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+	static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
 	const unsigned char *p = (const unsigned char *)s;
 	uint32_t value;
 	int more;
@@ -83,7 +83,7 @@ struct glyphs {
 
 static void glyphs_of(const struct canvas *c, const char *text, struct glyphs *g)
 {
-	int marks = COMBINING_MAX;	/* a mark without a base is not drawn */
+	int marks = COMBINING_MAX; /* a mark without a base is not drawn */
 
 	g->count = 0;
 	g->columns = 0;

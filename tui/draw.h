@@ -18,7 +18,7 @@
 struct canvas {
 	int rows, cols;
 	bool utf8;
-	bool focus;	/* what is drawn belongs to the row under the cursor */
+	bool focus; /* what is drawn belongs to the row under the cursor */
 	struct palette palette;
 };
 
@@ -47,7 +47,7 @@ int canvas_printf(const struct canvas *c, int y, int x, int width, enum role rol
 void canvas_fill(const struct canvas *c, int y, int x, int width, enum role role);
 
 struct bar_part {
-	double ratio;	/* of the whole bar */
+	double ratio; /* of the whole bar */
 	enum role role;
 	const char *glyph, *ascii;
 };

@@ -6,7 +6,7 @@
 
 #include "util/xalloc.h"
 
-#define GUTTER 2	/* the cursor's mark */
+#define GUTTER 2 /* the cursor's mark */
 
 static const void *row_at(const struct grid *t, size_t i)
 {
@@ -15,7 +15,7 @@ static const void *row_at(const struct grid *t, size_t i)
 
 void grid_init(struct grid *t, const struct grid_spec *spec, void *context)
 {
-	*t = (struct grid){ .spec = spec, .context = context, .sort = spec->sort, .dirty = true };
+	*t = (struct grid){.spec = spec, .context = context, .sort = spec->sort, .dirty = true};
 }
 
 void grid_free(struct grid *t)
@@ -106,7 +106,7 @@ void grid_update(struct grid *t)
 	for (size_t i = 0; i < t->rows_count; i++)
 		if (matches(t, i))
 			t->order[t->order_count++] = (uint32_t)i;
-	if (t->sort >= 0)
+	if (t->sort >= 0 && t->order_count)
 		qsort_r(t->order, t->order_count, sizeof(*t->order), compare_rows, t);
 	else if (t->inverted)
 		reverse(t->order, t->order_count);
@@ -194,7 +194,7 @@ static void draw_marks(const struct canvas *c, int y, int x, int width, const st
 	size_t skip = cell->spark_count > (size_t)width ? cell->spark_count - width : 0;
 
 	for (size_t i = skip; i < cell->spark_count; i++) {
-		char text[2] = { cell->mark[i], '\0' };
+		char text[2] = {cell->mark[i], '\0'};
 
 		if (cell->mark[i])
 			canvas_text(c, y, x + width - (int)(cell->spark_count - i), 1,
@@ -263,8 +263,8 @@ void grid_draw(struct grid *t, const struct canvas *c, const struct area *area)
 		struct canvas row = *c;
 
 		row.focus = t->top + i == t->cursor;
-		draw_row(t, &row, area, area->y + 1 + (int)i,
-			 row_at(t, t->order[t->top + i]), widths);
+		draw_row(t, &row, area, area->y + 1 + (int)i, row_at(t, t->order[t->top + i]),
+			 widths);
 	}
 	free(widths);
 }

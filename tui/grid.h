@@ -13,7 +13,7 @@
 #include "tui/draw.h"
 #include "tui/request.h"
 
-#define CELL_PARTS  6
+#define CELL_PARTS 6
 #define FILTER_SIZE 64
 
 /* What stands in one cell: a text, a name (cut in the middle), a bar or a sparkline. */
@@ -21,22 +21,22 @@ struct cell {
 	enum role role;
 	bool name;
 	char text[320];
-	struct bar_part parts[CELL_PARTS];	/* parts_count > 0: a bar */
+	struct bar_part parts[CELL_PARTS]; /* parts_count > 0: a bar */
 	size_t parts_count;
-	double spark[64];			/* spark_count > 0: a sparkline, oldest first */
+	double spark[64]; /* spark_count > 0: a sparkline, oldest first */
 	size_t spark_count;
 	double spark_max;
-	bool marked;				/* `mark` is filled: 'B', 'p', or 0 for the value */
+	bool marked; /* `mark` is filled: 'B', 'p', or 0 for the value */
 	char mark[64];
 };
 
 struct column {
-	const char *title, *meaning;	/* the meaning is shown by the help */
-	int width;			/* columns; of a growing one the least */
-	int from;			/* shown when the screen has that many columns, 0 always */
-	int grow;			/* its share of what is left over, 0 none */
+	const char *title, *meaning; /* the meaning is shown by the help */
+	int width;		     /* columns; of a growing one the least */
+	int from;		     /* shown when the screen has that many columns, 0 always */
+	int grow;		     /* its share of what is left over, 0 none */
 	bool right;
-	bool descending;		/* first order when it is chosen */
+	bool descending; /* first order when it is chosen */
 	void (*cell)(const void *context, const void *row, struct cell *cell);
 	/* qsort order, ascending; NULL: not sortable. */
 	int (*compare)(const void *a, const void *b);
@@ -46,8 +46,8 @@ struct grid_spec {
 	const struct column *columns;
 	size_t columns_count;
 	size_t row_size;
-	const char *natural;	/* how the order of rows as filled is called: "worst first" */
-	int sort;		/* column at the start, -1: natural */
+	const char *natural; /* how the order of rows as filled is called: "worst first" */
+	int sort;	     /* column at the start, -1: natural */
 	/* Identity of a row over time. */
 	uint64_t (*key)(const void *row);
 	/* What the filter looks at. */
@@ -56,19 +56,19 @@ struct grid_spec {
 
 struct grid {
 	const struct grid_spec *spec;
-	void *context;		/* given to cell() and text() */
+	void *context; /* given to cell() and text() */
 	void *rows;
 	size_t rows_count, rows_cap;
-	uint32_t *order;	/* visible rows, sorted */
+	uint32_t *order; /* visible rows, sorted */
 	size_t order_count, order_cap;
 	int sort;
-	bool inverted;		/* against the column's first order */
+	bool inverted; /* against the column's first order */
 	char filter[FILTER_SIZE];
-	size_t cursor, top;	/* indices into order */
+	size_t cursor, top; /* indices into order */
 	uint64_t cursor_key;
-	bool follow;		/* the cursor was moved: it follows its row */
+	bool follow; /* the cursor was moved: it follows its row */
 	bool dirty;
-	int page, width;	/* as of the last draw; width decides which columns can be chosen */
+	int page, width; /* as of the last draw; width decides which columns can be chosen */
 };
 
 void grid_init(struct grid *t, const struct grid_spec *spec, void *context);

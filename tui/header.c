@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define LOW_SCREEN    16	/* rows; below, only the two most important lines are drawn */
+#define LOW_SCREEN 16 /* rows; below, only the two most important lines are drawn */
 #define SPARK_COLUMNS 32
-#define REASON_COLUMNS 30	/* least room for a reason; else only view 6 (self) says it */
-#define SPARK_FROM    120	/* columns of the screen from which there is room for it */
+#define REASON_COLUMNS 30 /* least room for a reason; else only view 6 (self) says it */
+#define SPARK_FROM 120	  /* columns of the screen from which there is room for it */
 
 static void read_what(struct header *h, const struct model *m)
 {
@@ -101,7 +101,7 @@ static void read_findings(struct header *h, const struct rules *rules)
 
 static void read_polls(struct header *h, const struct model *m)
 {
-	struct hist all = { 0 };
+	struct hist all = {0};
 
 	h->polls_rate = -1;
 	for (uint32_t i = 0; i < m->sites_count; i++) {
@@ -173,7 +173,7 @@ void header_read(struct header *h, const struct snapshot *snap)
 {
 	const struct model *m = snap->model;
 
-	*h = (struct header){ .watched_ns = m->now_ns - m->begin_ns };
+	*h = (struct header){.watched_ns = m->now_ns - m->begin_ns};
 	read_what(h, m);
 	read_end(h, m);
 	read_findings(h, snap->rules);
@@ -191,7 +191,8 @@ static int draw_title(const struct header *h, const struct canvas *c, bool pause
 	int x = canvas_printf(c, 0, 0, c->cols, ROLE_STRONG, "stalltop "), right = 0;
 	char time[64];
 
-	snprintf(time, sizeof(time), "%s%s", paused ? "PAUSED at " : "", FMT_DURATION(h->watched_ns));
+	snprintf(time, sizeof(time), "%s%s", paused ? "PAUSED at " : "",
+		 FMT_DURATION(h->watched_ns));
 	right = canvas_width(c, time);
 	canvas_text(c, 0, x, c->cols - x - right - 1, ROLE_NORMAL, ALIGN_LEFT, h->what);
 	canvas_text(c, 0, c->cols - right, right, paused ? ROLE_WARNING : ROLE_NORMAL, ALIGN_LEFT,
@@ -239,8 +240,14 @@ static int draw_health(const struct header *h, const struct canvas *c, int y)
 		role = ROLE_WARNING;
 	}
 	snprintf(text, sizeof(text), "%s%s%s%s%s%s", h->ended ? h->end : "", h->ended ? "; " : "",
-		 counts, counts[0] ? " open" : "", closed,
-		 counts[0] || closed[0] ? "" : h->polls ? "no finding" : "no poll yet");
+		 counts,
+		 !counts[0] ? "" :
+		 h->ended   ? " open at its end" :
+			      " open",
+		 closed,
+		 counts[0] || closed[0] ? "" :
+		 h->polls		? "no finding" :
+					  "no poll yet");
 	canvas_printf(c, y, 0, c->cols, role, "%s", word);
 	canvas_text(c, y, (int)strlen(word) + 2, c->cols - (int)strlen(word) - 2,
 		    open ? role : ROLE_NORMAL, ALIGN_LEFT, text);
@@ -252,10 +259,11 @@ static int draw_polls(const struct header *h, const struct canvas *c, int y)
 	char ready[96] = "";
 
 	if (h->ready_seen)
-		snprintf(ready, sizeof(ready), "  ready wait >= %s", FMT_DURATION(h->ready_worst_ns));
+		snprintf(ready, sizeof(ready), "  ready wait >= %s",
+			 FMT_DURATION(h->ready_worst_ns));
 	if (h->ready_seen && c->cols >= SPARK_FROM)
 		snprintf(ready + strlen(ready), sizeof(ready) - strlen(ready),
-			 " (%u waits of 5 ms or more in the last 5 s)", h->ready_seen);
+			 " (%u waits of 5 ms or more seen in 5 s)", h->ready_seen);
 	if (h->polls)
 		canvas_printf(c, y, 0, c->cols, h->ready_seen ? ROLE_WARNING : ROLE_NORMAL,
 			      "polls   %s/s  p50 %s  p99 %s  max %s%s", FMT_KNOWN(h->polls_rate),

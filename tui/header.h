@@ -8,22 +8,22 @@
 
 #include "tui/view.h"
 
-#define HEADER_ROWS 5	/* with room; 2 on a low screen */
+#define HEADER_ROWS 5 /* with room; 2 on a low screen */
 
 struct header {
-	char what[256];			/* "shop [1234]  tokio 1.54.1 multi-thread, 4 workers" */
-	uint32_t more;			/* targets that are not in `what` */
+	char what[256]; /* "shop [1234]  tokio 1.54.1 multi-thread, 4 workers" */
+	uint32_t more;	/* targets that are not in `what` */
 	uint64_t watched_ns;
-	bool ended;			/* all targets have */
+	bool ended; /* all targets have */
 	char end[160];
 	uint32_t open[SEVERITY_CRITICAL + 1];
 	uint32_t closed;
 	enum severity worst_closed;
 	uint64_t polls, p50_ns, p99_ns, max_ns;
-	double polls_rate;		/* negative: not known yet */
+	double polls_rate; /* negative: not known yet */
 	uint32_t runtimes;
-	int64_t inject, local, alive, blocking_queue, blocking_threads;	/* -1: not known */
-	char reason[128];		/* why a depth is not known */
+	int64_t inject, local, alive, blocking_queue, blocking_threads; /* -1: not known */
+	char reason[128]; /* why a depth is not known */
 	uint64_t ready_worst_ns;
 	uint32_t ready_seen;
 	double inject_series[SERIES_LEN];

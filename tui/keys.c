@@ -5,11 +5,11 @@
 #include <curses.h>
 #include <stdio.h>
 
-#define CTRL_KEY(c) ((c) & 0x1f)
-#define KEY_ESCAPE  27
+#define CTRL_KEY(c) ((c)&0x1f)
+#define KEY_ESCAPE 27
 
 const struct request_info request_infos[] = {
-#define REQUEST_ROW(name, group, help) { REQUEST_##name, group, help },
+#define REQUEST_ROW(name, group, help) {REQUEST_##name, group, help},
 	REQUESTS(REQUEST_ROW)
 #undef REQUEST_ROW
 };
@@ -23,45 +23,45 @@ static const struct keybinding {
 	enum request request;
 	const char *label;
 } keymap[] = {
-	{ '1', false, REQUEST_VIEW_FINDINGS, "1" },
-	{ '2', false, REQUEST_VIEW_WORKERS, "2" },
-	{ '3', false, REQUEST_VIEW_SITES, "3" },
-	{ '4', false, REQUEST_VIEW_TASKS, "4" },
-	{ '5', false, REQUEST_VIEW_TIMELINE, "5" },
-	{ '6', false, REQUEST_VIEW_SELF, "6" },
-	{ '\t', false, REQUEST_NEXT_VIEW, "Tab" },
-	{ KEY_BTAB, true, REQUEST_PREVIOUS_VIEW, "Shift-Tab" },
-	{ '?', false, REQUEST_HELP, "?" },
-	{ KEY_F(1), true, REQUEST_HELP, "F1" },
-	{ 'h', false, REQUEST_HELP, "h" },
-	{ KEY_UP, true, REQUEST_UP, "Up" },
-	{ 'k', false, REQUEST_UP, "k" },
-	{ KEY_DOWN, true, REQUEST_DOWN, "Down" },
-	{ 'j', false, REQUEST_DOWN, "j" },
-	{ KEY_PPAGE, true, REQUEST_PAGE_UP, "PgUp" },
-	{ KEY_NPAGE, true, REQUEST_PAGE_DOWN, "PgDn" },
-	{ KEY_HOME, true, REQUEST_HOME, "Home" },
-	{ KEY_END, true, REQUEST_END, "End" },
-	{ '\r', false, REQUEST_ENTER, "Enter" },
-	{ '\n', false, REQUEST_ENTER, NULL },
-	{ KEY_ENTER, true, REQUEST_ENTER, NULL },
-	{ KEY_ESCAPE, false, REQUEST_BACK, "Esc" },
-	{ KEY_LEFT, true, REQUEST_LEFT, "Left" },
-	{ KEY_RIGHT, true, REQUEST_RIGHT, "Right" },
-	{ '/', false, REQUEST_FILTER, "/" },
-	{ '>', false, REQUEST_SORT_NEXT, ">" },
-	{ KEY_F(6), true, REQUEST_SORT_NEXT, "F6" },
-	{ '<', false, REQUEST_SORT_PREVIOUS, "<" },
-	{ 'I', false, REQUEST_INVERT, "I" },
-	{ ' ', false, REQUEST_PAUSE, "Space" },
-	{ 'Z', false, REQUEST_PAUSE, "Z" },
-	{ 'z', false, REQUEST_PAUSE, NULL },
-	{ CTRL_KEY('L'), false, REQUEST_REDRAW, "Ctrl-L" },
-	{ 'w', false, REQUEST_WRITE, "w" },
-	{ '+', false, REQUEST_THRESHOLD_UP, "+" },
-	{ '-', false, REQUEST_THRESHOLD_DOWN, "-" },
-	{ 'q', false, REQUEST_QUIT, "q" },
-	{ KEY_F(10), true, REQUEST_QUIT, "F10" },
+	{'1', false, REQUEST_VIEW_FINDINGS, "1"},
+	{'2', false, REQUEST_VIEW_WORKERS, "2"},
+	{'3', false, REQUEST_VIEW_SITES, "3"},
+	{'4', false, REQUEST_VIEW_TASKS, "4"},
+	{'5', false, REQUEST_VIEW_TIMELINE, "5"},
+	{'6', false, REQUEST_VIEW_SELF, "6"},
+	{'\t', false, REQUEST_NEXT_VIEW, "Tab"},
+	{KEY_BTAB, true, REQUEST_PREVIOUS_VIEW, "Shift-Tab"},
+	{'?', false, REQUEST_HELP, "?"},
+	{KEY_F(1), true, REQUEST_HELP, "F1"},
+	{'h', false, REQUEST_HELP, "h"},
+	{KEY_UP, true, REQUEST_UP, "Up"},
+	{'k', false, REQUEST_UP, "k"},
+	{KEY_DOWN, true, REQUEST_DOWN, "Down"},
+	{'j', false, REQUEST_DOWN, "j"},
+	{KEY_PPAGE, true, REQUEST_PAGE_UP, "PgUp"},
+	{KEY_NPAGE, true, REQUEST_PAGE_DOWN, "PgDn"},
+	{KEY_HOME, true, REQUEST_HOME, "Home"},
+	{KEY_END, true, REQUEST_END, "End"},
+	{'\r', false, REQUEST_ENTER, "Enter"},
+	{'\n', false, REQUEST_ENTER, NULL},
+	{KEY_ENTER, true, REQUEST_ENTER, NULL},
+	{KEY_ESCAPE, false, REQUEST_BACK, "Esc"},
+	{KEY_LEFT, true, REQUEST_LEFT, "Left"},
+	{KEY_RIGHT, true, REQUEST_RIGHT, "Right"},
+	{'/', false, REQUEST_FILTER, "/"},
+	{'>', false, REQUEST_SORT_NEXT, ">"},
+	{KEY_F(6), true, REQUEST_SORT_NEXT, "F6"},
+	{'<', false, REQUEST_SORT_PREVIOUS, "<"},
+	{'I', false, REQUEST_INVERT, "I"},
+	{' ', false, REQUEST_PAUSE, "Space"},
+	{'Z', false, REQUEST_PAUSE, "Z"},
+	{'z', false, REQUEST_PAUSE, NULL},
+	{CTRL_KEY('L'), false, REQUEST_REDRAW, "Ctrl-L"},
+	{'w', false, REQUEST_WRITE, "w"},
+	{'+', false, REQUEST_THRESHOLD_UP, "+"},
+	{'-', false, REQUEST_THRESHOLD_DOWN, "-"},
+	{'q', false, REQUEST_QUIT, "q"},
+	{KEY_F(10), true, REQUEST_QUIT, "F10"},
 };
 
 enum request request_of_key(int key, bool function)

@@ -9,12 +9,12 @@
 #include "util/xalloc.h"
 
 #define LABEL_COLUMNS 14
-#define TAB_COLUMNS   4
+#define TAB_COLUMNS 4
 
 static struct line *add(struct lines *l, enum role role, int indent, char *text)
 {
 	l->line = xgrow(l->line, &l->cap, l->count + 1, sizeof(*l->line));
-	l->line[l->count] = (struct line){ .role = role, .indent = indent, .text = text };
+	l->line[l->count] = (struct line){.role = role, .indent = indent, .text = text};
 	return &l->line[l->count++];
 }
 
@@ -149,5 +149,5 @@ void lines_free(struct lines *l)
 {
 	lines_reset(l);
 	free(l->line);
-	*l = (struct lines){ 0 };
+	*l = (struct lines){0};
 }

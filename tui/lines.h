@@ -11,17 +11,17 @@
 
 struct line {
 	enum role role;
-	int indent;		/* columns */
-	int hang;		/* more columns, of the lines that it is wrapped to */
+	int indent; /* columns */
+	int hang;   /* more columns, of the lines that it is wrapped to */
 	char *text;
 };
 
 struct lines {
 	struct line *line;
 	size_t count, cap;
-	int top;		/* first visible line after wrapping */
-	int total, page;	/* as of the last draw */
-	bool excerpt;		/* what does not fit is not announced: it stands elsewhere */
+	int top;	 /* first visible line after wrapping */
+	int total, page; /* as of the last draw */
+	bool excerpt;	 /* what does not fit is not announced: it stands elsewhere */
 };
 
 /* Empties the text, keeps the scroll position. */

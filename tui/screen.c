@@ -24,7 +24,7 @@ static void say(struct screen *s, const char *text)
 
 void screen_open(struct screen *s, bool utf8, bool color)
 {
-	*s = (struct screen){ .canvas = { .utf8 = utf8 } };
+	*s = (struct screen){.canvas = {.utf8 = utf8}};
 	palette_init(&s->canvas.palette, color);
 	for (size_t i = 0; i < SCREEN_VIEWS; i++)
 		view_open(&s->views[i], all_views[i], utf8);
@@ -94,7 +94,8 @@ static void draw_status(struct screen *s, int y)
 	else if (s->helping)
 		snprintf(text, sizeof(text), " Up Down PgUp PgDn scroll   Esc back   q quit");
 	else if (view->detail)
-		snprintf(text, sizeof(text), " Esc back   Left Right other row   Up Down scroll   %s",
+		snprintf(text, sizeof(text),
+			 " Esc back   Left Right other row   Up Down scroll   %s",
 			 "Space pause   q quit");
 	else if (view->ops->grid)
 		snprintf(text, sizeof(text), " %s%s%sEnter detail  / filter  <> I sort: %s  %s",
@@ -121,7 +122,7 @@ void screen_draw(struct screen *s)
 	} else {
 		y = header_draw(&s->header, c, s->paused);
 		draw_tabs(s, y++);
-		area = (struct area){ y, 0, c->rows - y - 1, c->cols };
+		area = (struct area){y, 0, c->rows - y - 1, c->cols};
 		if (s->helping)
 			lines_draw(&s->help, c, &area);
 		else
@@ -172,7 +173,8 @@ static bool global_request(struct screen *s, enum request request, const struct 
 	case REQUEST_WRITE: say(s, "no trace is kept: this version cannot write one"); break;
 	case REQUEST_THRESHOLD_UP:
 	case REQUEST_THRESHOLD_DOWN:
-		say(s, "the threshold is set at the start: --threshold 20ms, or --set RULE.KEY=VALUE");
+		say(s,
+		    "the threshold is set at the start: --threshold 20ms, or --set RULE.KEY=VALUE");
 		break;
 	case REQUEST_QUIT: s->quit = true; break;
 	default: return false;

@@ -19,8 +19,8 @@ struct screen {
 	struct view views[SCREEN_VIEWS];
 	size_t current;
 	bool paused, helping, filtering, quit;
-	char before[FILTER_SIZE];	/* the filter before it was edited: Esc brings it back */
-	char message[160];		/* in the status line until the next key */
+	char before[FILTER_SIZE]; /* the filter before it was edited: Esc brings it back */
+	char message[160];	  /* in the status line until the next key */
 	struct lines help;
 };
 

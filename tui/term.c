@@ -13,13 +13,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ESCAPE_DELAY_MS  25	/* how long an Esc may be the start of a function key */
-#define SIGNAL_STACK     16384	/* a stack overflow leaves no room on the normal one */
+#define ESCAPE_DELAY_MS 25 /* how long an Esc may be the start of a function key */
+#define SIGNAL_STACK 16384 /* a stack overflow leaves no room on the normal one */
 
-static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL,  SIGABRT, SIGTRAP,
-				     SIGSYS,  SIGQUIT, SIGINT, SIGTERM, SIGHUP };
+static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,  SIGABRT, SIGTRAP,
+				    SIGSYS,  SIGQUIT, SIGINT, SIGTERM, SIGHUP};
 #define FATAL_COUNT (sizeof(fatal_signals) / sizeof(fatal_signals[0]))
-#define FATAL_POLITE 4	/* the last ones are only ours when nobody else wants them */
+#define FATAL_POLITE 4 /* the last ones are only ours when nobody else wants them */
 
 static struct {
 	volatile sig_atomic_t taken;
@@ -56,7 +56,7 @@ static void reset_add(const char *name)
 
 static void reset_prepare(void)
 {
-	static const char *const names[] = { "sgr0", "op", "rmkx", "cnorm", "rmcup" };
+	static const char *const names[] = {"sgr0", "op", "rmkx", "cnorm", "rmcup"};
 
 	term.reset_length = 0;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -105,8 +105,8 @@ static void on_exit_restore(void)
 
 static void signals_install(void)
 {
-	struct sigaction action = { .sa_handler = on_fatal, .sa_flags = SA_ONSTACK };
-	stack_t stack = { .ss_sp = term.stack, .ss_size = sizeof(term.stack) };
+	struct sigaction action = {.sa_handler = on_fatal, .sa_flags = SA_ONSTACK};
+	stack_t stack = {.ss_sp = term.stack, .ss_size = sizeof(term.stack)};
 
 	sigemptyset(&action.sa_mask);
 	if (!sigaltstack(NULL, &term.old_stack) && term.old_stack.ss_flags & SS_DISABLE)
@@ -138,7 +138,7 @@ static void signals_remove(void)
 
 int term_check(int in_fd, int out_fd, struct err *err)
 {
-	static const char *const needed[] = { "cup", "ed" };
+	static const char *const needed[] = {"cup", "ed"};
 	const char *name = getenv("TERM");
 	int status = 0, rc = 0;
 
@@ -149,8 +149,9 @@ int term_check(int in_fd, int out_fd, struct err *err)
 		return err_set(err, -ENOTSUP, "TERM is not set: the live view needs it");
 	if (setupterm(name, out_fd, &status) != OK)
 		return err_set(err, -ENOTSUP,
-			       status < 0 ? "no terminfo database here, needed for TERM=%s" :
-					    "the terminal type TERM=%s is unknown or too simple here",
+			       status < 0 ?
+				       "no terminfo database here, needed for TERM=%s" :
+				       "the terminal type TERM=%s is unknown or too simple here",
 			       name);
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]) && !rc; i++) {
 		const char *s = tigetstr(needed[i]);
@@ -239,7 +240,7 @@ bool term_resize(void)
 
 bool term_lost(void)
 {
-	struct pollfd pfd = { .fd = term.in_fd, .events = POLLIN };
+	struct pollfd pfd = {.fd = term.in_fd, .events = POLLIN};
 	int pending = 0;
 
 	if (poll(&pfd, 1, 0) < 0)

@@ -12,7 +12,7 @@
 #include "tui/term.h"
 #include "util/xalloc.h"
 
-#define KEYS_AT_ONCE 256	/* a paste must not keep the loop from its other work */
+#define KEYS_AT_ONCE 256 /* a paste must not keep the loop from its other work */
 
 struct tui {
 	struct sink sink;

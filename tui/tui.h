@@ -18,15 +18,15 @@
 #include "util/err.h"
 
 enum tui_color {
-	TUI_COLOR_AUTO,		/* unless NO_COLOR is set */
+	TUI_COLOR_AUTO, /* unless NO_COLOR is set */
 	TUI_COLOR_ALWAYS,
 	TUI_COLOR_NEVER,
 };
 
 struct tui_opts {
 	enum tui_color color;
-	int in_fd;		/* keys; 0 is standard input */
-	FILE *out;		/* NULL: standard output */
+	int in_fd; /* keys; 0 is standard input */
+	FILE *out; /* NULL: standard output */
 };
 
 /*

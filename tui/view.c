@@ -5,15 +5,12 @@
 #include <stdio.h>
 
 const struct bar_part share_parts[SHARE_PARTS] = {
-	{ 0, ROLE_BUSY, "█", "#" },
-	{ 0, ROLE_BLOCKED, "B", "B" },
-	{ 0, ROLE_PREEMPTED, "p", "p" },
-	{ 0, ROLE_SEARCHING, "·", ":" },
-	{ 0, ROLE_PARKED, " ", " " },
+	{0, ROLE_BUSY, "█", "#"},      {0, ROLE_BLOCKED, "B", "B"}, {0, ROLE_PREEMPTED, "p", "p"},
+	{0, ROLE_SEARCHING, "·", ":"}, {0, ROLE_PARKED, " ", " "},
 };
 
-const char *const share_names[SHARE_PARTS] = { "busy in polls", "blocked in a poll", "preempted",
-					       "searching", "parked" };
+const char *const share_names[SHARE_PARTS] = {"busy in polls", "blocked in a poll", "preempted",
+					      "searching", "parked"};
 
 void shares_legend(const struct view *view, struct lines *out)
 {
@@ -24,7 +21,7 @@ void shares_legend(const struct view *view, struct lines *out)
 
 void view_open(struct view *view, const struct view_ops *ops, bool utf8)
 {
-	*view = (struct view){ .ops = ops, .utf8 = utf8 };
+	*view = (struct view){.ops = ops, .utf8 = utf8};
 	if (ops->grid)
 		grid_init(&view->grid, ops->grid, view);
 	if (ops->open)
@@ -91,9 +88,10 @@ static void draw_below(struct view *view, const struct canvas *canvas, const str
 void view_grid_draw(struct view *view, const struct canvas *canvas, const struct area *area)
 {
 	int below = view->ops->footer && area->rows >= 8 + view->ops->footer_rows ?
-			    view->ops->footer_rows : 0;
-	struct area top = { area->y, area->x, area->rows - below, area->cols };
-	struct area text = { area->y + 2, area->x + 2, top.rows - 2, area->cols - 4 };
+			    view->ops->footer_rows :
+			    0;
+	struct area top = {area->y, area->x, area->rows - below, area->cols};
+	struct area text = {area->y + 2, area->x + 2, top.rows - 2, area->cols - 4};
 
 	if (view->detail) {
 		lines_draw(&view->lines, canvas, area);
@@ -104,14 +102,15 @@ void view_grid_draw(struct view *view, const struct canvas *canvas, const struct
 		lines_reset(&view->below);
 		view->below.top = 0;
 		if (view->grid.rows_count)
-			lines_add(&view->below, ROLE_DIM, 0, "No row of %zu matches the filter \"%s\".",
-				  view->grid.rows_count, view->grid.filter);
+			lines_add(&view->below, ROLE_DIM, 0,
+				  "No row of %zu matches the filter \"%s\".", view->grid.rows_count,
+				  view->grid.filter);
 		else
 			view->ops->empty(view, &view->below);
 		lines_draw(&view->below, canvas, &text);
 	}
 	if (below) {
-		text = (struct area){ area->y + top.rows, area->x, below, area->cols };
+		text = (struct area){area->y + top.rows, area->x, below, area->cols};
 		draw_below(view, canvas, &text);
 	}
 }
@@ -161,9 +160,9 @@ bool view_grid_request(struct view *view, enum request request)
 
 enum role severity_role(enum severity severity)
 {
-	static const enum role roles[] = { [SEVERITY_INFO] = ROLE_INFO,
-					   [SEVERITY_WARNING] = ROLE_WARNING,
-					   [SEVERITY_CRITICAL] = ROLE_CRITICAL };
+	static const enum role roles[] = {[SEVERITY_INFO] = ROLE_INFO,
+					  [SEVERITY_WARNING] = ROLE_WARNING,
+					  [SEVERITY_CRITICAL] = ROLE_CRITICAL};
 
 	return roles[severity];
 }
@@ -172,11 +171,11 @@ static const struct {
 	const char *text;
 	enum role role;
 } thread_states[] = {
-	[THREAD_SEARCHING] = { "searching", ROLE_SEARCHING },
-	[THREAD_PARKED] = { "parked", ROLE_PARKED },
-	[THREAD_POLLING] = { "polling", ROLE_BUSY },
-	[THREAD_BLOCKED] = { "BLOCKED", ROLE_BLOCKED },
-	[THREAD_PREEMPTED] = { "preempted", ROLE_PREEMPTED },
+	[THREAD_SEARCHING] = {"searching", ROLE_SEARCHING},
+	[THREAD_PARKED] = {"parked", ROLE_PARKED},
+	[THREAD_POLLING] = {"polling", ROLE_BUSY},
+	[THREAD_BLOCKED] = {"BLOCKED", ROLE_BLOCKED},
+	[THREAD_PREEMPTED] = {"preempted", ROLE_PREEMPTED},
 };
 
 const char *thread_state_text(const struct ev_thread *thread, bool ended)
@@ -191,10 +190,10 @@ enum role thread_state_role(enum thread_state state)
 
 const char *flavor_text(enum runtime_flavor flavor)
 {
-	static const char *const texts[] = { [FLAVOR_UNKNOWN] = "flavor n/a",
-					     [FLAVOR_MULTI_THREAD] = "multi-thread",
-					     [FLAVOR_CURRENT_THREAD] = "current-thread",
-					     [FLAVOR_LOCAL] = "local" };
+	static const char *const texts[] = {[FLAVOR_UNKNOWN] = "flavor n/a",
+					    [FLAVOR_MULTI_THREAD] = "multi-thread",
+					    [FLAVOR_CURRENT_THREAD] = "current-thread",
+					    [FLAVOR_LOCAL] = "local"};
 
 	return texts[flavor];
 }

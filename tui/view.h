@@ -22,15 +22,15 @@
 #include "tui/request.h"
 #include "util/fmt.h"
 
-#define NAME_SIZE   256	/* of a site, in rows; longer ones are cut */
-#define SHARES_OVER 5	/* seconds that shares and rates look back */
+#define NAME_SIZE 256 /* of a site, in rows; longer ones are cut */
+#define SHARES_OVER 5 /* seconds that shares and rates look back */
 
 struct view;
 
 struct view_ops {
-	const char *title;		/* on its tab */
-	enum request request_open;	/* the key that leads here */
-	const struct grid_spec *grid;	/* NULL: the view draws for itself */
+	const char *title;	      /* on its tab */
+	enum request request_open;    /* the key that leads here */
+	const struct grid_spec *grid; /* NULL: the view draws for itself */
 	/* Makes `state`. May be NULL. */
 	void (*open)(struct view *view);
 	void (*read)(struct view *view, const struct snapshot *snap);
@@ -51,13 +51,13 @@ struct view_ops {
 struct view {
 	const struct view_ops *ops;
 	void *state;
-	uint64_t now_ns;	/* of the last read() */
+	uint64_t now_ns; /* of the last read() */
 	struct grid grid;
-	struct lines lines;	/* text of the detail, or of a view without a grid */
+	struct lines lines; /* text of the detail, or of a view without a grid */
 	struct lines below;
-	bool detail;		/* the detail is open */
-	bool utf8;		/* what the terminal can show */
-	size_t badge;		/* number on the tab, 0 none */
+	bool detail;  /* the detail is open */
+	bool utf8;    /* what the terminal can show */
+	size_t badge; /* number on the tab, 0 none */
 };
 
 extern const struct view_ops view_findings, view_workers, view_sites, view_tasks, view_timeline,
@@ -97,15 +97,15 @@ const char *site_text(const struct model *m, uint32_t site);
 double series_rate_known(const struct series *s, uint32_t seconds);
 
 /* fmt_* in an argument list: the text lives to the end of the block. */
-#define FMT_DURATION(ns) fmt_duration((char[FMT_SIZE]){ 0 }, FMT_SIZE, ns)
-#define FMT_COUNT(n)	 fmt_count((char[FMT_SIZE]){ 0 }, FMT_SIZE, n)
-#define FMT_BYTES(n)	 fmt_bytes((char[FMT_SIZE]){ 0 }, FMT_SIZE, n)
-#define FMT_RATIO(r)	 fmt_ratio((char[FMT_SIZE]){ 0 }, FMT_SIZE, r)
+#define FMT_DURATION(ns) fmt_duration((char[FMT_SIZE]){0}, FMT_SIZE, ns)
+#define FMT_COUNT(n) fmt_count((char[FMT_SIZE]){0}, FMT_SIZE, n)
+#define FMT_BYTES(n) fmt_bytes((char[FMT_SIZE]){0}, FMT_SIZE, n)
+#define FMT_RATIO(r) fmt_ratio((char[FMT_SIZE]){0}, FMT_SIZE, r)
 /* For cells: "12m20s" in place of "12 min 20 s", at most eight columns. */
-#define CELL_TIME(ns) cell_duration((char[FMT_SIZE]){ 0 }, FMT_SIZE, ns)
+#define CELL_TIME(ns) cell_duration((char[FMT_SIZE]){0}, FMT_SIZE, ns)
 char *cell_duration(char *out, size_t size, uint64_t ns);
 /* "n/a" where the number is negative. */
-#define FMT_KNOWN(n)	 ((n) < 0 ? "n/a" : FMT_COUNT((double)(n)))
+#define FMT_KNOWN(n) ((n) < 0 ? "n/a" : FMT_COUNT((double)(n)))
 
 /* by_NAME(): compares two `struct row` of a view by a number that stands in `row`. */
 #define COMPARE_BY(name, expression)                                                               \

@@ -12,11 +12,11 @@
 #define POLL_FRESH_NS 1000000000ULL
 
 struct row {
-	struct finding finding;		/* a copy; its rule lives as long as the program */
+	struct finding finding; /* a copy; its rule lives as long as the program */
 	uint64_t key;
 	uint64_t now_ns;
-	uint64_t open_ns;		/* how long what is open lasts */
-	uint64_t live_ns;		/* what stalls now: its length so far; 0 nothing */
+	uint64_t open_ns; /* how long what is open lasts */
+	uint64_t live_ns; /* what stalls now: its length so far; 0 nothing */
 	char where[NAME_SIZE];
 	char process[64], runtime[64], worker[64];
 	const char *rule_id;
@@ -32,9 +32,10 @@ struct state {
 static uint64_t open_poll_ns(const struct model *m, const struct finding *f)
 {
 	const struct worker *w = f->open && f->tid ? model_worker(m, f->target, f->tid) : NULL;
+	const struct target *t = w ? model_target(m, f->target) : NULL;
 	uint64_t length;
 
-	if (!w || w->ended || !w->open || w->poll.site != f->site)
+	if (!t || t->ended || w->ended || !w->open || w->poll.site != f->site)
 		return 0;
 	length = w->poll.length_ns;
 	if (m->now_ns - w->poll_seen_ns < POLL_FRESH_NS && m->now_ns > w->poll.start_ns &&
@@ -60,14 +61,16 @@ static void where_text(const struct model *m, const struct finding *f, struct ro
 		snprintf(row->where, sizeof(row->where), "%s", site_text(m, f->site));
 	else
 		snprintf(row->where, sizeof(row->where), "%s",
-			 f->tid ? row->worker : r ? row->runtime : row->process);
+			 f->tid ? row->worker :
+			 r	? row->runtime :
+				  row->process);
 }
 
 /* Stable for one finding over time: what it is about, not where it lies. */
 static uint64_t key_of(const struct finding *f)
 {
 	uint64_t key = (uint64_t)(uintptr_t)f->rule;
-	uint32_t parts[] = { f->target, f->runtime, f->site };
+	uint32_t parts[] = {f->target, f->runtime, f->site};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		key = (key ^ parts[i]) * 0x9e3779b97f4a7c15ULL;
@@ -116,8 +119,8 @@ static void findings_read(struct view *view, const struct snapshot *snap)
 		view->badge += sorted[i]->open;
 	}
 	free(sorted);
-	*state = (struct state){ .watched_ns = m->now_ns - m->begin_ns,
-				 .evicted = rules_evicted(snap->rules) };
+	*state = (struct state){.watched_ns = m->now_ns - m->begin_ns,
+				.evicted = rules_evicted(snap->rules)};
 	for (uint32_t i = 0; i < m->sites_count; i++) {
 		if (m->sites[i].kind != SITE_TASK)
 			continue;
@@ -177,9 +180,9 @@ static void cell_now(const void *context, const void *row_, struct cell *cell)
 	(void)context;
 	cell->role = row->live_ns ? severity_role(row->finding.severity) : ROLE_DIM;
 	snprintf(cell->text, sizeof(cell->text), "%s",
-		 row->live_ns	     ? CELL_TIME(row->live_ns) :
-		 row->finding.open   ? "open" :
-				       "closed");
+		 row->live_ns	   ? CELL_TIME(row->live_ns) :
+		 row->finding.open ? "open" :
+				     "closed");
 }
 
 static void cell_open(const void *context, const void *row_, struct cell *cell)
@@ -194,7 +197,8 @@ static void cell_open(const void *context, const void *row_, struct cell *cell)
 static void cell_worst(const void *context, const void *row_, struct cell *cell)
 {
 	const struct row *row = row_;
-	uint64_t worst = row->finding.worst_ns > row->live_ns ? row->finding.worst_ns : row->live_ns;
+	uint64_t worst = row->finding.worst_ns > row->live_ns ? row->finding.worst_ns :
+								row->live_ns;
 
 	(void)context;
 	snprintf(cell->text, sizeof(cell->text), "%s%s", row->finding.loose && worst ? ">" : "",
@@ -364,7 +368,8 @@ static void findings_detail(const struct view *view, const void *row_, struct li
 			    f->tasks_count == FINDING_TASKS ? " and maybe more" : "");
 	if (f->syscall >= 0)
 		lines_value(out, "system call", "%s (%d)",
-			    syscall_name(f->syscall) ? syscall_name(f->syscall) : "unknown", f->syscall);
+			    syscall_name(f->syscall) ? syscall_name(f->syscall) : "unknown",
+			    f->syscall);
 	lines_value(out, "evidence", "%s", evidence_name(f->evidence));
 	if (f->during_loss)
 		lines_add(out, ROLE_WARNING, 2,
@@ -382,11 +387,13 @@ static void findings_empty(const struct view *view, struct lines *out)
 	lines_add(out, ROLE_STRONG, 0, "No finding in %s.", FMT_DURATION(state->watched_ns));
 	lines_add(out, ROLE_NORMAL, 0, "%s", "");
 	if (!state->polls) {
-		lines_add(out, ROLE_WARNING, 0, "No poll was seen yet: either nothing runs, or "
+		lines_add(out, ROLE_WARNING, 0,
+			  "No poll was seen yet: either nothing runs, or "
 			  "nothing of it can be seen. View 6 (self) says what is probed.");
 		return;
 	}
-	lines_add(out, ROLE_NORMAL, 0, "%s polls of %u future types were seen; the longest took %s.",
+	lines_add(out, ROLE_NORMAL, 0,
+		  "%s polls of %u future types were seen; the longest took %s.",
 		  FMT_COUNT((double)state->polls), state->sites, FMT_DURATION(state->longest_ns));
 }
 
@@ -414,31 +421,86 @@ static void findings_close(struct view *view)
 }
 
 static const struct column columns[] = {
-	{ .title = "SEVERITY", .meaning = "the worst that the rule has said", .width = 8,
-	  .descending = true, .cell = cell_severity, .compare = by_severity },
-	{ .title = "RULE", .meaning = "see: stalltop rules show RULE", .width = 18,
-	  .cell = cell_rule, .compare = by_rule },
-	{ .title = "WHERE", .meaning = "future type, worker, runtime or process", .width = 14,
-	  .grow = 2, .cell = cell_where, .compare = by_where },
-	{ .title = "NOW",
-	  .meaning = "length so far of the stall that lasts; open: seen again and again; closed",
-	  .width = 8, .right = true, .descending = true, .cell = cell_now, .compare = by_now },
-	{ .title = "WORST", .meaning = "longest single occurrence", .width = 8, .right = true,
-	  .descending = true, .cell = cell_worst, .compare = by_worst },
-	{ .title = "TOTAL", .meaning = "all occurrences together", .width = 8, .from = 100,
-	  .right = true, .descending = true, .cell = cell_total, .compare = by_total },
-	{ .title = "COUNT", .meaning = "occurrences", .width = 5, .right = true,
-	  .descending = true, .cell = cell_count, .compare = by_count },
-	{ .title = "LAST", .meaning = "time since it was last seen", .width = 8, .from = 90,
-	  .right = true, .descending = true, .cell = cell_last, .compare = by_last },
-	{ .title = "FIRST", .meaning = "time since it was first seen", .width = 8, .from = 110,
-	  .right = true, .cell = cell_first, .compare = by_first },
-	{ .title = "OPEN FOR", .meaning = "how long the finding has been open", .width = 8,
-	  .from = 120, .right = true, .descending = true, .cell = cell_open, .compare = by_open },
-	{ .title = "WORKER", .meaning = "thread that it was last seen on", .width = 26,
-	  .from = 140, .cell = cell_worker },
-	{ .title = "MESSAGE", .meaning = "what was found", .width = 30, .from = 170, .grow = 3,
-	  .cell = cell_message },
+	{.title = "SEVERITY",
+	 .meaning = "the worst that the rule has said",
+	 .width = 8,
+	 .descending = true,
+	 .cell = cell_severity,
+	 .compare = by_severity},
+	{.title = "RULE",
+	 .meaning = "see: stalltop rules show RULE",
+	 .width = 18,
+	 .cell = cell_rule,
+	 .compare = by_rule},
+	{.title = "WHERE",
+	 .meaning = "future type, worker, runtime or process",
+	 .width = 14,
+	 .grow = 2,
+	 .cell = cell_where,
+	 .compare = by_where},
+	{.title = "NOW",
+	 .meaning = "length so far of the stall that lasts; open: seen again and again; closed",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_now,
+	 .compare = by_now},
+	{.title = "WORST",
+	 .meaning = "longest single occurrence",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_worst,
+	 .compare = by_worst},
+	{.title = "TOTAL",
+	 .meaning = "all occurrences together",
+	 .width = 8,
+	 .from = 100,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_total,
+	 .compare = by_total},
+	{.title = "COUNT",
+	 .meaning = "occurrences",
+	 .width = 5,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_count,
+	 .compare = by_count},
+	{.title = "LAST",
+	 .meaning = "time since it was last seen",
+	 .width = 8,
+	 .from = 90,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_last,
+	 .compare = by_last},
+	{.title = "FIRST",
+	 .meaning = "time since it was first seen",
+	 .width = 8,
+	 .from = 110,
+	 .right = true,
+	 .cell = cell_first,
+	 .compare = by_first},
+	{.title = "OPEN FOR",
+	 .meaning = "how long the finding has been open",
+	 .width = 8,
+	 .from = 120,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_open,
+	 .compare = by_open},
+	{.title = "WORKER",
+	 .meaning = "thread that it was last seen on",
+	 .width = 26,
+	 .from = 140,
+	 .cell = cell_worker},
+	{.title = "MESSAGE",
+	 .meaning = "what was found",
+	 .width = 30,
+	 .from = 170,
+	 .grow = 3,
+	 .cell = cell_message},
 };
 
 static const struct grid_spec grid = {

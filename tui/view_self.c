@@ -5,13 +5,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define NOTES 16	/* kept by the model */
+#define NOTES 16 /* kept by the model */
 
 static const char *level_text(uint8_t level)
 {
 	static const char *const texts[] = {
-		"0: no probe in the target", "1: polls of each future type",
-		"2: also a table of tasks", "3: also wakes",
+		"0: no probe in the target",
+		"1: polls of each future type",
+		"2: also a table of tasks",
+		"3: also wakes",
 	};
 
 	return level < sizeof(texts) / sizeof(texts[0]) ? texts[level] : "n/a";
@@ -24,7 +26,8 @@ static void cost_lines(const struct model *m, struct lines *out)
 	lines_title(out, "Cost of watching");
 	lines_value(out, "target", "%s of its CPU time over the last %d s",
 		    FMT_RATIO(model_overhead_ratio(m, SHARES_OVER)), SHARES_OVER);
-	lines_value(out, "stalltop", "%s of one core", FMT_RATIO(model_agent_ratio(m, SHARES_OVER)));
+	lines_value(out, "stalltop", "%s of one core",
+		    FMT_RATIO(model_agent_ratio(m, SHARES_OVER)));
 	lines_value(out, "level", "%s", level_text(c->level));
 	lines_value(out, "sites", "%u probed, %u not (refused, failed a check, or over the budget)",
 		    c->sites_on, c->sites_off);
@@ -64,7 +67,8 @@ static void target_lines(const struct model *m, struct lines *out)
 
 		if (b->path)
 			lines_value(out, b->runtime ? b->runtime : "n/a", "%s, %u task types in %s",
-				    b->version ? b->version : "version n/a", b->task_types, b->path);
+				    b->version ? b->version : "version n/a", b->task_types,
+				    b->path);
 	}
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HIST_LINES 40	/* octaves of a histogram that are shown */
+#define HIST_LINES 40 /* octaves of a histogram that are shown */
 
 struct row {
 	uint32_t id;
@@ -19,13 +19,12 @@ struct row {
 	uint64_t polls, busy_ns, blocked_ns, preempted_ns;
 	uint64_t p50_ns, p99_ns, max_ns;
 	uint64_t seen, ended;
-	double polls_rate, spawn_rate, busy_rate;	/* a second; negative: not known */
-	uint64_t octaves[HIST_LINES];			/* polls by power of two of nanoseconds */
+	double polls_rate, spawn_rate, busy_rate; /* a second; negative: not known */
+	uint64_t octaves[HIST_LINES];		  /* polls by power of two of nanoseconds */
 };
 
-static const char *const kind_texts[] = { [SITE_TASK] = "task",
-					  [SITE_BLOCKING] = "blocking",
-					  [SITE_WORKER] = "worker" };
+static const char *const kind_texts[] = {
+	[SITE_TASK] = "task", [SITE_BLOCKING] = "blocking", [SITE_WORKER] = "worker"};
 
 static uint64_t quantile(const struct site *s, double q)
 {
@@ -62,7 +61,8 @@ static void read_row(struct view *view, const struct model *m, const struct site
 	snprintf(row->scheduler, sizeof(row->scheduler), "%s", s->scheduler ? s->scheduler : "n/a");
 	snprintf(row->binary, sizeof(row->binary), "%s",
 		 s->binary < m->binaries_count && m->binaries[s->binary].path ?
-			 m->binaries[s->binary].path : "n/a");
+			 m->binaries[s->binary].path :
+			 "n/a");
 	row->size_bytes = s->size_bytes;
 	row->live = s->live;
 	row->live_peak = s->live_peak;
@@ -84,7 +84,8 @@ static void read_row(struct view *view, const struct model *m, const struct site
 	row->ended = s->ended;
 	row->polls_rate = series_rate_known(s->series ? &s->series->polls : NULL, SHARES_OVER);
 	row->spawn_rate = s->tasks_valid ? series_rate_known(s->series ? &s->series->seen : NULL,
-							     SHARES_OVER) : -1;
+							     SHARES_OVER) :
+					   -1;
 	row->busy_rate = series_rate_known(s->series ? &s->series->busy_ns : NULL, SHARES_OVER);
 	read_octaves(s, row);
 }
@@ -141,7 +142,7 @@ static void cell_max(const void *context, const void *row, struct cell *cell)
 	cell_duration(cell->text, sizeof(cell->text), ((const struct row *)row)->max_ns);
 }
 
-#define CELL_POLL_TIME(name, member)                                                                \
+#define CELL_POLL_TIME(name, member)                                                               \
 	static void cell_##name(const void *context, const void *row_, struct cell *cell)          \
 	{                                                                                          \
 		const struct row *row = row_;                                                      \
@@ -149,7 +150,7 @@ static void cell_max(const void *context, const void *row, struct cell *cell)
 		(void)context;                                                                     \
 		if (row->polls)                                                                    \
 			snprintf(cell->text, sizeof(cell->text), "%s%s", row->sampled ? "~" : "",  \
-				 CELL_TIME(row->member));                                       \
+				 CELL_TIME(row->member));                                          \
 		else                                                                               \
 			snprintf(cell->text, sizeof(cell->text), "-");                             \
 	}
@@ -279,17 +280,18 @@ static void octaves_lines(const struct view *view, const struct row *row, struct
 
 static void sites_detail(const struct view *view, const void *row_, struct lines *out)
 {
-	static const char *const from[] = { [NAME_SYMBOL] = "the symbol of its poll function",
-					    [NAME_DWARF] = "debug information",
-					    [NAME_DROP_GLUE] = "the drop function that poll reaches",
-					    [NAME_CALLEE] = "the first function that poll calls",
-					    [NAME_NONE] = "its address: nothing names it" };
+	static const char *const from[] = {[NAME_SYMBOL] = "the symbol of its poll function",
+					   [NAME_DWARF] = "debug information",
+					   [NAME_DROP_GLUE] = "the drop function that poll reaches",
+					   [NAME_CALLEE] = "the first function that poll calls",
+					   [NAME_NONE] = "its address: nothing names it"};
 	const struct row *row = row_;
 
 	lines_add(out, ROLE_STRONG, 0, "%s", row->name);
 	if (row->ambiguous)
-		lines_add(out, ROLE_WARNING, 2,
-			  "The linker folded several types into one function: this is one of them.");
+		lines_add(
+			out, ROLE_WARNING, 2,
+			"The linker folded several types into one function: this is one of them.");
 	if (row->sampled)
 		lines_add(out, ROLE_WARNING, 2,
 			  "Sampled in windows to stay in the overhead budget: numbers are scaled.");
@@ -319,37 +321,107 @@ static void sites_empty(const struct view *view, struct lines *out)
 }
 
 static const struct column columns[] = {
-	{ .title = "SITE", .meaning = "the future type", .width = 20, .grow = 1,
-	  .cell = cell_name, .compare = by_name },
-	{ .title = "KIND", .meaning = "task, or work of the blocking pool", .width = 8, .from = 100,
-	  .cell = cell_kind },
-	{ .title = "LIVE", .meaning = "tasks alive (level 2)", .width = 6, .right = true,
-	  .descending = true, .cell = cell_live, .compare = by_live },
-	{ .title = "SPAWN/s", .meaning = "tasks first seen, a second (level 2)", .width = 7,
-	  .from = 100, .right = true, .descending = true, .cell = cell_spawns,
-	  .compare = by_spawns },
-	{ .title = "POLLS/s", .meaning = "polls a second; ~ scaled from samples", .width = 7,
-	  .right = true, .descending = true, .cell = cell_polls, .compare = by_polls },
-	{ .title = "P50", .meaning = "half of the polls are not longer", .width = 8, .right = true,
-	  .descending = true, .cell = cell_p50, .compare = by_p50 },
-	{ .title = "P99", .meaning = "99 of 100 polls are not longer", .width = 8, .right = true,
-	  .descending = true, .cell = cell_p99, .compare = by_p99 },
-	{ .title = "MAX", .meaning = "longest closed poll", .width = 8, .right = true,
-	  .descending = true, .cell = cell_max, .compare = by_max },
-	{ .title = "BUSY", .meaning = "CPU time in its polls, as a share of one CPU", .width = 7,
-	  .right = true, .descending = true, .cell = cell_busy, .compare = by_busy },
-	{ .title = "BLOCKED", .meaning = "time that its polls blocked their worker", .width = 8,
-	  .from = 110, .right = true, .descending = true, .cell = cell_blocked,
-	  .compare = by_blocked },
-	{ .title = "MEMORY", .meaning = "size of a task times those alive", .width = 8,
-	  .from = 130, .right = true, .descending = true, .cell = cell_memory,
-	  .compare = by_memory },
-	{ .title = "READY", .meaning = "tasks that wait for a worker", .width = 6, .from = 140,
-	  .right = true, .descending = true, .cell = cell_ready, .compare = by_ready },
-	{ .title = "HELD", .meaning = "complete tasks kept by a JoinHandle", .width = 6,
-	  .from = 150, .right = true, .descending = true, .cell = cell_held, .compare = by_held },
-	{ .title = "DETACHED", .meaning = "alive without a JoinHandle", .width = 8, .from = 160,
-	  .right = true, .descending = true, .cell = cell_detached, .compare = by_detached },
+	{.title = "SITE",
+	 .meaning = "the future type",
+	 .width = 20,
+	 .grow = 1,
+	 .cell = cell_name,
+	 .compare = by_name},
+	{.title = "KIND",
+	 .meaning = "task, or work of the blocking pool",
+	 .width = 8,
+	 .from = 100,
+	 .cell = cell_kind},
+	{.title = "LIVE",
+	 .meaning = "tasks alive (level 2)",
+	 .width = 6,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_live,
+	 .compare = by_live},
+	{.title = "SPAWN/s",
+	 .meaning = "tasks first seen, a second (level 2)",
+	 .width = 7,
+	 .from = 100,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_spawns,
+	 .compare = by_spawns},
+	{.title = "POLLS/s",
+	 .meaning = "polls a second; ~ scaled from samples",
+	 .width = 7,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_polls,
+	 .compare = by_polls},
+	{.title = "P50",
+	 .meaning = "half of the polls are not longer",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_p50,
+	 .compare = by_p50},
+	{.title = "P99",
+	 .meaning = "99 of 100 polls are not longer",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_p99,
+	 .compare = by_p99},
+	{.title = "MAX",
+	 .meaning = "longest closed poll",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_max,
+	 .compare = by_max},
+	{.title = "BUSY",
+	 .meaning = "CPU time in its polls, as a share of one CPU",
+	 .width = 7,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_busy,
+	 .compare = by_busy},
+	{.title = "BLOCKED",
+	 .meaning = "time that its polls blocked their worker",
+	 .width = 8,
+	 .from = 110,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_blocked,
+	 .compare = by_blocked},
+	{.title = "MEMORY",
+	 .meaning = "size of a task times those alive",
+	 .width = 8,
+	 .from = 130,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_memory,
+	 .compare = by_memory},
+	{.title = "READY",
+	 .meaning = "tasks that wait for a worker",
+	 .width = 6,
+	 .from = 140,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_ready,
+	 .compare = by_ready},
+	{.title = "HELD",
+	 .meaning = "complete tasks kept by a JoinHandle",
+	 .width = 6,
+	 .from = 150,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_held,
+	 .compare = by_held},
+	{.title = "DETACHED",
+	 .meaning = "alive without a JoinHandle",
+	 .width = 8,
+	 .from = 160,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_detached,
+	 .compare = by_detached},
 };
 
 static const struct grid_spec grid = {
@@ -357,7 +429,7 @@ static const struct grid_spec grid = {
 	.columns_count = sizeof(columns) / sizeof(columns[0]),
 	.row_size = sizeof(struct row),
 	.natural = "as found",
-	.sort = 8,	/* BUSY */
+	.sort = 8, /* BUSY */
 	.key = row_key,
 	.text = row_text,
 };

@@ -10,7 +10,7 @@
 
 #include "util/xalloc.h"
 
-#define TASKS_EAGER	2000
+#define TASKS_EAGER 2000
 #define TASKS_PERIOD_NS 1000000000ULL
 
 struct row {
@@ -20,12 +20,12 @@ struct row {
 };
 
 struct state {
-	char **names;		/* by site id */
+	char **names; /* by site id */
 	size_t names_count, names_cap;
-	uint64_t read_ns;	/* when the rows were copied */
+	uint64_t read_ns; /* when the rows were copied */
 	bool truncated;
 	uint64_t dropped;
-	int level;		/* in force, -1 not known */
+	int level; /* in force, -1 not known */
 };
 
 static void tasks_open(struct view *view)
@@ -53,8 +53,8 @@ static bool is_fresh(const struct view *view, const struct model *m)
 {
 	const struct state *state = view->state;
 
-	return m->tasks_count > TASKS_EAGER && view->grid.rows_count && m->now_ns >= state->read_ns &&
-	       m->now_ns - state->read_ns < TASKS_PERIOD_NS;
+	return m->tasks_count > TASKS_EAGER && view->grid.rows_count &&
+	       m->now_ns >= state->read_ns && m->now_ns - state->read_ns < TASKS_PERIOD_NS;
 }
 
 static void tasks_read(struct view *view, const struct snapshot *snap)
@@ -146,7 +146,7 @@ static void cell_state(const void *context, const void *row_, struct cell *cell)
 static void cell_age(const void *context, const void *row, struct cell *cell)
 {
 	cell_duration(cell->text, sizeof(cell->text),
-		     since(context, ((const struct row *)row)->task.first_ns));
+		      since(context, ((const struct row *)row)->task.first_ns));
 }
 
 static void cell_idle(const void *context, const void *row_, struct cell *cell)
@@ -154,8 +154,9 @@ static void cell_idle(const void *context, const void *row_, struct cell *cell)
 	const struct row *row = row_;
 
 	snprintf(cell->text, sizeof(cell->text), "%s",
-		 row->task.state_valid && row->task.running ? "-" :
-		 CELL_TIME(since(context, row->task.last_ns)));
+		 row->task.state_valid && row->task.running ?
+			 "-" :
+			 CELL_TIME(since(context, row->task.last_ns)));
 }
 
 static void cell_polls(const void *context, const void *row, struct cell *cell)
@@ -187,7 +188,9 @@ static void cell_handle(const void *context, const void *row_, struct cell *cell
 
 	(void)context;
 	snprintf(cell->text, sizeof(cell->text), "%s",
-		 !row->task.state_valid ? "n/a" : row->task.has_handle ? "yes" : "no");
+		 !row->task.state_valid ? "n/a" :
+		 row->task.has_handle	? "yes" :
+					  "no");
 }
 
 static void cell_refs(const void *context, const void *row_, struct cell *cell)
@@ -242,9 +245,10 @@ static void tasks_empty(const struct view *view, struct lines *out)
 	const struct state *state = view->state;
 
 	if (state->level >= 0 && state->level < 2)
-		lines_add(out, ROLE_NORMAL, 0,
-			  "n/a: level %d is in force; tasks are followed from level 2 on (--level 2).",
-			  state->level);
+		lines_add(
+			out, ROLE_NORMAL, 0,
+			"n/a: level %d is in force; tasks are followed from level 2 on (--level 2).",
+			state->level);
 	else
 		lines_add(out, ROLE_NORMAL, 0, "No task has been seen since the watch began.");
 }
@@ -273,27 +277,70 @@ static void tasks_close(struct view *view)
 }
 
 static const struct column columns[] = {
-	{ .title = "ID", .meaning = "the runtime's own id of the task", .width = 8, .right = true,
-	  .cell = cell_id, .compare = by_id },
-	{ .title = "SITE", .meaning = "its future type", .width = 18, .grow = 1, .cell = cell_site,
-	  .compare = by_site },
-	{ .title = "STATE",
-	  .meaning = "idle, ready (waits for a worker), running; held: complete, JoinHandle kept",
-	  .width = 9, .cell = cell_state, .compare = by_state },
-	{ .title = "AGE", .meaning = "since its first poll was seen", .width = 8, .right = true,
-	  .descending = true, .cell = cell_age, .compare = by_age },
-	{ .title = "IDLE", .meaning = "since the end of its last poll", .width = 8, .right = true,
-	  .descending = true, .cell = cell_idle, .compare = by_idle },
-	{ .title = "POLLS", .meaning = "polls seen", .width = 6, .right = true,
-	  .descending = true, .cell = cell_polls, .compare = by_polls },
-	{ .title = "BUSY", .meaning = "CPU time in its polls", .width = 8, .right = true,
-	  .descending = true, .cell = cell_busy, .compare = by_busy },
-	{ .title = "TID", .meaning = "thread that polled it last", .width = 7, .right = true,
-	  .cell = cell_worker, .compare = by_worker },
-	{ .title = "HANDLE", .meaning = "whether its JoinHandle exists", .width = 6, .from = 100,
-	  .cell = cell_handle },
-	{ .title = "REFS", .meaning = "references to it", .width = 5, .from = 110, .right = true,
-	  .descending = true, .cell = cell_refs, .compare = by_refs },
+	{.title = "ID",
+	 .meaning = "the runtime's own id of the task",
+	 .width = 8,
+	 .right = true,
+	 .cell = cell_id,
+	 .compare = by_id},
+	{.title = "SITE",
+	 .meaning = "its future type",
+	 .width = 18,
+	 .grow = 1,
+	 .cell = cell_site,
+	 .compare = by_site},
+	{.title = "STATE",
+	 .meaning = "idle, ready (waits for a worker), running; held: complete, JoinHandle kept",
+	 .width = 9,
+	 .cell = cell_state,
+	 .compare = by_state},
+	{.title = "AGE",
+	 .meaning = "since its first poll was seen",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_age,
+	 .compare = by_age},
+	{.title = "IDLE",
+	 .meaning = "since the end of its last poll",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_idle,
+	 .compare = by_idle},
+	{.title = "POLLS",
+	 .meaning = "polls seen",
+	 .width = 6,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_polls,
+	 .compare = by_polls},
+	{.title = "BUSY",
+	 .meaning = "CPU time in its polls",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_busy,
+	 .compare = by_busy},
+	{.title = "TID",
+	 .meaning = "thread that polled it last",
+	 .width = 7,
+	 .right = true,
+	 .cell = cell_worker,
+	 .compare = by_worker},
+	{.title = "HANDLE",
+	 .meaning = "whether its JoinHandle exists",
+	 .width = 6,
+	 .from = 100,
+	 .cell = cell_handle},
+	{.title = "REFS",
+	 .meaning = "references to it",
+	 .width = 5,
+	 .from = 110,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_refs,
+	 .compare = by_refs},
 };
 
 static const struct grid_spec grid = {
@@ -301,7 +348,7 @@ static const struct grid_spec grid = {
 	.columns_count = sizeof(columns) / sizeof(columns[0]),
 	.row_size = sizeof(struct row),
 	.natural = "as found",
-	.sort = 6,	/* BUSY */
+	.sort = 6, /* BUSY */
 	.key = row_key,
 	.text = row_text,
 };

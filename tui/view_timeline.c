@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BLOCKED_MARK 0.05	/* share of a second from which blocked or preempted is the story */
+#define BLOCKED_MARK 0.05 /* share of a second from which blocked or preempted is the story */
 
 struct row {
 	uint64_t key;
@@ -129,17 +129,26 @@ static void timeline_footer(const struct view *view, const void *row, struct lin
 {
 	(void)row;
 	lines_add(out, ROLE_DIM, 0, "%s", "");
-	lines_add(out, ROLE_DIM, 2, "height: busy; B blocked in polls for %d %% of the second or "
-		  "more; p mostly preempted; %s", (int)(BLOCKED_MARK * 100),
+	lines_add(out, ROLE_DIM, 2,
+		  "height: busy; B blocked in polls for %d %% of the second or "
+		  "more; p mostly preempted; %s",
+		  (int)(BLOCKED_MARK * 100),
 		  view->utf8 ? "newest at the right →" : "newest at the right");
 }
 
 static const struct column columns[] = {
-	{ .title = "TID", .meaning = "thread id", .width = 7, .right = true, .cell = cell_tid,
-	  .compare = by_tid },
-	{ .title = "THREAD", .meaning = "its name", .width = 16, .from = 100, .cell = cell_comm },
-	{ .title = "LAST MINUTE", .meaning = "one column a second, newest at the right", .width = 20,
-	  .grow = 1, .cell = cell_strip },
+	{.title = "TID",
+	 .meaning = "thread id",
+	 .width = 7,
+	 .right = true,
+	 .cell = cell_tid,
+	 .compare = by_tid},
+	{.title = "THREAD", .meaning = "its name", .width = 16, .from = 100, .cell = cell_comm},
+	{.title = "LAST MINUTE",
+	 .meaning = "one column a second, newest at the right",
+	 .width = 20,
+	 .grow = 1,
+	 .cell = cell_strip},
 };
 
 static const struct grid_spec grid = {

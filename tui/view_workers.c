@@ -11,12 +11,12 @@ struct row {
 	uint64_t key;
 	uint32_t tid;
 	bool announced, worker, ended, shares_known;
-	struct ev_thread now;		/* `comm` is not used: it is the model's */
+	struct ev_thread now; /* `comm` is not used: it is the model's */
 	char comm[32], site[NAME_SIZE], runtime[64];
-	uint64_t for_ns;		/* in its state, or in the open poll */
-	uint64_t blocked_ns;		/* of the open long poll, 0 unknown */
+	uint64_t for_ns;     /* in its state, or in the open poll */
+	uint64_t blocked_ns; /* of the open long poll, 0 unknown */
 	struct worker_shares shares;
-	double busy[SERIES_LEN];	/* shares of each second, oldest first */
+	double busy[SERIES_LEN]; /* shares of each second, oldest first */
 	size_t busy_count;
 };
 
@@ -42,6 +42,13 @@ static bool shares_known(const struct worker *w, struct worker_shares *shares)
 	return false;
 }
 
+static bool has_ended(const struct model *m, const struct worker *w)
+{
+	const struct target *t = model_target(m, w->target);
+
+	return w->ended || !t || t->ended;
+}
+
 static void read_row(struct view *view, const struct model *m, const struct worker *w)
 {
 	struct row *row = grid_row_add(&view->grid);
@@ -62,7 +69,7 @@ static void read_row(struct view *view, const struct model *m, const struct work
 	row->tid = w->now.tid;
 	row->announced = w->announced;
 	row->worker = now.worker || !w->announced;
-	row->ended = w->ended;
+	row->ended = has_ended(m, w);
 	row->now = now;
 	snprintf(row->comm, sizeof(row->comm), "%s", now.comm && *now.comm ? now.comm : "n/a");
 	if (r)
@@ -87,7 +94,7 @@ static void workers_read(struct view *view, const struct snapshot *snap)
 		for (uint32_t i = 0; i < m->workers_count; i++) {
 			const struct worker *w = &m->workers[i];
 
-			if ((w->ended ? 2 : w->now.worker || !w->announced ? 0 : 1) == pass)
+			if ((has_ended(m, w) ? 2 : w->now.worker || !w->announced ? 0 : 1) == pass)
 				read_row(view, m, w);
 		}
 		if (!pass)
@@ -117,8 +124,8 @@ static void row_text(const void *context, const void *row_, char *out, size_t si
 	const struct row *row = row_;
 
 	(void)context;
-	snprintf(out, size, "%u %s %s %s %s", row->tid, row->comm,
-		 state_text(row), row->site, row->runtime);
+	snprintf(out, size, "%u %s %s %s %s", row->tid, row->comm, state_text(row), row->site,
+		 row->runtime);
 }
 
 static void cell_tid(const void *context, const void *row, struct cell *cell)
@@ -166,8 +173,8 @@ static void cell_bar(const void *context, const void *row_, struct cell *cell)
 {
 	const struct row *row = row_;
 	const struct worker_shares *s = &row->shares;
-	const double ratios[SHARE_PARTS] = { s->busy, s->blocked, s->preempted, s->searching,
-					     s->parked };
+	const double ratios[SHARE_PARTS] = {s->busy, s->blocked, s->preempted, s->searching,
+					    s->parked};
 
 	(void)context;
 	if (!row->shares_known) {
@@ -188,7 +195,8 @@ static void cell_bar(const void *context, const void *row_, struct cell *cell)
 		const struct row *row = row_;                                                      \
                                                                                                    \
 		(void)context;                                                                     \
-		fmt_ratio(cell->text, sizeof(cell->text), row->shares_known ? row->shares.member : -1); \
+		fmt_ratio(cell->text, sizeof(cell->text),                                          \
+			  row->shares_known ? row->shares.member : -1);                            \
 	}
 
 CELL_SHARE(busy, busy)
@@ -253,8 +261,8 @@ static int by_site(const void *a, const void *b)
 static void shares_lines(const struct row *row, struct lines *out)
 {
 	const struct worker_shares *s = &row->shares;
-	const double ratios[SHARE_PARTS] = { s->busy, s->blocked, s->preempted, s->searching,
-					     s->parked };
+	const double ratios[SHARE_PARTS] = {s->busy, s->blocked, s->preempted, s->searching,
+					    s->parked};
 
 	for (size_t i = 0; i < SHARE_PARTS; i++)
 		lines_add(out, share_parts[i].role, 2, "%-20s %s", share_names[i],
@@ -269,16 +277,16 @@ static void workers_detail(const struct view *view, const void *row_, struct lin
 	(void)view;
 	lines_add(out, ROLE_STRONG, 0, "%s tid %u", row->comm, row->tid);
 	lines_add(out, ROLE_NORMAL, 0, "%s", "");
-	lines_value(out, "kind", "%s", row->worker ? "worker: polls tasks" :
-						     "blocking pool: no task polled so far");
+	lines_value(out, "kind", "%s",
+		    row->worker ? "worker: polls tasks" : "blocking pool: no task polled so far");
 	lines_value(out, "runtime", "%s", row->runtime[0] ? row->runtime : "n/a");
-	lines_value(out, "state", "%s for %s", state_text(row),
-		    FMT_DURATION(row->for_ns));
+	lines_value(out, "state", "%s for %s", state_text(row), FMT_DURATION(row->for_ns));
 	if (t->poll_start_ns) {
 		lines_value(out, "polls", "%s", row->site);
 		lines_value(out, "task", "%llu", (unsigned long long)t->task_id);
 		if (row->blocked_ns)
-			lines_value(out, "blocked", "%s of this poll", FMT_DURATION(row->blocked_ns));
+			lines_value(out, "blocked", "%s of this poll",
+				    FMT_DURATION(row->blocked_ns));
 	}
 	if (t->syscall >= 0)
 		lines_value(out, "system call", "%s (%d)", syscall_text(t->syscall), t->syscall);
@@ -307,31 +315,81 @@ static void workers_footer(const struct view *view, const void *row, struct line
 }
 
 static const struct column columns[] = {
-	{ .title = "TID", .meaning = "thread id", .width = 7, .right = true, .cell = cell_tid,
-	  .compare = by_tid },
-	{ .title = "THREAD", .meaning = "its name; (pool): has run only blocking-pool work",
-	  .width = 20, .from = 100, .cell = cell_comm, .compare = by_comm },
-	{ .title = "STATE", .meaning = "polling, BLOCKED or preempted in a poll, searching, parked",
-	  .width = 9, .descending = true, .cell = cell_state, .compare = by_state },
-	{ .title = "FOR", .meaning = "how long the open poll, else the state, lasts", .width = 8,
-	  .right = true, .descending = true, .cell = cell_for, .compare = by_for },
-	{ .title = "POLLS NOW", .meaning = "the future type that it polls now", .width = 16,
-	  .grow = 2, .cell = cell_site, .compare = by_site },
-	{ .title = "IN", .meaning = "system call that it is blocked in", .width = 15, .from = 120,
-	  .cell = cell_in },
-	{ .title = "TASK", .meaning = "id of the task that it polls now", .width = 8, .from = 100,
-	  .right = true, .cell = cell_task },
-	{ .title = "TIME", .meaning = "shares of the last seconds; the legend is below", .width = 20,
-	  .grow = 1, .cell = cell_bar },
-	{ .title = "BUSY", .meaning = "share of the last seconds in polls on the CPU", .width = 6,
-	  .from = 100, .right = true, .descending = true, .cell = cell_busy, .compare = by_busy },
-	{ .title = "BLOCKED", .meaning = "share of the last seconds blocked in polls", .width = 7,
-	  .from = 110, .right = true, .descending = true, .cell = cell_blocked,
-	  .compare = by_blocked },
-	{ .title = "POLLS/s", .meaning = "polls a second", .width = 7, .right = true,
-	  .descending = true, .cell = cell_polls, .compare = by_polls },
-	{ .title = "BUSY, LAST MINUTE", .meaning = "busy share of each second", .width = 40,
-	  .from = 150, .cell = cell_minute },
+	{.title = "TID",
+	 .meaning = "thread id",
+	 .width = 7,
+	 .right = true,
+	 .cell = cell_tid,
+	 .compare = by_tid},
+	{.title = "THREAD",
+	 .meaning = "its name; (pool): has run only blocking-pool work",
+	 .width = 20,
+	 .from = 100,
+	 .cell = cell_comm,
+	 .compare = by_comm},
+	{.title = "STATE",
+	 .meaning = "polling, BLOCKED or preempted in a poll, searching, parked",
+	 .width = 9,
+	 .descending = true,
+	 .cell = cell_state,
+	 .compare = by_state},
+	{.title = "FOR",
+	 .meaning = "how long the open poll, else the state, lasts",
+	 .width = 8,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_for,
+	 .compare = by_for},
+	{.title = "POLLS NOW",
+	 .meaning = "the future type that it polls now",
+	 .width = 16,
+	 .grow = 2,
+	 .cell = cell_site,
+	 .compare = by_site},
+	{.title = "IN",
+	 .meaning = "system call that it is blocked in",
+	 .width = 15,
+	 .from = 120,
+	 .cell = cell_in},
+	{.title = "TASK",
+	 .meaning = "id of the task that it polls now",
+	 .width = 8,
+	 .from = 100,
+	 .right = true,
+	 .cell = cell_task},
+	{.title = "TIME",
+	 .meaning = "shares of the last seconds; the legend is below",
+	 .width = 20,
+	 .grow = 1,
+	 .cell = cell_bar},
+	{.title = "BUSY",
+	 .meaning = "share of the last seconds in polls on the CPU",
+	 .width = 6,
+	 .from = 100,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_busy,
+	 .compare = by_busy},
+	{.title = "BLOCKED",
+	 .meaning = "share of the last seconds blocked in polls",
+	 .width = 7,
+	 .from = 110,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_blocked,
+	 .compare = by_blocked},
+	{.title = "POLLS/s",
+	 .meaning = "polls a second",
+	 .width = 7,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_polls,
+	 .compare = by_polls},
+	{.title = "BUSY, LAST MINUTE",
+	 .meaning = "busy share of each second",
+	 .width = 40,
+	 .from = 150,
+	 .cell = cell_minute},
 };
 
 static const struct grid_spec grid = {

@@ -79,18 +79,26 @@ const struct binary *binary_of(const struct model *m, uint32_t binary)
 static int target_apply(struct model *m, const struct event *event)
 {
 	const struct ev_target *ev = &event->as_target;
+	const struct target *known = model_target(m, event->target);
 	struct target *t;
 
 	if (event->target >= MODEL_MAX_TARGETS)
 		return -EINVAL;
+	/* A source may announce all its targets again; that does not raise the dead. */
+	if (known && known->ended && known->end_reason != TARGET_EXECED)
+		return 0;
 	tasks_forget_ended(m);
+	if (known && known->ended)
+		workers_target_again(m, event->target);
 	m->targets = ids_grow(m->targets, &m->index->targets_cap, &m->targets_count, event->target,
 			      sizeof(*t));
 	t = &m->targets[event->target];
-	if (t->id == ID_NONE) {
+	if (t->id == ID_NONE || t->ended) {
 		t->id = event->target;
 		t->begin_ns = event->time_ns;
+		t->end_ns = 0;
 		t->end_status = -1;
+		t->ended = false;
 	}
 	t->pid = ev->pid;
 	t->start_time = ev->start_time;
@@ -145,6 +153,7 @@ static int binary_apply(struct model *m, const struct event *event)
 static int cost_apply(struct model *m, const struct event *event)
 {
 	m->cost = event->as_cost;
+	m->index->cost_ns = m->now_ns;
 	m->index->cost_seen = true;
 	return 0;
 }
@@ -153,14 +162,19 @@ static int lost_apply(struct model *m, const struct event *event)
 {
 	struct model_index *ix = m->index;
 	uint64_t count = event->as_lost.count;
-	/* Losses are reported with each tick: without a clean tick between they are one. */
-	bool adjacent = m->loss_last.count && m->ticks - ix->loss_tick <= 1;
+	uint64_t begin_ns = ix->tick_ns;
+	bool adjacent;
 
 	if (!count)
 		return 0;
+	/* Losses are looked for when the cost is, which may be less often than there are ticks. */
+	if (ix->cost_seen && ix->cost_ns < begin_ns)
+		begin_ns = ix->cost_ns;
+	/* Without a clean look between they are one. */
+	adjacent = begin_ns <= m->loss_last.end_ns || m->ticks - ix->loss_tick <= 1;
 	m->lost += count;
-	if (!adjacent)
-		m->loss_last = (struct loss){.begin_ns = ix->tick_ns};
+	if (!m->loss_last.count || !adjacent)
+		m->loss_last = (struct loss){.begin_ns = begin_ns};
 	m->loss_last.end_ns = m->now_ns;
 	m->loss_last.count += count;
 	ix->loss_tick = m->ticks;

@@ -59,6 +59,7 @@ uint64_t hist_quantile(const struct hist *h, double q);
 /* [low, high) of a bucket. */
 void hist_edges(uint32_t bucket, uint64_t *low_ns, uint64_t *high_ns);
 
+/* An exec ends a target; when it is announced again, with the same id, it begins anew. */
 struct target {
 	uint32_t id;
 	uint32_t pid;
@@ -128,6 +129,7 @@ struct worker {
 	bool announced;			/* an EV_THREAD has come; else only an open poll is known */
 	uint64_t now_ns;		/* time of `now` */
 	bool ended;
+	uint64_t ended_ns;		/* with `ended` */
 	bool open;			/* a long poll is open: `poll` */
 	struct ev_poll poll;
 	uint64_t poll_seen_ns;		/* when `poll` was last updated */

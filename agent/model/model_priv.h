@@ -43,6 +43,7 @@ struct model_index {
 	uint64_t seconds;      /* full seconds since begin_ns that the series have */
 	uint64_t tick_ns;      /* of the last tick, begin_ns before it */
 	uint64_t loss_tick;    /* `ticks` at the last loss */
+	uint64_t cost_ns;      /* time of the last EV_COST, with cost_seen */
 	uint32_t ready_old;    /* entries of `ready` older than the last tick */
 	uint32_t series_count; /* sites with a series */
 	size_t targets_cap, binaries_cap, runtimes_cap, sites_cap, tally_cap;
@@ -102,6 +103,8 @@ int thread_end_apply(struct model *m, const struct event *event);
 int poll_apply(struct model *m, const struct event *event);
 int poll_open_apply(struct model *m, const struct event *event);
 void workers_target_end(struct model *m, uint32_t target);
+/* Another program runs in the target: the threads of the old one are gone. */
+void workers_target_again(struct model *m, uint32_t target);
 void workers_tick(struct model *m, uint64_t seconds);
 void workers_free(struct model *m);
 

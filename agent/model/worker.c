@@ -7,6 +7,8 @@
 
 #include "util/xalloc.h"
 
+#define SHARES_ACCOUNTED 0.75
+
 static struct worker *worker_get(const struct model *m, uint32_t target, uint32_t tid)
 {
 	uint64_t i = map_get(&m->index->workers, target, tid);
@@ -101,7 +103,7 @@ int thread_apply(struct model *m, const struct event *event)
 	w = worker_get(m, event->target, ev->tid);
 	if (w && w->ended) {
 		/* Read before it ended, told after. */
-		if (w->announced && w->now.first_ns == ev->first_ns)
+		if (event->time_ns <= w->ended_ns && w->now.first_ns == ev->first_ns)
 			return 0;
 		worker_reset(w, event->target, ev->tid);
 	}
@@ -129,6 +131,7 @@ int thread_end_apply(struct model *m, const struct event *event)
 		return 0;
 	runtime_hold(m, worker_holds(m, w), -1);
 	w->ended = true;
+	w->ended_ns = event->time_ns;
 	w->open = false;
 	return 0;
 }
@@ -223,6 +226,19 @@ void workers_target_end(struct model *m, uint32_t target)
 	}
 }
 
+/* Called while the target is still marked as ended: none of them holds a worker. */
+void workers_target_again(struct model *m, uint32_t target)
+{
+	for (uint32_t i = 0; i < m->workers_count; i++) {
+		struct worker *w = &m->workers[i];
+
+		if (w->target != target || w->ended)
+			continue;
+		w->ended = true;
+		w->ended_ns = m->targets[target].end_ns;
+	}
+}
+
 void workers_tick(struct model *m, uint64_t seconds)
 {
 	for (uint32_t i = 0; i < m->workers_count; i++) {
@@ -247,15 +263,18 @@ static bool shares_finish(struct worker_shares *s, double searching, double poll
 
 	if (!(total > 0) || !(elapsed > 0))
 		return false;
-	s->polls_per_second = polls / (elapsed / (double)NS_PER_SEC);
-	/* The values are read a moment before or after the second ends. */
-	if (total < elapsed)
+	/*
+	 * The counters are read a moment before or after the second ends, so that all of them
+	 * together are the time that they cover. Where a good part is in none, it is searching.
+	 */
+	if (total < SHARES_ACCOUNTED * elapsed)
 		total = elapsed;
 	s->busy /= total;
 	s->blocked /= total;
 	s->preempted /= total;
 	s->parked /= total;
 	s->searching = 1 - known / total;
+	s->polls_per_second = polls / (total / (double)NS_PER_SEC);
 	return true;
 }
 

@@ -134,8 +134,8 @@ bool tokio_run_queue_len(const struct tokio_layout *l, const struct block *queue
 
 static bool run_queue_ok(const struct memory *m, const struct tokio_layout *l, uint64_t addr)
 {
-	static const enum tokio_field ends[] = { TOKIO_MULTI_HEAD, TOKIO_MULTI_TAIL,
-						 TOKIO_MULTI_BUFFER };
+	static const enum tokio_field ends[] = {TOKIO_MULTI_HEAD, TOKIO_MULTI_TAIL,
+						TOKIO_MULTI_BUFFER};
 	uint64_t strong, weak, buffer, len, slot;
 	struct block queue;
 	int end = 0;
@@ -210,12 +210,15 @@ struct owned_fields {
 	enum tokio_field inject_len, inject_head, inject_tail, inject_closed;
 };
 
-#define OWNED_FIELDS(ROOT) \
-	{ TOKIO_##ROOT##_OWNED_ID,     TOKIO_##ROOT##_OWNED_COUNT, TOKIO_##ROOT##_OWNED_HEAD, \
-	  TOKIO_##ROOT##_OWNED_CLOSED, TOKIO_##ROOT##_LISTS,	   TOKIO_##ROOT##_LISTS_LEN, \
-	  TOKIO_##ROOT##_LISTS_MASK,   TOKIO_##ROOT##_LIST_SIZE,   TOKIO_##ROOT##_LIST_HEAD, \
-	  TOKIO_##ROOT##_INJECT_LEN,   TOKIO_##ROOT##_INJECT_HEAD, TOKIO_##ROOT##_INJECT_TAIL, \
-	  TOKIO_##ROOT##_INJECT_CLOSED }
+#define OWNED_FIELDS(ROOT)                                                                         \
+	{                                                                                          \
+		TOKIO_##ROOT##_OWNED_ID, TOKIO_##ROOT##_OWNED_COUNT, TOKIO_##ROOT##_OWNED_HEAD,    \
+			TOKIO_##ROOT##_OWNED_CLOSED, TOKIO_##ROOT##_LISTS,                         \
+			TOKIO_##ROOT##_LISTS_LEN, TOKIO_##ROOT##_LISTS_MASK,                       \
+			TOKIO_##ROOT##_LIST_SIZE, TOKIO_##ROOT##_LIST_HEAD,                        \
+			TOKIO_##ROOT##_INJECT_LEN, TOKIO_##ROOT##_INJECT_HEAD,                     \
+			TOKIO_##ROOT##_INJECT_TAIL, TOKIO_##ROOT##_INJECT_CLOSED                   \
+	}
 
 static const struct owned_fields owned_fields[] = {
 	[TOKIO_ROOT_MULTI] = OWNED_FIELDS(MULTI),
@@ -248,8 +251,8 @@ static bool lists_ok(const struct memory *m, const struct block *b, const struct
 	return n > LISTS_READ ? count || !any : !!count == any;
 }
 
-static bool owned_ok(const struct memory *m, const struct tokio_query *query,
-		     const struct block *b, struct fit *fit)
+static bool owned_ok(const struct memory *m, const struct tokio_query *query, const struct block *b,
+		     struct fit *fit)
 {
 	const struct owned_fields *f = &owned_fields[fit->root];
 	uint64_t id, head, count;
@@ -315,8 +318,8 @@ bool tokio_deque_len(const struct fit *fit, const struct block *b, enum tokio_fi
 	return true;
 }
 
-static bool multi_ok(const struct memory *m, const struct tokio_query *query,
-		     const struct block *b, struct fit *fit)
+static bool multi_ok(const struct memory *m, const struct tokio_query *query, const struct block *b,
+		     struct fit *fit)
 {
 	uint64_t workers, remotes, known, metrics;
 
@@ -349,8 +352,8 @@ static bool current_ok(const struct memory *m, const struct tokio_query *query,
 }
 
 /* Small and mostly zero when idle: only an owner id seen in a task makes it certain. */
-static bool local_ok(const struct memory *m, const struct tokio_query *query,
-		     const struct block *b, struct fit *fit)
+static bool local_ok(const struct memory *m, const struct tokio_query *query, const struct block *b,
+		     struct fit *fit)
 {
 	uint64_t owner, id, head, tail, len;
 
@@ -417,8 +420,8 @@ bool tokio_pool_counts(const struct fit *fit, const struct block *pool, uint32_t
 	    block_u64(pool, off[TOKIO_POOL_QUEUE], &out->queue))
 		return false;
 	/* A pool of at least one thread, and one for each worker. */
-	if (cap <= workers || cap > THREADS_MAX || out->threads > cap ||
-	    out->idle > out->threads || out->queue > TOKIO_COUNT_MAX)
+	if (cap <= workers || cap > THREADS_MAX || out->threads > cap || out->idle > out->threads ||
+	    out->queue > TOKIO_COUNT_MAX)
 		return false;
 	if (process_threads && out->threads > process_threads)
 		return false;

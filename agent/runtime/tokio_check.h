@@ -32,7 +32,7 @@ struct fit {
 	const struct tokio_layout *layout;
 	enum tokio_root root;
 	int shift; /* of the scheduler's part, when crate features moved it */
-	int pool; /* where the pointer to the blocking pool is; -1: not found */
+	int pool;  /* where the pointer to the blocking pool is; -1: not found */
 	uint32_t workers;
 	bool proven; /* a task of this runtime carries the owner id read here */
 };

@@ -5,7 +5,7 @@
 #include "runtime/tokio_check.h"
 
 #define ARC_COUNTERS 16
-#define NEAR_MAX 2 /* minors around an unknown or unfitting one */
+#define NEAR_MAX 2    /* minors around an unknown or unfitting one */
 #define CHECK_TRIES 4 /* a check races with the runtime it looks at */
 #define SHIFT_MAX 512
 #define FITS_MAX 16
@@ -94,8 +94,8 @@ static size_t fit_all(const struct memory *m, const struct tokio_query *query,
 
 	for (size_t i = 0; i < n && found < FITS_MAX; i++) {
 		for (int root = 0; root < TOKIO_ROOTS && found < FITS_MAX; root++) {
-			fits[found] = (struct fit){ .layout = layouts[i],
-						    .root = (enum tokio_root)root };
+			fits[found] = (struct fit){.layout = layouts[i],
+						   .root = (enum tokio_root)root};
 			if (fit_complete(m, query, &fits[found], b))
 				found++;
 		}
@@ -140,12 +140,12 @@ static void merge_fit(struct fit_choice *c, const struct fit *other)
 	static const struct {
 		enum tokio_field inject, inject_last, tasks, local, local_last;
 	} ranges[TOKIO_ROOTS] = {
-		{ TOKIO_MULTI_INJECT_LEN, TOKIO_MULTI_INJECT_CLOSED, TOKIO_MULTI_OWNED_COUNT,
-		  TOKIO_MULTI_REMOTES, TOKIO_MULTI_REMOTES_LEN },
-		{ TOKIO_CURRENT_INJECT_LEN, TOKIO_CURRENT_DEQUE_PTR, TOKIO_CURRENT_OWNED_COUNT,
-		  TOKIO_CURRENT_DEPTH, TOKIO_CURRENT_DEPTH },
-		{ TOKIO_LOCAL_REMOTE_LEN, TOKIO_LOCAL_REMOTE_PTR, TOKIO_LOCAL_OWNED_HEAD,
-		  TOKIO_LOCAL_RUN_LEN, TOKIO_LOCAL_RUN_PTR },
+		{TOKIO_MULTI_INJECT_LEN, TOKIO_MULTI_INJECT_CLOSED, TOKIO_MULTI_OWNED_COUNT,
+		 TOKIO_MULTI_REMOTES, TOKIO_MULTI_REMOTES_LEN},
+		{TOKIO_CURRENT_INJECT_LEN, TOKIO_CURRENT_DEQUE_PTR, TOKIO_CURRENT_OWNED_COUNT,
+		 TOKIO_CURRENT_DEPTH, TOKIO_CURRENT_DEPTH},
+		{TOKIO_LOCAL_REMOTE_LEN, TOKIO_LOCAL_REMOTE_PTR, TOKIO_LOCAL_OWNED_HEAD,
+		 TOKIO_LOCAL_RUN_LEN, TOKIO_LOCAL_RUN_PTR},
 	};
 	enum tokio_root root = c->fit.root;
 

@@ -9,11 +9,11 @@
 #include "target/insn.h"
 #include "util/xalloc.h"
 
-#define MAX_INSNS 3000 /* decoded of one function */
-#define MAX_CODE 16384 /* bytes read of one function */
-#define MAX_TARGETS 48 /* direct calls and jumps kept of one function */
-#define MAX_VISITED 48 /* functions read on one walk */
-#define MAX_FOLDED 256 /* names at one address that are looked at */
+#define MAX_INSNS 3000	 /* decoded of one function */
+#define MAX_CODE 16384	 /* bytes read of one function */
+#define MAX_TARGETS 48	 /* direct calls and jumps kept of one function */
+#define MAX_VISITED 48	 /* functions read on one walk */
+#define MAX_FOLDED 256	 /* names at one address that are looked at */
 #define CALLEE_BUDGET 24 /* runtime functions entered on the way to the user's */
 
 struct targets {
@@ -185,15 +185,15 @@ bool tokio_name_by_symbol(struct elf_file *f, const struct tokio_vtable_words *w
 static bool is_task_glue(const char *mangled)
 {
 	if (strncmp(mangled, "_R", 2) == 0)
-		return strstr(mangled, "3ptr13drop_in_place") && strstr(mangled, "4task4core");
-	return strncmp(mangled, "_ZN4core3ptr", 12) == 0 && strstr(mangled, "drop_in_place") &&
+		return strstr(mangled, "task4core") && strstr(mangled, "4core3ptr");
+	return strncmp(mangled, "_ZN4core3ptr", 12) == 0 && strstr(mangled, "drop_") &&
 	       strstr(mangled, "task..core..");
 }
 
 struct glue {
 	struct evidence *e;
 	unsigned int vote;
-	bool cells; /* Cell<F, S> only, else CoreStage<F> and Stage<F> only */
+	bool cells;    /* Cell<F, S> only, else CoreStage<F> and Stage<F> only */
 	bool blocking; /* what the offsets of the vtable say */
 };
 
@@ -209,8 +209,9 @@ static const struct {
 /* Glue of another kind of task is code that LLVM found equal and merged: it names nothing. */
 static bool kind_agrees(const char *args, bool blocking)
 {
-	return (strncmp(args, "<tokio::runtime::blocking::task::BlockingTask<", 46) == 0) ==
-	       blocking;
+	struct tokio_span inner;
+
+	return (tokio_kind_of_type(args + 1, &inner) != SITE_TASK) == blocking;
 }
 
 /*
@@ -274,8 +275,7 @@ static bool gather_glue(struct elf_file *f, const uint64_t *from, size_t n, unsi
  * may also reach the cells of tasks that this one spawns. Unoptimised code needs more steps; from
  * the two functions that only drop they are safe.
  */
-bool tokio_name_by_glue(struct elf_file *f, const struct tokio_vtable_words *w,
-			struct evidence *e)
+bool tokio_name_by_glue(struct elf_file *f, const struct tokio_vtable_words *w, struct evidence *e)
 {
 	const uint64_t from[] = {w->drop_abort_handle, w->dealloc,	   w->drop_join_handle_slow,
 				 w->shutdown,	       w->try_read_output, w->poll};
@@ -301,11 +301,24 @@ bool tokio_has_glue(struct elf_file *f)
 
 /* Rung 4 */
 
-static const char *const foreign[] = {"tokio::",   "core::",   "alloc::", "std::",
-				      "tracing::", "futures_", "<tokio::", "<core::",
-				      "<alloc::",  "<std::",   "<tracing::", "<futures_",
-				      "compiler_builtins::",   "hashbrown::", "parking_lot",
-				      "tracing_core::", "__rust", "rust_"};
+static const char *const foreign[] = {"tokio::",
+				      "core::",
+				      "alloc::",
+				      "std::",
+				      "tracing::",
+				      "futures_",
+				      "<tokio::",
+				      "<core::",
+				      "<alloc::",
+				      "<std::",
+				      "<tracing::",
+				      "<futures_",
+				      "compiler_builtins::",
+				      "hashbrown::",
+				      "parking_lot",
+				      "tracing_core::",
+				      "__rust",
+				      "rust_"};
 
 static bool is_foreign(const char *name)
 {

@@ -22,9 +22,9 @@ typedef struct Dwarf Dwarf; /* elfutils/libdw.h */
 #define TOKIO_LAYOUT_CANDIDATES 128
 
 enum tokio_root {
-	TOKIO_ROOT_MULTI, /* runtime::scheduler::multi_thread::handle::Handle */
+	TOKIO_ROOT_MULTI,   /* runtime::scheduler::multi_thread::handle::Handle */
 	TOKIO_ROOT_CURRENT, /* runtime::scheduler::current_thread::Handle */
-	TOKIO_ROOT_LOCAL, /* task::local::Shared, behind a LocalSet */
+	TOKIO_ROOT_LOCAL,   /* task::local::Shared, behind a LocalSet */
 	TOKIO_ROOTS,
 };
 

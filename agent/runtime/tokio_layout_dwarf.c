@@ -26,7 +26,7 @@ struct field_path {
 };
 
 static const struct field_path field_paths[TOKIO_FIELD_COUNT] = {
-#define FIELD_PATH(name, root, path) [TOKIO_##name] = { TOKIO_ROOT_##root, path },
+#define FIELD_PATH(name, root, path) [TOKIO_##name] = {TOKIO_ROOT_##root, path},
 	TOKIO_FIELDS(FIELD_PATH)
 #undef FIELD_PATH
 };
@@ -93,10 +93,11 @@ static bool walk_members(struct walk *w, Dwarf_Die *parent, const struct place *
 static bool walk_member(struct walk *w, Dwarf_Die *member, const struct place *at,
 			struct place *out)
 {
-	struct place next = { .offset = at->offset, .depth = at->depth + 1 };
+	struct place next = {.offset = at->offset, .depth = at->depth + 1};
 	uint64_t location = 0;
 
-	if (!die_type(member, &next.type) || !die_number(member, DW_AT_data_member_location, &location))
+	if (!die_type(member, &next.type) ||
+	    !die_number(member, DW_AT_data_member_location, &location))
 		return false;
 	next.offset += location;
 	if (named(member, w->name, w->len)) {
@@ -227,7 +228,8 @@ static bool find_type(Dwarf_Die *unit, const char *path, Dwarf_Die *out)
 		const char *slash = strchr(path, '/');
 		size_t len = slash ? (size_t)(slash - path) : strlen(path);
 
-		if (!find_child(&at, path, len, slash ? DW_TAG_namespace : DW_TAG_structure_type, &at))
+		if (!find_child(&at, path, len, slash ? DW_TAG_namespace : DW_TAG_structure_type,
+				&at))
 			break;
 		if (!slash) {
 			*out = at;
@@ -240,7 +242,7 @@ static bool find_type(Dwarf_Die *unit, const char *path, Dwarf_Die *out)
 
 static void fill_root(struct tokio_layout *layout, enum tokio_root root, Dwarf_Die *type)
 {
-	struct place start = { .type = *type };
+	struct place start = {.type = *type};
 
 	for (size_t i = 0; i < TOKIO_FIELD_COUNT; i++)
 		if (field_paths[i].root == root)

@@ -23,10 +23,10 @@ struct lesson {
 
 struct tokio_namer {
 	struct elf_file *f;
-	struct elf_file *debug; /* NULL none */
+	struct elf_file *debug;	   /* NULL none */
 	struct tokio_dwarf *dwarf; /* NULL none */
-	char *binary; /* last component of the path */
-	bool own_symbols; /* f has a .symtab of its own */
+	char *binary;		   /* last component of the path */
+	bool own_symbols;	   /* f has a .symtab of its own */
 	bool own_dwarf;
 	bool has_rust; /* some symbol is Rust's: rung 4 and the scheduler's guess can work */
 	bool has_glue; /* so can rung 3 */
@@ -153,7 +153,14 @@ static const struct candidate *choose(const struct evidence *e, enum runtime_fla
 	return best;
 }
 
-/* Futures that have as many votes as the chosen one, and other names. */
+static enum site_kind kind_of(const struct candidate *c)
+{
+	struct tokio_span inner;
+
+	return tokio_kind_of_type(c->future, &inner);
+}
+
+/* Futures that have as many votes as the chosen one; a worker is a worker by any name. */
 static void list_others(const struct evidence *e, const struct candidate *best,
 			struct tokio_name *out)
 {
@@ -168,7 +175,8 @@ static void list_others(const struct evidence *e, const struct candidate *best,
 		char *name;
 
 		if (__builtin_popcount(c->votes) < __builtin_popcount(best->votes) ||
-		    strcmp(c->future, best->future) == 0)
+		    strcmp(c->future, best->future) == 0 ||
+		    (out->kind == SITE_WORKER && kind_of(c) == SITE_WORKER))
 			continue;
 		out->ambiguous = true;
 		if (listed++ >= OTHERS_MAX)
@@ -353,8 +361,8 @@ static void fill(struct tokio_namer *n, const struct tokio_vtable_words *w, unsi
 		out->separate_debug = out->from == NAME_DWARF ? !n->own_dwarf : !n->own_symbols;
 }
 
-void tokio_name_task(struct tokio_namer *n, const struct tokio_vtable_words *w,
-		     unsigned int index, struct tokio_name *out)
+void tokio_name_task(struct tokio_namer *n, const struct tokio_vtable_words *w, unsigned int index,
+		     struct tokio_name *out)
 {
 	const struct lesson *lesson = find_lesson(n, w->poll);
 	struct evidence own = {.n = 0};

@@ -35,16 +35,16 @@ struct tokio_vtable_words {
 };
 
 struct tokio_name {
-	char *name; /* "shop::handler": the user's future, wrappers taken off */
-	char *full; /* the whole type; equal to name when nothing was taken off */
+	char *name;	 /* "shop::handler": the user's future, wrappers taken off */
+	char *full;	 /* the whole type; equal to name when nothing was taken off */
 	char *scheduler; /* "Arc<multi_thread::handle::Handle>", NULL unknown */
-	char *others; /* types folded to the same code, ", " between; NULL none or not known */
+	char *others;	 /* types folded to the same code, ", " between; NULL none or not known */
 	enum name_form form;
 	enum site_kind kind;
 	enum site_name_from from;
 	enum runtime_flavor flavor; /* by the scheduler type */
-	bool ambiguous; /* equal code was folded or merged: another type is as likely */
-	bool separate_debug; /* rung 5: a separate debug file was used */
+	bool ambiguous;		    /* equal code was folded or merged: another type is as likely */
+	bool separate_debug;	    /* rung 5: a separate debug file was used */
 };
 
 struct tokio_namer;

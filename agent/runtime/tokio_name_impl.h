@@ -17,7 +17,7 @@ struct tokio_span {
 /* One (F, S) that some function of the vtable speaks for. */
 struct candidate {
 	char *future;
-	char *scheduler; /* NULL unknown */
+	char *scheduler;    /* NULL unknown */
 	unsigned int votes; /* bit mask of the functions that speak for it */
 };
 
@@ -35,14 +35,12 @@ void evidence_clear(struct evidence *e);
  * Takes F and S from text such as "...::poll<F, S>" or "drop_in_place<...Cell<F, S>>": `args` is
  * the "<". Nothing is added when the brackets do not match or F is empty.
  */
-void evidence_add_args(struct evidence *e, const char *args, bool has_scheduler,
-		       unsigned int vote);
+void evidence_add_args(struct evidence *e, const char *args, bool has_scheduler, unsigned int vote);
 
 /* Rung 1 and 3: symbols. Each returns whether it found something. */
 bool tokio_name_by_symbol(struct elf_file *f, const struct tokio_vtable_words *w,
 			  struct evidence *e);
-bool tokio_name_by_glue(struct elf_file *f, const struct tokio_vtable_words *w,
-			struct evidence *e);
+bool tokio_name_by_glue(struct elf_file *f, const struct tokio_vtable_words *w, struct evidence *e);
 /* Whether any symbol is such glue: without one the walks for rung 3 are in vain. */
 bool tokio_has_glue(struct elf_file *f);
 /* Rung 4: the demangled name of what poll calls. */
@@ -64,7 +62,10 @@ bool tokio_name_by_dwarf(struct tokio_dwarf *d, const struct tokio_vtable_words 
 bool tokio_is_blocking(const struct tokio_vtable_words *w);
 /* The flavour that a scheduler type stands for. */
 enum runtime_flavor tokio_flavor_of_type(const char *scheduler);
-/* The kind of a task by its future type; *inner is the closure inside BlockingTask<...>. */
+/*
+ * The kind of a task by its future type, which may be followed by more text; *inner is the
+ * closure inside BlockingTask<...>, else the whole text.
+ */
 enum site_kind tokio_kind_of_type(const char *future, struct tokio_span *inner);
 /* The user's future inside known wrappers; the whole when it is none. */
 struct tokio_span tokio_unwrap(struct tokio_span type);

@@ -39,8 +39,8 @@ struct tokio_queue {
 	size_t guard_count;
 	uint64_t arc, data; /* the handle's Arc counters, the handle itself */
 	size_t size;
-	uint64_t pool; /* ArcInner of the pool, 0: not known */
-	size_t run_len; /* bytes of a run queue that hold head and tail */
+	uint64_t pool;	     /* ArcInner of the pool, 0: not known */
+	size_t run_len;	     /* bytes of a run queue that hold head and tail */
 	uint64_t *run_addrs; /* ArcInner of each worker's run queue */
 	/* Copies of one sample. */
 	uint64_t strong;
@@ -67,12 +67,12 @@ static const enum tokio_field closed_of[TOKIO_ROOTS] = {
 
 /* The end of the runtime, or another use of its memory, shows here. */
 static const enum tokio_field anchors[TOKIO_ROOTS][ANCHORS] = {
-	{ TOKIO_MULTI_REMOTES, TOKIO_MULTI_REMOTES_LEN, TOKIO_MULTI_WORKERS,
-	  TOKIO_MULTI_SLEEPERS_CAP, TOKIO_MULTI_OWNED_ID, TOKIO_MULTI_METRICS_LEN },
-	{ TOKIO_CURRENT_OWNED_ID, TOKIO_CURRENT_LISTS, TOKIO_CURRENT_LISTS_LEN,
-	  TOKIO_CURRENT_LISTS_MASK, TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT },
-	{ TOKIO_LOCAL_OWNER, TOKIO_LOCAL_OWNED_ID, TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT,
-	  TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT },
+	{TOKIO_MULTI_REMOTES, TOKIO_MULTI_REMOTES_LEN, TOKIO_MULTI_WORKERS,
+	 TOKIO_MULTI_SLEEPERS_CAP, TOKIO_MULTI_OWNED_ID, TOKIO_MULTI_METRICS_LEN},
+	{TOKIO_CURRENT_OWNED_ID, TOKIO_CURRENT_LISTS, TOKIO_CURRENT_LISTS_LEN,
+	 TOKIO_CURRENT_LISTS_MASK, TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT},
+	{TOKIO_LOCAL_OWNER, TOKIO_LOCAL_OWNED_ID, TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT,
+	 TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT},
 };
 
 static const enum tokio_flavour flavour_of[TOKIO_ROOTS] = {
@@ -83,7 +83,7 @@ static const enum tokio_flavour flavour_of[TOKIO_ROOTS] = {
 
 const char *tokio_flavour_name(enum tokio_flavour flavour)
 {
-	static const char *const names[] = { "unknown", "multi_thread", "current_thread", "local" };
+	static const char *const names[] = {"unknown", "multi_thread", "current_thread", "local"};
 
 	return (size_t)flavour < sizeof(names) / sizeof(names[0]) ? names[flavour] : names[0];
 }
@@ -98,7 +98,7 @@ static void add_guard(struct tokio_queue *q, int off)
 	uint64_t value;
 
 	if (!block_u64(&q->handle, off, &value))
-		q->guards[q->guard_count++] = (struct guard){ off, value };
+		q->guards[q->guard_count++] = (struct guard){off, value};
 }
 
 static int read_run_addrs(struct tokio_queue *q, struct err *err)
@@ -126,7 +126,7 @@ static int read_run_addrs(struct tokio_queue *q, struct err *err)
 
 static void add_piece(struct tokio_queue *q, uint64_t addr, void *buf, size_t len)
 {
-	q->pieces[q->piece_count++] = (struct memory_piece){ .addr = addr, .buf = buf, .len = len };
+	q->pieces[q->piece_count++] = (struct memory_piece){.addr = addr, .buf = buf, .len = len};
 }
 
 static void plan_pieces(struct tokio_queue *q)
@@ -225,13 +225,13 @@ void tokio_queue_close(struct tokio_queue *q)
 static void know(struct tokio_depth *d, uint64_t value)
 {
 	if (!d->known)
-		*d = (struct tokio_depth){ .value = value, .known = true };
+		*d = (struct tokio_depth){.value = value, .known = true};
 }
 
 static void unknown(struct tokio_depth *d, const char *why)
 {
 	if (!d->known)
-		*d = (struct tokio_depth){ .why = why };
+		*d = (struct tokio_depth){.why = why};
 }
 
 static void take(struct tokio_depth *d, bool good, uint64_t value, const char *why)
@@ -323,7 +323,7 @@ static void sample_local(struct tokio_queue *q)
 static const char *read_pool(struct tokio_queue *q, struct tokio_pool_counts *counts,
 			     bool *idle_agreed)
 {
-	struct tokio_pool_counts c = { 0 };
+	struct tokio_pool_counts c = {0};
 	struct fit fit = q->choice.fit;
 	const char *why = NULL;
 	bool first = true;
@@ -372,7 +372,7 @@ static void sample_pool(struct tokio_queue *q)
 {
 	const struct fit *fit = &q->choice.fit;
 	uint32_t workers = fit->root == TOKIO_ROOT_MULTI ? fit->workers : 0;
-	struct tokio_pool_counts counts = { 0 };
+	struct tokio_pool_counts counts = {0};
 	struct tokio_depths *d = &q->depths;
 	bool idle_agreed = false;
 	const char *why;
@@ -415,7 +415,7 @@ static bool guards_hold(const struct tokio_queue *q)
 
 static void depths_reset(struct tokio_depths *d)
 {
-	static const struct tokio_depth none = { 0 };
+	static const struct tokio_depth none = {0};
 
 	d->inject = d->tasks = d->threads = d->idle_threads = d->blocking = none;
 	memset(d->local, 0, d->workers * sizeof(*d->local));

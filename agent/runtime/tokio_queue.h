@@ -38,13 +38,14 @@ struct tokio_depth {
 struct tokio_depths {
 	enum tokio_flavour flavour;
 	uint32_t workers; /* entries of local; 1 for current-thread and LocalSet */
-	bool closed; /* shutting down, or shut down and kept by a handle: takes no new task */
-	struct tokio_depth inject; /* tasks in the queue shared by all workers (or woken remotely) */
+	bool closed;	  /* shutting down, or shut down and kept by a handle: takes no new task */
+	struct tokio_depth
+		inject;		  /* tasks in the queue shared by all workers (or woken remotely) */
 	struct tokio_depth tasks; /* spawned and not yet complete */
 	struct tokio_depth threads; /* of the blocking pool, workers not counted */
 	struct tokio_depth idle_threads;
 	struct tokio_depth blocking; /* jobs that wait for a thread of the blocking pool */
-	struct tokio_depth *local; /* run queue of each worker, its LIFO slot not counted */
+	struct tokio_depth *local;   /* run queue of each worker, its LIFO slot not counted */
 };
 
 struct tokio_query {
@@ -52,7 +53,8 @@ struct tokio_query {
 	struct tokio_version version;
 	enum tokio_unstable unstable;
 	uint64_t owner_id; /* from the header of a task of this handle; 0: not known */
-	uint32_t process_threads; /* threads of the process now, a bound for the pool; 0: not known */
+	uint32_t
+		process_threads; /* threads of the process now, a bound for the pool; 0: not known */
 	const struct tokio_layout *layout; /* from the target's DWARF: tried first; may be NULL */
 };
 

@@ -9,7 +9,7 @@
 #include "runtime/tokio_name_impl.h"
 #include "util/xalloc.h"
 
-#define MAX_WRAPPERS 8 /* levels taken off */
+#define MAX_WRAPPERS 8	/* levels taken off */
 #define BLOCKING_GAP 16 /* id_offset - scheduler_offset with a BlockingSchedule */
 
 /* Head of the type, and which generic argument is the wrapped future. */
@@ -198,10 +198,12 @@ struct tokio_span tokio_unwrap(struct tokio_span type)
 
 enum site_kind tokio_kind_of_type(const char *future, struct tokio_span *inner)
 {
-	struct tokio_span type = {future, future + strlen(future)};
+	struct tokio_span whole = {future, future + strlen(future)};
+	/* With tokio_unstable and tracing the pool's work is wrapped like any other. */
+	struct tokio_span type = tokio_unwrap(whole);
 	const char *args = args_after(type, "tokio::runtime::blocking::task::BlockingTask");
 
-	*inner = type;
+	*inner = whole;
 	if (!args)
 		return SITE_TASK;
 	*inner = argument(args, type.end, 0);
@@ -237,8 +239,7 @@ void evidence_add(struct evidence *e, const char *future, size_t future_len, con
 	};
 }
 
-void evidence_add_args(struct evidence *e, const char *args, bool has_scheduler,
-		       unsigned int vote)
+void evidence_add_args(struct evidence *e, const char *args, bool has_scheduler, unsigned int vote)
 {
 	const char *end = args + strlen(args);
 	struct tokio_span f = argument(args, end, 0), s = {args, args};

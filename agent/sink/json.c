@@ -16,12 +16,13 @@
 #include "util/xalloc.h"
 
 #define CHANGE_EVERY UINT64_C(1000000000)
-#define NOTES	     16 /* kept by the model */
+#define NOTES 16 /* kept by the model */
 
 /* A finding as it was last written. */
 struct written {
 	const struct finding *f;
-	uint64_t first_ns, revision, time_ns;
+	uint64_t first_ns, last_ns, worst_ns, count, revision;
+	uint64_t time_ns; /* when it was written */
 	enum severity severity;
 	bool open;
 };
@@ -158,20 +159,37 @@ static int written_compare(const void *a, const void *b)
 	return fa < fb ? -1 : fa > fb;
 }
 
+/* The revision alone may lag: the rules let it grow once a second. */
+static bool is_changed(const struct written *a, const struct written *b)
+{
+	return a->revision != b->revision || a->open != b->open || a->count != b->count ||
+	       a->last_ns != b->last_ns || a->worst_ns != b->worst_ns;
+}
+
 /* Fills `now` with what counts as written after this call; true: the finding is to be written. */
 static bool is_due(const struct json_sink *s, struct written *now, const struct finding *f,
 		   uint64_t now_ns, bool last)
 {
-	const struct written *old;
+	const struct written *old = NULL;
 
-	*now = (struct written){f, f->first_ns, f->revision, now_ns, f->severity, f->open};
-	old = bsearch(now, s->written, s->written_count, sizeof(*now), written_compare);
+	*now = (struct written){
+		.f = f,
+		.first_ns = f->first_ns,
+		.last_ns = f->last_ns,
+		.worst_ns = f->worst_ns,
+		.count = f->count,
+		.revision = f->revision,
+		.time_ns = now_ns,
+		.severity = f->severity,
+		.open = f->open,
+	};
+	if (s->written_count)
+		old = bsearch(now, s->written, s->written_count, sizeof(*now), written_compare);
 	if (!old || old->first_ns != f->first_ns)
 		return true;
 	if (f->severity > old->severity || (f->open && !old->open))
 		return true;
-	if ((old->revision != f->revision || old->open != f->open) &&
-	    (last || now_ns - old->time_ns >= CHANGE_EVERY))
+	if (is_changed(old, now) && (last || now_ns - old->time_ns >= CHANGE_EVERY))
 		return true;
 	*now = *old;
 	return false;

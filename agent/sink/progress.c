@@ -7,9 +7,9 @@
 #include "sink/view.h"
 #include "util/fmt.h"
 
-#define NS_PER_SEC     UINT64_C(1000000000)
+#define NS_PER_SEC UINT64_C(1000000000)
 #define TERMINAL_EVERY NS_PER_SEC
-#define LOG_EVERY      (10 * NS_PER_SEC)
+#define LOG_EVERY (10 * NS_PER_SEC)
 
 static void print_line(struct progress *p, const struct snapshot *snap, uint64_t seconds)
 {

@@ -17,12 +17,12 @@
 #include "util/fmt.h"
 #include "util/xalloc.h"
 
-#define NS_PER_SEC   UINT64_C(1000000000)
-#define WIDTH	     160
+#define NS_PER_SEC UINT64_C(1000000000)
+#define WIDTH 160
 #define LIVE_WORKERS 32
-#define LIVE_SITES   10
+#define LIVE_SITES 10
 #define REPORT_SITES 20
-#define DUMP_TASKS   1000
+#define DUMP_TASKS 1000
 
 struct text_sink {
 	struct sink sink;

@@ -13,9 +13,9 @@
 #include "util/table.h"
 #include "util/xalloc.h"
 
-#define RATE_SECONDS  5
+#define RATE_SECONDS 5
 #define WORKER_COLUMN 15 /* a thread's name has no more bytes */
-#define NOTES	      16 /* kept by the model */
+#define NOTES 16	 /* kept by the model */
 
 static const struct {
 	const char *on, *off;

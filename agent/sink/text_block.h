@@ -11,8 +11,8 @@
 #include "sink/sinks.h"
 #include "sink/view.h"
 
-#define TEXT_SHARE_SECONDS 1	/* shares and rates of the live blocks cover this many */
-#define TEXT_CELL	   2048 /* longest text of the target in one place */
+#define TEXT_SHARE_SECONDS 1 /* shares and rates of the live blocks cover this many */
+#define TEXT_CELL 2048	     /* longest text of the target in one place */
 
 enum text_role { ROLE_PLAIN, ROLE_TITLE, ROLE_OK, ROLE_WARNING, ROLE_CRITICAL, ROLE_DIM };
 
@@ -52,7 +52,7 @@ void text_notes(FILE *out, const struct text_style *style, const struct model *m
 void text_live_findings(FILE *out, const struct text_style *style, const struct snapshot *snap);
 /* All findings in full, worst first; returns how many. */
 size_t text_findings(FILE *out, const struct text_style *style, const struct snapshot *snap);
-/* What was watched, what was found, what it cost, and the exit code when `opts` is given. */
+/* What was watched, what was found, what it cost, and whether that passes when `opts` is given. */
 void text_summary(FILE *out, const struct text_style *style, const struct snapshot *snap,
 		  const struct outcome_opts *opts);
 

@@ -11,7 +11,7 @@
 #include "util/syscall.h"
 
 #define SHOWN_TASKS 8
-#define WRAP	    96 /* columns of a paragraph of advice */
+#define WRAP 96 /* columns of a paragraph of advice */
 
 static uint64_t since(uint64_t then, uint64_t now)
 {
@@ -242,16 +242,16 @@ static void print_counts(FILE *out, const struct text_style *style, const struct
 	fputc('\n', out);
 }
 
-static void print_exit(FILE *out, const struct outcome *v, const struct outcome_opts *opts)
+static void print_result(FILE *out, const struct outcome *v, const struct outcome_opts *opts)
 {
-	if (v->failing)
-		fprintf(out, "exit 1: %u finding%s at or above %s\n", v->failing,
-			v->failing == 1 ? "" : "s", severity_name(opts->fail_on));
-	else if (v->too_much_lost)
-		fprintf(out, "exit 5: more events lost than --max-loss %" PRIu64 "\n",
+	if (v->too_much_lost)
+		fprintf(out, "failed: more events were lost than --max-loss %" PRIu64 "\n",
 			opts->max_loss);
+	else if (v->failing)
+		fprintf(out, "failed: %u finding%s at or above %s\n", v->failing,
+			v->failing == 1 ? "" : "s", severity_name(opts->fail_on));
 	else
-		fprintf(out, "exit 0: no finding at or above %s\n", severity_name(opts->fail_on));
+		fprintf(out, "passed: no finding at or above %s\n", severity_name(opts->fail_on));
 }
 
 void text_summary(FILE *out, const struct text_style *style, const struct snapshot *snap,
@@ -267,5 +267,5 @@ void text_summary(FILE *out, const struct text_style *style, const struct snapsh
 	print_counts(out, style, snap, &v);
 	text_cost(out, snap->model, false);
 	if (opts)
-		print_exit(out, &v, opts);
+		print_result(out, &v, opts);
 }

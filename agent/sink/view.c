@@ -7,8 +7,8 @@
 #include "sink/sinks.h"
 #include "util/xalloc.h"
 
-#define RATE_SECONDS  5
-#define LIVE_NS	      UINT64_C(5000000000)
+#define RATE_SECONDS 5
+#define LIVE_NS UINT64_C(5000000000)
 #define TENTH_OF_CORE 10 /* overhead counts the target as using at least this part of a core */
 
 void totals_of(struct totals *t, const struct model *m)

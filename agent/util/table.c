@@ -11,8 +11,8 @@
 
 #include "util/xalloc.h"
 
-#define GAP	 2
-#define NARROW	 6 /* the last column keeps at least this */
+#define GAP 2
+#define NARROW 6 /* the last column keeps at least this */
 #define ELLIPSIS "\xe2\x80\xa6"
 
 struct table {

@@ -79,18 +79,20 @@ die()
 # Replaces NAME "all" and refuses what does not exist.
 expand()
 {
-	local name version profile n
+	local name version profile want n
 
-	for n in "$@"; do
-		IFS=: read -r name version profile <<<"$n"
-		[[ -n ${programs[${version:-?}]:-} ]] || die "no version '$version' in '$n'" 2
-		[[ -n ${flags[${profile:-?}]:-} ]] || die "no profile '$profile' in '$n'" 2
+	for want in "$@"; do
+		IFS=: read -r name version profile <<<"$want"
+		[[ -n ${programs[${version:-?}]:-} ]] || die "no version '$version' in '$want'" 2
+		[[ -n ${flags[${profile:-?}]:-} ]] || die "no profile '$profile' in '$want'" 2
 		if [[ $name == all ]]; then
 			for n in ${programs[$version]}; do
 				echo "$n:$version:$profile"
 			done
-		elif [[ " ${programs[$version]//$'\n'/ } real " == *" $name "* ]]; then
-			echo "$n"
+		elif [[ $want == real:current:release ]]; then
+			echo "$want"
+		elif [[ " ${programs[$version]//$'\n'/ } " == *" $name "* ]]; then
+			echo "$want"
 		else
 			die "version $version has no program '$name'" 2
 		fi
@@ -130,7 +132,8 @@ key_of()
 	shop) source=shop ;;
 	libplugin.so) source=src/plugin.rs ;;
 	esac
-	key="$version-$profile-$name-${sum[$source]}-${sum[src/common.rs]}"
+	key=$version-$profile${flags[$profile]//[^a-z0-9=+_-]/_}
+	key+="-$name-${sum[$source]}-${sum[src/common.rs]}"
 	key+="-${sum[$dir/Cargo.toml]}-${sum[$dir/Cargo.lock]}-$compiler"
 }
 
@@ -152,28 +155,20 @@ published()
 	[[ -e $dir/$name && -e $dir/.$name.key && $(<"$dir/.$name.key") == "$key" ]]
 }
 
-cargo_options()
-{
-	case $1 in
-	libplugin.so) echo "-p plugin" ;;
-	manytypes) echo "-p manytypes" ;;
-	*) echo "--bin $1" ;;
-	esac
-}
-
 # Builds the programs of one version and profile with as few calls of cargo as possible.
 build_group()
 {
-	local version=$1 profile=$2 dir target log options rustflags name start=$SECONDS
-	local -a bins=() others=()
+	local version=$1 profile=$2 dir target log rustflags name start=$SECONDS
+	local -a bins=() others=() options=()
 
 	shift 2
 	dir=$here/$(dir_of "$version")
 	target=$targets/$version
-	IFS='|' read -r options rustflags <<<"${flags[$profile]}"
+	read -ra options <<<"${flags[$profile]%|*}"
+	options=("${options[@]/HOST/$host}")
+	rustflags=${flags[$profile]#*|}
 	# Other RUSTFLAGS or features would throw away what is built in the same directory.
 	[[ -z $rustflags && $profile != full ]] || target+=-$profile
-	options=${options/HOST/$host}
 	for name in "$@"; do
 		case $name in
 		libplugin.so | manytypes) others+=("$name") ;;
@@ -184,12 +179,12 @@ build_group()
 	: >"$log"
 	echo "apps: $version/$profile: building $# (log: $log)"
 	if ((${#bins[@]})); then
-		run_cargo "$dir" "$target" "$rustflags" "$log" $options "${bins[@]}"
+		run_cargo "$dir" "$target" "$rustflags" "$log" "${options[@]}" "${bins[@]}"
 	fi
 	for name in "${others[@]}"; do
-		# A package of its own has no features to choose.
-		run_cargo "$dir" "$target" "$rustflags" "$log" \
-			${options/--features full/} $(cargo_options "$name")
+		[[ $profile != full ]] || die "$name has no profile full" 2
+		name=${name/libplugin.so/plugin}
+		run_cargo "$dir" "$target" "$rustflags" "$log" "${options[@]}" -p "$name"
 	done
 	for name in "$@"; do
 		keep "$target/$(subdir "$profile")/$name" "$name" "$version" "$profile"
@@ -306,6 +301,7 @@ main()
 			build_real
 			name=${name/ real / }
 		fi
+		# shellcheck disable=SC2086 # names have no spaces
 		[[ -z ${name// /} ]] || build_group "${group%:*}" "${group#*:}" $name
 	done
 	echo "apps: ${#todo[@]} of ${#want[@]} programs built in $((SECONDS - start)) s"

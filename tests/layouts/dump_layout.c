@@ -10,7 +10,7 @@
 int main(int argc, char **argv)
 {
 	struct tokio_layout layout;
-	struct err err = { 0 };
+	struct err err = {0};
 	Dwarf *dwarf;
 	int fd;
 

@@ -57,9 +57,9 @@ def start(driver):
 def golden(request):
     """golden(terminal, name): the screen is that of golden/name.txt, or becomes it in time."""
 
-    def check(terminal, name):
+    def check(terminal, name, update=True):
         path = HERE / "golden" / f"{name}.txt"
-        if request.config.getoption("--update"):
+        if update and request.config.getoption("--update"):
             time.sleep(0.3)
             terminal.settle()
             path.write_text(terminal.text(), encoding="utf-8")

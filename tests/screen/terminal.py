@@ -26,6 +26,30 @@ KEYS = {
 QUIET = 0.04  # seconds without output after which a screen counts as drawn
 
 
+class Screen(pyte.Screen):
+    """With the sequences that curses uses and pyte leaves out."""
+
+    def scroll_up(self, count=1):
+        self._scroll(count or 1, (self.margins or pyte.screens.Margins(0, self.lines - 1)).bottom,
+                     self.index)
+
+    def scroll_down(self, count=1):
+        self._scroll(count or 1, (self.margins or pyte.screens.Margins(0, self.lines - 1)).top,
+                     self.reverse_index)
+
+    def _scroll(self, count, line, step):
+        at = self.cursor.y
+        self.cursor.y = line
+        for _ in range(count):
+            step()
+        self.cursor.y = at
+
+
+class Stream(pyte.ByteStream):
+    csi = dict(pyte.ByteStream.csi, S="scroll_up", T="scroll_down")
+    events = pyte.ByteStream.events | {"scroll_up", "scroll_down"}
+
+
 class Timeout(AssertionError):
     pass
 
@@ -35,8 +59,8 @@ class Terminal:
 
     def __init__(self, argv, cols=80, rows=24, env=None, term="screen-256color", session=None):
         self.cols, self.rows = cols, rows
-        self.screen = pyte.Screen(cols, rows)
-        self.stream = pyte.ByteStream(self.screen)
+        self.screen = Screen(cols, rows)
+        self.stream = Stream(self.screen)
         self.raw = b""
         self.master, slave = os.openpty()
         self.slave_name = os.ttyname(slave)
@@ -128,7 +152,9 @@ class Terminal:
             os.write(self.master, KEYS.get(name, name).encode())
             # An Esc must not run together with what follows it.
             if name == "esc":
-                self.pump(0.06)
+                end = time.monotonic() + 0.12
+                while time.monotonic() < end:
+                    self.pump(0.02)
 
     def command(self, line, answer=True):
         self.control.sendall(line.encode() + b"\n")

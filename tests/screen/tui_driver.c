@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -28,12 +29,12 @@
 #include "tui/tui.h"
 #include "util/err.h"
 
-#define MS	      1000000ULL
-#define START_NS      1000000000000ULL
-#define TICK_NS	      (100 * MS)
-#define CONTROL_FD    3
-#define SITES_MAX     320
-#define THREADS_MAX   64
+#define MS 1000000ULL
+#define START_NS 1000000000000ULL
+#define TICK_NS (100 * MS)
+#define CONTROL_FD 3
+#define SITES_MAX 320
+#define THREADS_MAX 64
 #define CLOCK_NANOSLEEP 230
 
 struct thread {
@@ -67,8 +68,8 @@ static void apply(struct script *s, struct event event)
 	}
 }
 
-#define EVENT(kind_, member, ...) \
-	apply(s, (struct event){ .kind = EV_##kind_, .member = { __VA_ARGS__ } })
+#define EVENT(kind_, member, ...)                                                                  \
+	apply(s, (struct event){.kind = EV_##kind_, .member = {__VA_ARGS__}})
 
 static const char *site_name(const struct script *s, uint32_t i, char *out, size_t size)
 {
@@ -86,7 +87,9 @@ static const char *site_name(const struct script *s, uint32_t i, char *out, size
 		"tabs\tand\nnewlines\r",
 		"wide 漢字かな交じり文の型名::ハンドラ::処理",
 		"zalgo Z\xcc\x81\xcc\x82\xcc\x83\xcc\x84\xcc\x85\xcc\x86 end, bad \xff\xfe\xc0\x80 end",
-		"bidi \xe2\x80\xae" "drowssap\xe2\x80\xac c1 \xc2\x9b" "31m",
+		"bidi \xe2\x80\xae"
+		"drowssap\xe2\x80\xac c1 \xc2\x9b"
+		"31m",
 		"worker",
 	};
 
@@ -112,19 +115,26 @@ static void announce(struct script *s)
 	      .handle = 0x7f0000001000, .workers = (int32_t)s->threads - 1);
 	for (uint32_t i = 0; i < s->sites; i++) {
 		EVENT(SITE, as_site, .site = i, .binary = 0,
-		      .kind = i == 4 ? SITE_BLOCKING : i == 5 ? SITE_WORKER : SITE_TASK,
+		      .kind = i == 4 ? SITE_BLOCKING :
+			      i == 5 ? SITE_WORKER :
+				       SITE_TASK,
 		      .name = site_name(s, i, name, sizeof(name)), .name_from = NAME_DROP_GLUE,
 		      .ambiguous = i == 3, .size = 192 + 64 * i, .offset = 0x43c80 + 256 * i);
-		s->stats[i] = (struct ev_site_stats){ .site = i, .tasks_valid = true,
-						      .sampled = i == 1, .hist = s->hist[i] };
+		s->stats[i] = (struct ev_site_stats){
+			.site = i, .tasks_valid = true, .sampled = i == 1, .hist = s->hist[i]};
 	}
 	for (uint32_t i = 0; i < s->threads; i++) {
 		struct thread *t = &s->thread[i];
 
 		snprintf(t->comm, sizeof(t->comm), "tokio-rt-worker");
-		t->ev = (struct ev_thread){ .tid = 4300 + i, .comm = t->comm, .worker = i != 4 || many,
-					    .site = ID_NONE, .syscall = -1, .first_ns = s->now,
-					    .state = THREAD_PARKED, .since_ns = s->now };
+		t->ev = (struct ev_thread){.tid = 4300 + i,
+					   .comm = t->comm,
+					   .worker = i != 4 || many,
+					   .site = ID_NONE,
+					   .syscall = -1,
+					   .first_ns = s->now,
+					   .state = THREAD_PARKED,
+					   .since_ns = s->now};
 	}
 	EVENT(NOTE, as_note, .severity = NOTE_INFO, .text = "14 probes at 6 sites, level 2");
 }
@@ -165,11 +175,16 @@ static struct ev_poll poll_of(const struct script *s, const struct thread *t, bo
 {
 	uint64_t length = s->now - t->ev.poll_start_ns;
 
-	return (struct ev_poll){ .tid = t->ev.tid, .runtime = 0, .site = t->ev.site,
-				 .task_id = t->ev.task_id, .start_ns = t->ev.poll_start_ns,
-				 .length_ns = length, .blocked_ns = blocks ? length : 0,
-				 .worst_block_ns = blocks ? length : 0,
-				 .syscall = blocks ? CLOCK_NANOSLEEP : -1, .off_cpu = blocks };
+	return (struct ev_poll){.tid = t->ev.tid,
+				.runtime = 0,
+				.site = t->ev.site,
+				.task_id = t->ev.task_id,
+				.start_ns = t->ev.poll_start_ns,
+				.length_ns = length,
+				.blocked_ns = blocks ? length : 0,
+				.worst_block_ns = blocks ? length : 0,
+				.syscall = blocks ? CLOCK_NANOSLEEP : -1,
+				.off_cpu = blocks};
 }
 
 /* Polls `site` from tick `from` to tick `to` of each `period`; true while it does. */
@@ -193,11 +208,11 @@ static bool long_poll(struct script *s, struct thread *t, uint32_t site, unsigne
 	poll = poll_of(s, t, blocks);
 	spend(t, blocks ? 0 : 1000, blocks ? 1000 : 0, 0);
 	if (phase < to) {
-		apply(s, (struct event){ .kind = EV_POLL_OPEN, .as_poll = poll });
+		apply(s, (struct event){.kind = EV_POLL_OPEN, .as_poll = poll});
 		return true;
 	}
 	poll.off_cpu = false;
-	apply(s, (struct event){ .kind = EV_POLL, .as_poll = poll });
+	apply(s, (struct event){.kind = EV_POLL, .as_poll = poll});
 	count_polls(s, site, 1, poll.length_ns);
 	if (blocks) {
 		s->stats[site].busy_ns -= poll.length_ns;
@@ -232,7 +247,7 @@ static void scan_tasks(struct script *s)
 	for (uint32_t i = 0; i < s->tasks; i++)
 		EVENT(TASK, as_task, .key = 0x7f1000000000 + 256 * i, .id = 20 + i,
 		      .site = s->sites > 6 ? 6 + i % (s->sites - 6) : i % 4, .runtime = 0,
-		      .first_ns = START_NS + i * MS, .last_ns = s->now - (i % 37) * 30 * MS,
+		      .first_ns = START_NS + i * MS / 10, .last_ns = s->now - (i % 37) * 30 * MS,
 		      .polls = s->tick * (1 + i % 7), .busy_ns = s->tick * 1000 * (i % 11),
 		      .last_tid = s->thread[i % s->threads].ev.tid, .state_valid = true,
 		      .running = i % 12 == 5, .ready = i % 12 == 7, .has_handle = i % 3 > 0,
@@ -242,21 +257,21 @@ static void scan_tasks(struct script *s)
 
 static void report_stats(struct script *s)
 {
-	static const uint32_t local[] = { 3, 0, 5, 4 };
+	static const uint32_t local[] = {3, 0, 5, 4};
 
 	for (uint32_t i = 0; i < s->sites; i++)
-		apply(s, (struct event){ .kind = EV_SITE_STATS, .as_site_stats = s->stats[i] });
+		apply(s, (struct event){.kind = EV_SITE_STATS, .as_site_stats = s->stats[i]});
 	for (uint32_t i = 0; i < s->threads; i++) {
 		s->thread[i].ev.runtime = 0;
-		apply(s, (struct event){ .kind = EV_THREAD, .as_thread = s->thread[i].ev });
+		apply(s, (struct event){.kind = EV_THREAD, .as_thread = s->thread[i].ev});
 	}
 	EVENT(QUEUES, as_queues, .runtime = 0, .inject = (int64_t)(s->tick * 7 % 23), .local = 12,
 	      .alive = s->tasks, .blocking_queue = 0, .blocking_threads = -1, .blocking_idle = -1,
 	      .workers = 4, .local_each = local, .reason = "no layout of the blocking pool",
 	      .source = "table 1.54");
 	if (s->thread[0].ev.state == THREAD_BLOCKED)
-		EVENT(READY, as_ready, .runtime = 0, .site = 0, .task_id = 27,
-		      .waited_ns = 40 * MS, .ready = 3, .sampled = s->tasks);
+		EVENT(READY, as_ready, .runtime = 0, .site = 0, .task_id = 27, .waited_ns = 40 * MS,
+		      .ready = 3, .sampled = s->tasks);
 	s->cost.hits += 5000;
 	s->cost.emitted += 1200;
 	s->cost.filtered += 3800;
@@ -265,7 +280,7 @@ static void report_stats(struct script *s)
 	s->cost.agent_cpu_ns += 900000;
 	s->cost.sites_on = s->sites;
 	s->cost.level = 2;
-	apply(s, (struct event){ .kind = EV_COST, .as_cost = s->cost });
+	apply(s, (struct event){.kind = EV_COST, .as_cost = s->cost});
 }
 
 static void advance(struct script *s)
@@ -299,7 +314,6 @@ static bool control(struct script *s, struct sink *sink)
 {
 	char line[64] = "";
 	ssize_t n = read(CONTROL_FD, line, sizeof(line) - 1);
-	volatile int *nowhere = NULL;
 
 	if (n <= 0)
 		return false;
@@ -311,7 +325,8 @@ static bool control(struct script *s, struct sink *sink)
 	else if (!strncmp(line, "end", 3))
 		end_target(s);
 	else if (!strncmp(line, "segv", 4))
-		*nowhere = 1;
+		*(volatile int *)mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+				      0) = 1;
 	else if (!strncmp(line, "abort", 5))
 		abort();
 	else if (!strncmp(line, "exit", 4))
@@ -336,9 +351,9 @@ static int signals_fd(void)
 static int loop(struct script *s, struct sink *sink, bool run)
 {
 	struct pollfd fds[] = {
-		{ .fd = sink->ops->fd(sink), .events = POLLIN },
-		{ .fd = signals_fd(), .events = POLLIN },
-		{ .fd = fcntl(CONTROL_FD, F_GETFD) < 0 ? -1 : CONTROL_FD, .events = POLLIN },
+		{.fd = sink->ops->fd(sink), .events = POLLIN},
+		{.fd = signals_fd(), .events = POLLIN},
+		{.fd = fcntl(CONTROL_FD, F_GETFD) < 0 ? -1 : CONTROL_FD, .events = POLLIN},
 	};
 
 	for (;;) {
@@ -365,15 +380,14 @@ static int loop(struct script *s, struct sink *sink, bool run)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "script", required_argument, NULL, 's' }, { "ticks", required_argument, NULL, 't' },
-		{ "color", required_argument, NULL, 'c' }, { "run", no_argument, NULL, 'r' },
-		{ "rules", required_argument, NULL, 'R' },
-		{ 0 },
+		{"script", required_argument, NULL, 's'}, {"ticks", required_argument, NULL, 't'},
+		{"color", required_argument, NULL, 'c'},  {"run", no_argument, NULL, 'r'},
+		{"rules", required_argument, NULL, 'R'},  {0},
 	};
-	static struct script script = { .name = "shop", .now = START_NS };
+	static struct script script = {.name = "shop", .now = START_NS};
 	struct script *s = &script;
-	struct tui_opts opts = { .in_fd = STDIN_FILENO };
-	struct err err = { 0 };
+	struct tui_opts opts = {.in_fd = STDIN_FILENO};
+	struct err err = {0};
 	const char *rules = NULL;
 	struct sink *sink;
 	long ticks = 20;
@@ -387,7 +401,8 @@ int main(int argc, char **argv)
 			ticks = strtol(optarg, NULL, 10);
 		else if (c == 'c')
 			opts.color = !strcmp(optarg, "always") ? TUI_COLOR_ALWAYS :
-				     !strcmp(optarg, "never")  ? TUI_COLOR_NEVER : TUI_COLOR_AUTO;
+				     !strcmp(optarg, "never")  ? TUI_COLOR_NEVER :
+								 TUI_COLOR_AUTO;
 		else if (c == 'R')
 			rules = optarg;
 		else if (c == 'r')
@@ -412,8 +427,8 @@ int main(int argc, char **argv)
 		return 3;
 	}
 	s->model = model_new();
-	s->snap = (struct snapshot){ .model = s->model, .rules = s->rules, .command = "top",
-				     .host = "testhost" };
+	s->snap = (struct snapshot){
+		.model = s->model, .rules = s->rules, .command = "top", .host = "testhost"};
 	announce(s);
 	while (ticks-- > 0)
 		advance(s);

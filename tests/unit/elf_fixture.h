@@ -15,7 +15,7 @@
 
 struct fixture {
 	char dir[64];
-	char so[128]; /* the shared object */
+	char so[128];  /* the shared object */
 	char out[160]; /* what the last fixture_path() named */
 };
 

@@ -12,9 +12,9 @@
 #include "model/model.h"
 #include "rules/rule.h"
 
-#define FIXTURE_BEGIN 5000000000ULL	  /* clock at the first event */
-#define FIXTURE_BIG   9007199254740995ULL /* 2^53 + 3: no double */
-#define FIXTURE_PID   4242
+#define FIXTURE_BEGIN 5000000000ULL	/* clock at the first event */
+#define FIXTURE_BIG 9007199254740995ULL /* 2^53 + 3: no double */
+#define FIXTURE_PID 4242
 
 enum fixture_site { FIXTURE_CHECKOUT, FIXTURE_CART, FIXTURE_HOSTILE };
 

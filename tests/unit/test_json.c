@@ -277,6 +277,7 @@ static void test_changes(void **state)
 	fixture_tick(&f);
 	assert_int_equal(s->ops->snapshot(s, &f.snap), 0);
 	fixture_has(&f, "\"severity\":\"critical\"");
+	f.now += 150 * MS;
 	fixture_block(&f, FIXTURE_CHECKOUT, 1, 120);
 	fixture_tick(&f);
 	assert_int_equal(s->ops->finish(s, &f.snap), 0);

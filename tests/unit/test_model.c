@@ -380,6 +380,33 @@ static void losses(void **state)
 	model_free(m);
 }
 
+/* Ticks can come more often than losses are looked for; the interval reaches back to that look. */
+static void losses_between_looks(void **state)
+{
+	struct model *m = watched();
+
+	(void)state;
+	for (uint64_t i = 1; i <= 12; i++) {
+		if (i == 8)
+			lose(m, T0 + i * 50 * MS, 3);
+		if (i == 12)
+			lose(m, T0 + i * 50 * MS, 4);
+		if (i % 4 == 0)
+			APPLY(m, EV_COST, T0 + i * 50 * MS, ID_NONE, .as_cost = {.hits = i});
+		TICK(m, T0 + i * 50 * MS);
+	}
+	assert_int_equal(m->loss_last.begin_ns, T0 + 200 * MS);
+	assert_int_equal(m->loss_last.end_ns, T0 + 600 * MS);
+	assert_int_equal(m->loss_last.count, 7);
+	/* A look without loss, then one with. */
+	APPLY(m, EV_COST, T0 + 800 * MS, ID_NONE, .as_cost = {.hits = 20});
+	TICK(m, T0 + 800 * MS);
+	lose(m, T0 + 1000 * MS, 1);
+	assert_int_equal(m->loss_last.begin_ns, T0 + 800 * MS);
+	assert_int_equal(m->loss_last.count, 1);
+	model_free(m);
+}
+
 static void notes(void **state)
 {
 	struct model *m = watched();
@@ -428,6 +455,7 @@ int main(void)
 		cmocka_unit_test(ready_waits_bounded),
 		cmocka_unit_test(overhead),
 		cmocka_unit_test(losses),
+		cmocka_unit_test(losses_between_looks),
 		cmocka_unit_test(notes),
 		cmocka_unit_test(long_names),
 	};

@@ -344,12 +344,13 @@ static void worker_time(void **state)
 	       .blocked_ns = 50 * MS, .parked_ns = 250 * MS, .searching_ns = 100 * MS,
 	       .preempted_ns = 100 * MS, .polls = 510);
 	TICK(m, T0 + 2 * SEC);
+	/* Read 100 ms early: shares of the 900 ms that the counters cover, not of the second. */
 	assert_true(worker_shares(w, 1, &s));
-	close_to(s.busy, 0.8);
-	close_to(s.preempted, 0.1);
+	close_to(s.busy, 8.0 / 9);
+	close_to(s.preempted, 1.0 / 9);
 	close_to(s.parked, 0);
-	close_to(s.searching, 0.1);
-	close_to(s.polls_per_second, 500);
+	close_to(s.searching, 0);
+	close_to(s.polls_per_second, 500 / 0.9);
 	/* Two seconds in all states, read a moment late: shares stay shares. */
 	THREAD(m, T0 + 3 * SEC, 11, THREAD_PARKED, .first_ns = T0, .busy_ns = 900 * MS,
 	       .blocked_ns = 1650 * MS, .parked_ns = 650 * MS, .searching_ns = 100 * MS,
@@ -359,15 +360,58 @@ static void worker_time(void **state)
 	close_to(s.blocked, 0.8);
 	close_to(s.parked, 0.2);
 	close_to(s.searching, 0);
+	THREAD(m, T0 + 4 * SEC, 11, THREAD_PARKED, .first_ns = T0, .busy_ns = 900 * MS,
+	       .blocked_ns = 2050 * MS, .parked_ns = 650 * MS, .searching_ns = 100 * MS,
+	       .preempted_ns = 100 * MS);
+	TICK(m, T0 + 4 * SEC);
+	/* Time in no counter is searching. */
+	assert_true(worker_shares(w, 1, &s));
+	close_to(s.blocked, 0.4);
+	close_to(s.searching, 0.6);
 	/* A thread that ended keeps its last seconds; one that is silent has none to tell. */
-	APPLY(m, EV_THREAD_END, T0 + 3 * SEC, 0, .as_thread_end = {.tid = 11});
+	APPLY(m, EV_THREAD_END, T0 + 4 * SEC, 0, .as_thread_end = {.tid = 11});
 	TICK(m, T0 + 9 * SEC);
 	assert_true(worker_shares(w, 1, &s));
-	close_to(s.blocked, 0.8);
+	close_to(s.blocked, 0.4);
 	THREAD(m, T0 + 9 * SEC, 12, THREAD_PARKED, .parked_ns = 9 * SEC);
 	TICK(m, T0 + 10 * SEC);
 	TICK(m, T0 + 11 * SEC);
 	assert_false(worker_shares(model_worker(m, 0, 12), 1, &s));
+	model_free(m);
+}
+
+/* After an exec the target is announced again under its id; after an exit it stays ended. */
+static void exec_and_exit(void **state)
+{
+	struct model *m = watched();
+	const struct target *t = model_target(m, 0);
+
+	(void)state;
+	THREAD(m, T0, 11, THREAD_POLLING);
+	THREAD(m, T0, 12, THREAD_POLLING);
+	TASK(m, T0, 1, 1);
+	SCAN(m, T0);
+	APPLY(m, EV_TARGET_END, T0 + 5, 0,
+	      .as_target_end = {.reason = TARGET_EXECED, .status = -1});
+	assert_true(t->ended);
+	APPLY(m, EV_TARGET, T0 + 6, 0, .as_target = {.pid = 100, .comm = "other"});
+	assert_false(t->ended);
+	assert_int_equal(t->begin_ns, T0 + 6);
+	assert_int_equal(t->end_ns, 0);
+	assert_string_equal(t->comm, "other");
+	assert_int_equal(m->tasks_count, 0);
+	assert_int_equal(model_runtime(m, 0)->held, 0);
+	assert_true(model_worker(m, 0, 11)->ended);
+	/* The thread that called exec lives on under the same number and the same count. */
+	THREAD(m, T0 + 7, 11, THREAD_BLOCKED);
+	assert_false(model_worker(m, 0, 11)->ended);
+	assert_true(model_worker(m, 0, 12)->ended);
+	assert_int_equal(model_runtime(m, 0)->held, 1);
+	APPLY(m, EV_TARGET_END, T0 + 8, 0, .as_target_end = {.reason = TARGET_EXITED});
+	APPLY(m, EV_TARGET, T0 + 9, 0, .as_target = {.pid = 100, .comm = "ghost"});
+	assert_true(t->ended);
+	assert_string_equal(t->comm, "other");
+	assert_int_equal(model_runtime(m, 0)->held, 0);
 	model_free(m);
 }
 
@@ -452,6 +496,7 @@ int main(void)
 		cmocka_unit_test(poll_ring),
 		cmocka_unit_test(worker_time),
 		cmocka_unit_test(counting_restarts),
+		cmocka_unit_test(exec_and_exit),
 		cmocka_unit_test(tid_reuse),
 		cmocka_unit_test(workers_over_the_ceiling),
 	};

@@ -22,10 +22,11 @@
 
 /* A correct rule with one place each to put a mistake; lines are counted in the tests. */
 #define HEAD "{\"id\":\"r\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\",\n"
-#define LEVEL "[{\"level\":\"warning\",\"when\":[{\"field\":\"poll.length\",\"op\":\">=\",\"value\":\"1ms\"}]}]"
+#define LEVEL                                                                                      \
+	"[{\"level\":\"warning\",\"when\":[{\"field\":\"poll.length\",\"op\":\">=\",\"value\":\"1ms\"}]}]"
 #define CASE "{\"scope\":\"poll\",\"severity\":" LEVEL ",\"message\":\"{site}\"}"
 #define CASES "\"cases\":[" CASE "]"
-#define COND(field, op, value)                                                                     \
+#define COND(field, op, value)                                                                        \
 	HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[{\"level\":\"warning\"," \
 	     "\"when\":[\n{\"field\":" field ",\"op\":" op ",\"value\":" value "}]}]}]}"
 #define MESSAGE(text)                                                                              \
@@ -35,8 +36,8 @@
 
 static const struct mistake {
 	const char *text;
-	const char *says;	/* "line:column: beginning of the words", after "file:" */
-	const char *remedy;	/* somewhere in it */
+	const char *says;   /* "line:column: beginning of the words", after "file:" */
+	const char *remedy; /* somewhere in it */
 } mistakes[] = {
 	/* the text */
 	{"", "1:1: the file is empty", "one JSON object"},
@@ -73,7 +74,8 @@ static const struct mistake {
 	{"{\"id\":}", "1:7: a value is expected", "string"},
 	{"{\"a\":[[[[[[[[[[[[1]]]]]]]]]]]]}", "1:17: nested too deeply", "12"},
 	/* keys and types */
-	{HEAD "\"titel\":\"x\"," CASES "}", "2:1: unknown key \"titel\"", "did you mean \"title\"?"},
+	{HEAD "\"titel\":\"x\"," CASES "}", "2:1: unknown key \"titel\"",
+	 "did you mean \"title\"?"},
 	{HEAD "\"frobnicate\":1," CASES "}", "2:1: unknown key", "the keys here are id, title"},
 	{HEAD "\"id\":\"r\"," CASES "}", "2:1: the key \"id\" is here twice", "remove"},
 	{HEAD "\"link\":1," CASES "}", "2:8: \"link\" needs text in quotes", "quotes"},
@@ -81,58 +83,85 @@ static const struct mistake {
 	{HEAD "\"cases\":[]}", "2:9: a rule without a case", "write one"},
 	{HEAD "\"cases\":[1]}", "2:10: this entry needs an object", "{ ... }"},
 	{"{\"title\":\"t\"}", "1:1: \"id\" is missing", "write \"id\": \"my-rule\""},
-	{"{\"id\":\"r\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\"}", "1:1: \"cases\" is missing", "\"cases\": ["},
-	{HEAD "\"cases\":[{\"scope\":\"poll\",\"severity\":" LEVEL "}]}", "2:10: \"message\" is missing", "{site}"},
-	{HEAD "\"cases\":[\n{\"scope\":\"poll\",\"message\":\"m\"}]}", "3:1: \"severity\" is missing", "when"},
-	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[\n{\"level\":\"warning\"}]}]}",
+	{"{\"id\":\"r\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\"}",
+	 "1:1: \"cases\" is missing", "\"cases\": ["},
+	{HEAD "\"cases\":[{\"scope\":\"poll\",\"severity\":" LEVEL "}]}",
+	 "2:10: \"message\" is missing", "{site}"},
+	{HEAD "\"cases\":[\n{\"scope\":\"poll\",\"message\":\"m\"}]}",
+	 "3:1: \"severity\" is missing", "when"},
+	{HEAD
+	 "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[\n{\"level\":\"warning\"}]}]}",
 	 "3:1: \"when\" is missing", "\"field\""},
-	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[\n{\"level\":\"warning\",\"when\":[]}]}]}",
+	{HEAD
+	 "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[\n{\"level\":\"warning\",\"when\":[]}]}]}",
 	 "3:27: an empty list always holds", "condition"},
-	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[]}]}", "2:51: no level", "warning"},
+	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[]}]}",
+	 "2:51: no level", "warning"},
 	{HEAD "\"cases\":[{\"scope\":\"pole\",\"message\":\"m\",\"severity\":" LEVEL "}]}",
 	 "2:19: unknown scope \"pole\"", "did you mean poll"},
 	{HEAD "\"cases\":[{\"scope\":\"galaxies\",\"message\":\"m\",\"severity\":" LEVEL "}]}",
 	 "2:19: unknown scope \"galaxies\"", "poll, site, worker, runtime, target"},
-	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[{\"level\":\"error\",\"when\":[]}]}]}",
+	{HEAD
+	 "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[{\"level\":\"error\",\"when\":[]}]}]}",
 	 "2:61: unknown level \"error\"", "info, warning, critical"},
-	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"for\":\"1s\",\"severity\":" LEVEL "}]}",
+	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"for\":\"1s\",\"severity\":" LEVEL
+	      "}]}",
 	 "2:40: \"for\" has no sense", "poll.length"},
-	{"{\"id\":\"My Rule\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\"," CASES "}", "1:7: bad name \"My Rule\"", "a-z"},
-	{"{\"id\":\"\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\"," CASES "}", "1:7: bad name", "a-z"},
-	{"{\"id\":\"r\",\"title\":\"a\\nb\",\"why\":\"w\",\"advice\":\"a\"," CASES "}", "1:19: this text must be one line", "line"},
-	{"{\"id\":\"r\",\"title\":\"\",\"why\":\"w\",\"advice\":\"a\"," CASES "}", "1:19: empty text", "say"},
+	{"{\"id\":\"My Rule\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\"," CASES "}",
+	 "1:7: bad name \"My Rule\"", "a-z"},
+	{"{\"id\":\"\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\"," CASES "}", "1:7: bad name",
+	 "a-z"},
+	{"{\"id\":\"r\",\"title\":\"a\\nb\",\"why\":\"w\",\"advice\":\"a\"," CASES "}",
+	 "1:19: this text must be one line", "line"},
+	{"{\"id\":\"r\",\"title\":\"\",\"why\":\"w\",\"advice\":\"a\"," CASES "}",
+	 "1:19: empty text", "say"},
 	{WITH("\"enabled\":\"no\""), "2:11: \"enabled\" needs true or false", "true"},
 	{WITH("\"group\":\"sites\""), "2:9: unknown group \"sites\"", "did you mean site"},
-	{HEAD "\"group\":\"worker\",\"cases\":[{\"scope\":\"site\",\"message\":\"m\",\"severity\":[]}]}",
+	{HEAD
+	 "\"group\":\"worker\",\"cases\":[{\"scope\":\"site\",\"message\":\"m\",\"severity\":[]}]}",
 	 "2:36: scope \"site\" does not tell the worker", "group"},
 	/* conditions */
-	{COND("\"poll.blokked\"", "\">=\"", "\"1ms\""), "3:10: unknown field \"poll.blokked\"", "did you mean \"poll.blocked\"?"},
+	{COND("\"poll.blokked\"", "\">=\"", "\"1ms\""), "3:10: unknown field \"poll.blokked\"",
+	 "did you mean \"poll.blocked\"?"},
 	{COND("\"xyz\"", "\">=\"", "\"1ms\""), "3:10: unknown field \"xyz\"", "docs/rules.md"},
-	{COND("\"poll.length\"", "\"=>\"", "\"1ms\""), "3:29: unknown operator \"=>\"", "use one of >=, >"},
+	{COND("\"poll.length\"", "\"=>\"", "\"1ms\""), "3:29: unknown operator \"=>\"",
+	 "use one of >=, >"},
 	{COND("\"poll.length\"", "\">=\"", "\"10\""), "3:42: \"10\" has no unit", "\"10ms\""},
-	{COND("\"poll.length\"", "\">=\"", "10"), "3:42: wrong unit: poll.length takes a duration", "\"10ms\""},
+	{COND("\"poll.length\"", "\">=\"", "10"), "3:42: wrong unit: poll.length takes a duration",
+	 "\"10ms\""},
 	{COND("\"poll.length\"", "\">=\"", "\"5%\""), "3:42: wrong unit", "\"10ms\""},
-	{COND("\"poll.length\"", "\">=\"", "\"-5ms\""), "3:42: \"-5ms\" is not a value", "\"10ms\""},
-	{COND("\"poll.length\"", "\">=\"", "\"soon\""), "3:42: \"soon\" is not a value", "\"10ms\""},
+	{COND("\"poll.length\"", "\">=\"", "\"-5ms\""), "3:42: \"-5ms\" is not a value",
+	 "\"10ms\""},
+	{COND("\"poll.length\"", "\">=\"", "\"soon\""), "3:42: \"soon\" is not a value",
+	 "\"10ms\""},
 	{COND("\"poll.length\"", "\">=\"", "null"), "3:42: a value is needed", "\"10ms\""},
 	{COND("\"poll.length\"", "\">=\"", "[1]"), "3:42: a value is needed", "\"10ms\""},
 	{COND("\"site.live\"", "\">=\"", "-1"), "3:40: the number is out of range", "0 to"},
-	{COND("\"site.live\"", "\">=\"", "\"10ms\""), "3:40: wrong unit: site.live takes a number", "100"},
+	{COND("\"site.live\"", "\">=\"", "\"10ms\""), "3:40: wrong unit: site.live takes a number",
+	 "100"},
 	{COND("\"worker.blocked_share\"", "\">=\"", "0.05"), "3:51: wrong unit", "\"5%\""},
 	{COND("\"site.task_bytes\"", "\">=\"", "100"), "3:46: wrong unit", "\"16KiB\""},
 	{COND("\"poll.open\"", "\">=\"", "true"), "3:27: yes or no has no order", "=="},
 	{COND("\"poll.open\"", "\"==\"", "1"), "3:40: wrong unit", "true or false"},
 	{COND("\"poll.length\"", "\">=\"", "\"$slow\""), "3:42: no parameter \"slow\"", "add it"},
-	{COND("\"poll.length\"", "\">=\"", "{\"field\":\"site.live\"}"), "3:51: wrong unit", "like with like"},
-	{COND("\"poll.length\"", "\">=\"", "{\"field\":\"site.poll_p99\",\"times\":-1}"), "3:75: the factor", "0 to"},
-	{COND("\"poll.length\"", "\">=\"", "{\"feild\":\"site.poll_p99\"}"), "3:43: unknown key", "field"},
-	{HEAD "\"cases\":[{\"scope\":\"site\",\"message\":\"m\",\"severity\":[{\"level\":\"warning\",\"when\":[\n"
-	      "{\"field\":\"poll.length\",\"op\":\">\",\"value\":\"1ms\"}]}]}]}",
+	{COND("\"poll.length\"", "\">=\"", "{\"field\":\"site.live\"}"), "3:51: wrong unit",
+	 "like with like"},
+	{COND("\"poll.length\"", "\">=\"", "{\"field\":\"site.poll_p99\",\"times\":-1}"),
+	 "3:75: the factor", "0 to"},
+	{COND("\"poll.length\"", "\">=\"", "{\"feild\":\"site.poll_p99\"}"), "3:43: unknown key",
+	 "field"},
+	{HEAD
+	 "\"cases\":[{\"scope\":\"site\",\"message\":\"m\",\"severity\":[{\"level\":\"warning\",\"when\":[\n"
+	 "{\"field\":\"poll.length\",\"op\":\">\",\"value\":\"1ms\"}]}]}]}",
 	 "3:10: the field \"poll.length\" is not there in scope \"site\"", "change"},
-	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[{\"level\":\"warning\",\"when\":[\n"
-	      "{\"any\":[]}]}]}]}", "3:8: an empty list never holds", "condition"},
-	{HEAD "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[{\"level\":\"warning\",\"when\":[\n"
-	      "{\"any\":[{\"any\":[]}]}]}]}]}", "3:10: unknown key \"any\"", "field"},
+	{HEAD
+	 "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[{\"level\":\"warning\",\"when\":[\n"
+	 "{\"any\":[]}]}]}]}",
+	 "3:8: an empty list never holds", "condition"},
+	{HEAD
+	 "\"cases\":[{\"scope\":\"poll\",\"message\":\"m\",\"severity\":[{\"level\":\"warning\",\"when\":[\n"
+	 "{\"any\":[{\"any\":[]}]}]}]}]}",
+	 "3:10: unknown key \"any\"", "field"},
 	/* messages */
 	{MESSAGE("\"in {sight}\""), "3:15: unknown placeholder {sight}", "{site}"},
 	{MESSAGE("\"\\n\""), "3:11: this text must be one line", "line"},
@@ -141,16 +170,21 @@ static const struct mistake {
 	{MESSAGE("\"a [b\""), "3:11: a '[' of this message has no ']'", "[["},
 	{MESSAGE("\"a ]b\""), "3:14: this ']' has no '['", "]]"},
 	{MESSAGE("\"[a [b]]\""), "3:15: an optional part inside another", "]"},
-	{HEAD "\"cases\":[{\"scope\":\"site\",\"severity\":[{\"level\":\"info\",\"when\":[{\"field\":\"site.live\",\"op\":\">\",\"value\":1}]}],\n"
-	      "\"message\":\"{poll.length}\"}]}", "3:12: unknown placeholder {poll.length} in a message of scope \"site\"", "mean {"},
+	{HEAD
+	 "\"cases\":[{\"scope\":\"site\",\"severity\":[{\"level\":\"info\",\"when\":[{\"field\":\"site.live\",\"op\":\">\",\"value\":1}]}],\n"
+	 "\"message\":\"{poll.length}\"}]}",
+	 "3:12: unknown placeholder {poll.length} in a message of scope \"site\"", "mean {"},
 	/* parameters */
-	{PARAM("\"x\":{\"value\":1,\"meaning\":\"m\"}"), "2:11: nothing uses the parameter \"x\"", "$x"},
+	{PARAM("\"x\":{\"value\":1,\"meaning\":\"m\"}"), "2:11: nothing uses the parameter \"x\"",
+	 "$x"},
 	{PARAM("\"x\":{\"value\":1}"), "2:15: \"meaning\" is missing", "meaning"},
 	{PARAM("\"x\":1"), "2:15: \"x\" needs an object", "{"},
 	{PARAM("\"X\":{\"value\":1,\"meaning\":\"m\"}"), "2:11: bad name", "a-z"},
-	{PARAM("\"enabled\":{\"value\":1,\"meaning\":\"m\"}"), "2:11: \"enabled\" is a key of the rule", "another"},
+	{PARAM("\"enabled\":{\"value\":1,\"meaning\":\"m\"}"),
+	 "2:11: \"enabled\" is a key of the rule", "another"},
 	{PARAM("\"x\":{\"value\":\"10\",\"meaning\":\"m\"}"), "2:24: \"10\" has no unit", "10ms"},
-	{PARAM("\"x\":{\"value\":1,\"meaning\":\"m\"},\"x\":{\"value\":1,\"meaning\":\"m\"}"), "2:41: the key \"x\" is here twice", "remove"},
+	{PARAM("\"x\":{\"value\":1,\"meaning\":\"m\"},\"x\":{\"value\":1,\"meaning\":\"m\"}"),
+	 "2:41: the key \"x\" is here twice", "remove"},
 	/* the rest */
 	{WITH("\"unless\":[1]"), "2:11: this entry needs text", "quotes"},
 	{WITH("\"unless\":[\"r\"]"), "2:11: a rule cannot give way to itself", "remove"},
@@ -223,10 +257,12 @@ static void test_limits(void **state)
 	strcat(text, "\"x\"]," CASES "}");
 	expect(text, strlen(text), "more than 256 entries");
 
-	snprintf(text, sizeof(text), "%s", HEAD "\"cases\":[" CASE "," CASE "," CASE "," CASE ",\n" CASE "]}");
+	snprintf(text, sizeof(text), "%s",
+		 HEAD "\"cases\":[" CASE "," CASE "," CASE "," CASE ",\n" CASE "]}");
 	expect(text, strlen(text), "3:1: more than 4 cases");
 
-	snprintf(text, sizeof(text), "{\"id\":\"r\",\"title\":\"%0200d\",\"why\":\"w\",\"advice\":\"a\"," CASES "}", 0);
+	snprintf(text, sizeof(text),
+		 "{\"id\":\"r\",\"title\":\"%0200d\",\"why\":\"w\",\"advice\":\"a\"," CASES "}", 0);
 	expect(text, strlen(text), "at most 100 fit");
 }
 
@@ -241,7 +277,7 @@ static void test_columns_count_characters(void **state)
 static void test_builtin(void **state)
 {
 	static const char *const ids[] = {"blocking-call", "cpu-bound-poll", "leaked-join-handle",
-					  "starvation", "stuck-poll", "task-explosion"};
+					  "starvation",	   "stuck-poll",     "task-explosion"};
 	struct rule_info info;
 	struct rules *rules;
 	struct err err = {0};
@@ -307,7 +343,8 @@ static void test_set(void **state)
 	expect_set(rules, "blocking-call.share=10ms", "a share, such as \"5%\"");
 	expect_set(rules, "leaked-join-handle.count=many", "a number");
 	expect_set(rules, "leaked-join-handle.count=1.2.3", "a number");
-	expect_set(rules, "blocking-call.wurning=1ms", "its keys are warning, critical, share, window, quiet, enabled");
+	expect_set(rules, "blocking-call.wurning=1ms",
+		   "its keys are warning, critical, share, window, quiet, enabled");
 	expect_set(rules, "blocking.warning=1ms", "the rules are blocking-call, cpu-bound-poll");
 	expect_set(rules, "blocking-call.enabled=1", "true or false");
 	expect_set(rules, "nonsense", "RULE.KEY=VALUE");
@@ -391,7 +428,9 @@ static void test_paths(void **state)
 	write_file("b.json", HEAD CASES "}");
 	expect_load(rules, "", "b.json:1:7: the id \"r\" is already that of");
 	/* A built-in rule may be replaced. */
-	write_file("b.json", "{\"id\":\"stuck-poll\",\"title\":\"mine\",\"why\":\"w\",\"advice\":\"a\"," CASES "}");
+	write_file("b.json",
+		   "{\"id\":\"stuck-poll\",\"title\":\"mine\",\"why\":\"w\",\"advice\":\"a\"," CASES
+		   "}");
 	assert_int_equal(rules_load_path(rules, folder, &err), 0);
 	rules_find(rules, "stuck-poll", &info);
 	assert_string_equal(info.title, "mine");

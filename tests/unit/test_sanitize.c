@@ -45,8 +45,12 @@ static void escapes_controls(void **state)
 		{"\x1b[2J\x1b]0;title\x07", "\\x1b[2J\\x1b]0;title\\x07"},
 		{"a\nb\tc\rd\be", "a\\x0ab\\x09c\\x0dd\\x08e"},
 		{"del\x7f", "del\\x7f"},
-		{"raw c1 \x9b" "31m", "raw c1 \\x9b31m"},
-		{"utf-8 c1 \xc2\x9b" "31m", "utf-8 c1 \\xc2\\x9b31m"},
+		{"raw c1 \x9b"
+		 "31m",
+		 "raw c1 \\x9b31m"},
+		{"utf-8 c1 \xc2\x9b"
+		 "31m",
+		 "utf-8 c1 \\xc2\\x9b31m"},
 	};
 	char out[32];
 
@@ -59,15 +63,31 @@ static void escapes_controls(void **state)
 static void escapes_what_hides_or_reorders(void **state)
 {
 	static const struct sample list[] = {
-		{"a\xe2\x80\xae" "b", "a\\xe2\\x80\\xaeb"},	/* right-to-left override */
-		{"a\xe2\x81\xa6" "b", "a\\xe2\\x81\\xa6b"},	/* isolate */
-		{"a\xe2\x80\x8b" "b", "a\\xe2\\x80\\x8bb"},	/* zero-width space */
-		{"a\xe2\x80\x8d" "b", "a\\xe2\\x80\\x8db"},	/* zero-width joiner */
-		{"a\xef\xbb\xbf" "b", "a\\xef\\xbb\\xbfb"},	/* byte order mark */
-		{"a\xe2\x80\xa8" "b", "a\\xe2\\x80\\xa8b"},	/* line separator */
-		{"a\xc2\xad" "b", "a\\xc2\\xadb"},		/* soft hyphen */
-		{"a\xd8\x9c" "b", "a\\xd8\\x9cb"},		/* Arabic letter mark */
-		{"\xf3\xa0\x81\x81", "\\xf3\\xa0\\x81\\x81"},	/* tag letter */
+		{"a\xe2\x80\xae"
+		 "b",
+		 "a\\xe2\\x80\\xaeb"}, /* right-to-left override */
+		{"a\xe2\x81\xa6"
+		 "b",
+		 "a\\xe2\\x81\\xa6b"}, /* isolate */
+		{"a\xe2\x80\x8b"
+		 "b",
+		 "a\\xe2\\x80\\x8bb"}, /* zero-width space */
+		{"a\xe2\x80\x8d"
+		 "b",
+		 "a\\xe2\\x80\\x8db"}, /* zero-width joiner */
+		{"a\xef\xbb\xbf"
+		 "b",
+		 "a\\xef\\xbb\\xbfb"}, /* byte order mark */
+		{"a\xe2\x80\xa8"
+		 "b",
+		 "a\\xe2\\x80\\xa8b"}, /* line separator */
+		{"a\xc2\xad"
+		 "b",
+		 "a\\xc2\\xadb"}, /* soft hyphen */
+		{"a\xd8\x9c"
+		 "b",
+		 "a\\xd8\\x9cb"},			      /* Arabic letter mark */
+		{"\xf3\xa0\x81\x81", "\\xf3\\xa0\\x81\\x81"}, /* tag letter */
 	};
 
 	(void)state;
@@ -80,12 +100,15 @@ static void escapes_malformed_utf8(void **state)
 		{"\xff\xfe", "\\xff\\xfe"},
 		{"\x80", "\\x80"},
 		{"\xc3", "\\xc3"},
-		{"\xc0\xaf", "\\xc0\\xaf"},		/* overlong */
-		{"\xe0\x80\x8a", "\\xe0\\x80\\x8a"},	/* overlong newline */
-		{"\xed\xa0\x80", "\\xed\\xa0\\x80"},	/* surrogate */
+		{"\xc0\xaf", "\\xc0\\xaf"},		      /* overlong */
+		{"\xe0\x80\x8a", "\\xe0\\x80\\x8a"},	      /* overlong newline */
+		{"\xed\xa0\x80", "\\xed\\xa0\\x80"},	      /* surrogate */
 		{"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, /* past U+10FFFF */
-		{"\xef\xbf\xbf", "\\xef\\xbf\\xbf"},	/* noncharacter */
-		{"\xe2\x80" "a", "\\xe2\\x80" "a"},
+		{"\xef\xbf\xbf", "\\xef\\xbf\\xbf"},	      /* noncharacter */
+		{"\xe2\x80"
+		 "a",
+		 "\\xe2\\x80"
+		 "a"},
 	};
 
 	(void)state;
@@ -133,7 +156,8 @@ static void is_stable_on_noise(void **state)
 
 static void duplicates(void **state)
 {
-	char *s = text_sanitize_dup("a\x01" "b");
+	char *s = text_sanitize_dup("a\x01"
+				    "b");
 
 	(void)state;
 	assert_string_equal(s, "a\\x01b");

@@ -12,22 +12,22 @@
 #include "runtime/tokio_layout.h"
 #include "runtime/tokio_queue.h"
 
-#define BASE 0x20000000ull
-#define ARENA 65536
+#define BASE	0x20000000ull
+#define ARENA	65536
 #define WORKERS 3
-#define OWNER 7
+#define OWNER	7
 
 /* Where the parts of the fake lie. */
-#define AT_HANDLE 0x0000
-#define AT_REMOTES 0x2000
+#define AT_HANDLE   0x0000
+#define AT_REMOTES  0x2000
 #define AT_SLEEPERS 0x2100
-#define AT_LISTS 0x2200
-#define AT_TASK 0x2800
-#define AT_VTABLE 0x2900
-#define AT_POOL 0x3000
-#define AT_NAME 0x4000
-#define AT_QUEUES 0x5000
-#define AT_BUFFER 0x6000
+#define AT_LISTS    0x2200
+#define AT_TASK	    0x2800
+#define AT_VTABLE   0x2900
+#define AT_POOL	    0x3000
+#define AT_NAME	    0x4000
+#define AT_QUEUES   0x5000
+#define AT_BUFFER   0x6000
 
 struct fake {
 	uint8_t bytes[ARENA];
@@ -91,7 +91,8 @@ static void put_queue(struct fake *f, int worker, uint32_t steal, uint32_t real,
 {
 	uint64_t at = AT_QUEUES + 256u * (unsigned int)worker;
 
-	put(f, AT_REMOTES + 16u * (unsigned int)worker + (uint64_t)f->layout->off[TOKIO_MULTI_STEAL],
+	put(f,
+	    AT_REMOTES + 16u * (unsigned int)worker + (uint64_t)f->layout->off[TOKIO_MULTI_STEAL],
 	    BASE + at, 8);
 	put(f, at, 2, 8);
 	put(f, at + 8, 1, 8);
@@ -119,7 +120,7 @@ static void fake_init(struct fake *f)
 	assert_true(tokio_layout_candidates(&f->query.version, TOKIO_UNSTABLE_NO, 0, found,
 					    TOKIO_LAYOUT_CANDIDATES) > 0);
 	f->layout = found[0];
-	f->memory = (struct memory){ .read = fake_read, .self = f };
+	f->memory = (struct memory){.read = fake_read, .self = f};
 	f->data = AT_HANDLE + 16;
 	put(f, AT_HANDLE, 3, 8);
 	put(f, AT_HANDLE + 8, 1, 8);
@@ -150,7 +151,7 @@ static void fake_init(struct fake *f)
 static struct tokio_queue *fake_open(struct fake *f)
 {
 	struct tokio_queue *q = NULL;
-	struct err err = { 0 };
+	struct err err = {0};
 	int error = tokio_queue_open(&f->memory, &f->query, &q, &err);
 
 	if (error) {
@@ -174,7 +175,7 @@ static void expect_unknown(const struct tokio_depth *d)
 
 static void test_version(void **state)
 {
-	struct tokio_version v = { 9, 9, 9 };
+	struct tokio_version v = {9, 9, 9};
 
 	(void)state;
 	assert_int_equal(tokio_version_parse("1.54.1", &v), 0);
@@ -192,8 +193,8 @@ static void test_version(void **state)
 static void test_candidates(void **state)
 {
 	const struct tokio_layout *out[TOKIO_LAYOUT_CANDIDATES];
-	static const unsigned int minors[] = { 32, 38, 43, 47, 54 };
-	struct tokio_version v = { .major = 1 };
+	static const unsigned int minors[] = {32, 38, 43, 47, 54};
+	struct tokio_version v = {.major = 1};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(minors) / sizeof(minors[0]); i++) {
@@ -295,29 +296,29 @@ static void test_invariants(void **state)
 		enum tokio_field field;
 		uint64_t value;
 	} breaks[] = {
-		{ TOKIO_MULTI_REMOTES_LEN, 0 },
-		{ TOKIO_MULTI_REMOTES_LEN, WORKERS + 1 },
-		{ TOKIO_MULTI_REMOTES_LEN, TOKIO_WORKERS_MAX + 1 },
-		{ TOKIO_MULTI_REMOTES, BASE + AT_REMOTES + 4 },
-		{ TOKIO_MULTI_REMOTES, BASE + ARENA - 8 },
-		{ TOKIO_MULTI_WORKERS, WORKERS - 1 },
-		{ TOKIO_MULTI_METRICS_LEN, WORKERS - 1 },
-		{ TOKIO_MULTI_IDLE, (WORKERS + 1) << 16 },
-		{ TOKIO_MULTI_IDLE, WORKERS + 1 },
-		{ TOKIO_MULTI_SLEEPERS_CAP, WORKERS + 1 },
-		{ TOKIO_MULTI_SLEEPERS_LEN, WORKERS + 1 },
-		{ TOKIO_MULTI_SLEEPERS, 0 },
-		{ TOKIO_MULTI_OWNED_ID, 0 },
-		{ TOKIO_MULTI_OWNED_ID, OWNER + 1 },
-		{ TOKIO_MULTI_OWNED_CLOSED, 2 },
-		{ TOKIO_MULTI_OWNED_COUNT, 0 },
-		{ TOKIO_MULTI_OWNED_COUNT, 1ull << 41 },
-		{ TOKIO_MULTI_LISTS_MASK, 14 },
-		{ TOKIO_MULTI_LISTS_LEN, 15 },
-		{ TOKIO_MULTI_INJECT_LEN, 0 },
-		{ TOKIO_MULTI_INJECT_HEAD, 0 },
-		{ TOKIO_MULTI_INJECT_TAIL, BASE + AT_VTABLE },
-		{ TOKIO_MULTI_INJECT_CLOSED, 7 },
+		{TOKIO_MULTI_REMOTES_LEN, 0},
+		{TOKIO_MULTI_REMOTES_LEN, WORKERS + 1},
+		{TOKIO_MULTI_REMOTES_LEN, TOKIO_WORKERS_MAX + 1},
+		{TOKIO_MULTI_REMOTES, BASE + AT_REMOTES + 4},
+		{TOKIO_MULTI_REMOTES, BASE + ARENA - 8},
+		{TOKIO_MULTI_WORKERS, WORKERS - 1},
+		{TOKIO_MULTI_METRICS_LEN, WORKERS - 1},
+		{TOKIO_MULTI_IDLE, (WORKERS + 1) << 16},
+		{TOKIO_MULTI_IDLE, WORKERS + 1},
+		{TOKIO_MULTI_SLEEPERS_CAP, WORKERS + 1},
+		{TOKIO_MULTI_SLEEPERS_LEN, WORKERS + 1},
+		{TOKIO_MULTI_SLEEPERS, 0},
+		{TOKIO_MULTI_OWNED_ID, 0},
+		{TOKIO_MULTI_OWNED_ID, OWNER + 1},
+		{TOKIO_MULTI_OWNED_CLOSED, 2},
+		{TOKIO_MULTI_OWNED_COUNT, 0},
+		{TOKIO_MULTI_OWNED_COUNT, 1ull << 41},
+		{TOKIO_MULTI_LISTS_MASK, 14},
+		{TOKIO_MULTI_LISTS_LEN, 15},
+		{TOKIO_MULTI_INJECT_LEN, 0},
+		{TOKIO_MULTI_INJECT_HEAD, 0},
+		{TOKIO_MULTI_INJECT_TAIL, BASE + AT_VTABLE},
+		{TOKIO_MULTI_INJECT_CLOSED, 7},
 	};
 	struct fake f;
 
@@ -448,11 +449,11 @@ static void test_flips(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_version),	       cmocka_unit_test(test_candidates),
-		cmocka_unit_test(test_sample),	       cmocka_unit_test(test_sample_unknown),
-		cmocka_unit_test(test_sample_stale),   cmocka_unit_test(test_invariants),
-		cmocka_unit_test(test_no_pool),	       cmocka_unit_test(test_moved),
-		cmocka_unit_test(test_garbage),	       cmocka_unit_test(test_flips),
+		cmocka_unit_test(test_version),	     cmocka_unit_test(test_candidates),
+		cmocka_unit_test(test_sample),	     cmocka_unit_test(test_sample_unknown),
+		cmocka_unit_test(test_sample_stale), cmocka_unit_test(test_invariants),
+		cmocka_unit_test(test_no_pool),	     cmocka_unit_test(test_moved),
+		cmocka_unit_test(test_garbage),	     cmocka_unit_test(test_flips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,8 +37,8 @@ async fn planted_burn(list: Vec<u64>, gap: Duration, tx: Sender<Poll>) {
 fn sleep_until(ns: u64) {
     let (tv_sec, tv_nsec) = ((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as i64);
     let ts = libc::timespec { tv_sec, tv_nsec };
-    let clock = libc::CLOCK_MONOTONIC;
-    while unsafe { libc::clock_nanosleep(clock, libc::TIMER_ABSTIME, &ts, std::ptr::null_mut()) } != 0 {}
+    let (clock, flags, rest) = (libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, std::ptr::null_mut());
+    while unsafe { libc::clock_nanosleep(clock, flags, &ts, rest) } != 0 {}
 }
 
 fn send(ms: u64, start_ns: u64, tx: &Sender<Poll>) {

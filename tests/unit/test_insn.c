@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Instructions: class for uprobes, flow, addresses, registers; proof of a boundary. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "elf_fixture.h"
+#include "target/insn.h"
+
+#define CODE(text) text, sizeof(text) - 1
+
+/* As measured on Linux 6.18.44 with a uprobe on each, but for those that insn_class.c refuses. */
+static void classes(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		enum insn_class class;
+		bool long_nop;
+	} list[] = {
+		{CODE("\x90"), INSN_EMULATED, false},
+		{CODE("\x66\x90"), INSN_EMULATED, false},
+		{CODE("\xf3\x90"), INSN_EMULATED, false}, /* pause */
+		{CODE("\x53"), INSN_EMULATED, false},	  /* push rbx */
+		{CODE("\x41\x57"), INSN_EMULATED, false}, /* push r15 */
+		{CODE("\xeb\x10"), INSN_EMULATED, false},
+		{CODE("\xe9\x10\x00\x00\x00"), INSN_EMULATED, false},
+		{CODE("\xe8\x10\x00\x00\x00"), INSN_EMULATED, false},
+		{CODE("\x67\xe8\x10\x00\x00\x00"), INSN_EMULATED, false},
+		{CODE("\x74\x10"), INSN_EMULATED, false},
+		{CODE("\x0f\x84\x10\x00\x00\x00"), INSN_EMULATED, false},
+		{CODE("\x0f\x1f\x00"), INSN_STEPPED, true},
+		{CODE("\x0f\x1f\x44\x00\x00"), INSN_STEPPED, true},
+		{CODE("\x66\x0f\x1f\x44\x00\x00"), INSN_STEPPED, true},
+		{CODE("\x0f\x1f\xc0"), INSN_STEPPED, false},
+		{CODE("\x66\x0f\x1f\x84\x00\x00\x00\x00\x00"), INSN_STEPPED, false},
+		{CODE("\xf3\x0f\x1e\xfa"), INSN_STEPPED, false}, /* endbr64 */
+		{CODE("\x48\x89\xf8"), INSN_STEPPED, false},
+		{CODE("\x48\x83\xec\x18"), INSN_STEPPED, false},
+		{CODE("\xc3"), INSN_STEPPED, false},
+		{CODE("\x6a\x00"), INSN_STEPPED, false}, /* push imm8 */
+		{CODE("\xff\x30"), INSN_STEPPED, false}, /* push [rax] */
+		{CODE("\x48\x50"), INSN_STEPPED, false}, /* push rax, needless REX */
+		{CODE("\xe2\x00"), INSN_STEPPED, false}, /* loop */
+		{CODE("\x64\x48\x8b\x04\x25\x00\x00\x00\x00"), INSN_STEPPED, false},
+		{CODE("\x0f\x05"), INSN_STEPPED, false}, /* syscall */
+		{CODE("\x66\xeb\x00\x00\x00"), INSN_REFUSED, false},
+		{CODE("\x3e\x74\x00"), INSN_REFUSED, false},
+		{CODE("\xf0\xff\x00"), INSN_REFUSED, false},
+		{CODE("\x2e\x89\xc0"), INSN_REFUSED, false},
+		{CODE("\xcc"), INSN_REFUSED, false},
+		{CODE("\xcd\x80"), INSN_REFUSED, false},
+		{CODE("\xf4"), INSN_REFUSED, false},
+		{CODE("\x8e\xd0"), INSN_REFUSED, false},	     /* mov ss, eax */
+		{CODE("\xc5\xf9\xeb\xc0"), INSN_REFUSED, false},     /* vpor */
+		{CODE("\xc5\xf9\x70\xc0\x00"), INSN_REFUSED, false}, /* vpshufd */
+		{CODE("\x62\xf1\x7c\x48\x28\xc0"), INSN_REFUSED, false},
+		{CODE("\x49\x90"), INSN_REFUSED, false},		 /* xchg r8, rax */
+		{CODE("\xc7\xf8\x00\x00\x00\x00"), INSN_REFUSED, false}, /* xbegin */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		struct insn in = {.len = (uint8_t)list[i].len};
+
+		insn_classify((const uint8_t *)list[i].bytes, &in);
+		assert_int_equal(in.class, list[i].class);
+		assert_int_equal(in.long_nop, list[i].long_nop);
+		assert_int_equal(in.nop5, list[i].long_nop && list[i].len == 5);
+	}
+	assert_string_equal(insn_class_name(INSN_STEPPED), "single-stepped");
+}
+
+static void flow_and_addresses(void **state)
+{
+	struct insn in;
+
+	(void)state;
+	assert_int_equal(insn_decode("\xe8\x10\x00\x00\x00", 5, 0x1000, &in), 0);
+	assert_int_equal(in.flow, INSN_CALL);
+	assert_true(in.has_target && in.target == 0x1015 && in.len == 5);
+	assert_true(in.written & INSN_RSP);
+	assert_int_equal(insn_decode("\xeb\xfe", 2, 0x1000, &in), 0);
+	assert_true(in.flow == INSN_JUMP && in.target == 0x1000);
+	assert_int_equal(insn_decode("\x0f\x84\xfa\xff\xff\xff", 6, 0x1000, &in), 0);
+	assert_true(in.flow == INSN_BRANCH && in.target == 0x1000);
+	assert_int_equal(insn_decode("\xff\xe0", 2, 0x1000, &in), 0);
+	assert_true(in.flow == INSN_JUMP && !in.has_target);
+	assert_int_equal(insn_decode("\xc3", 1, 0x1000, &in), 0);
+	assert_int_equal(in.flow, INSN_RETURN);
+	assert_int_equal(insn_decode("\x0f\x0b", 2, 0x1000, &in), 0);
+	assert_int_equal(in.flow, INSN_STOP);
+	/* lea rdi, [rip + 0x20] */
+	assert_int_equal(insn_decode("\x48\x8d\x3d\x20\x00\x00\x00", 7, 0x1000, &in), 0);
+	assert_true(in.is_lea && in.has_rip && in.rip_addr == 0x1027);
+	assert_int_equal(in.written, INSN_RDI);
+	/* mov esi, edi writes rsi only; cmp writes nothing */
+	assert_int_equal(insn_decode("\x89\xfe", 2, 0x1000, &in), 0);
+	assert_int_equal(in.written, INSN_RSI);
+	assert_int_equal(insn_decode("\x48\x39\xfe", 3, 0x1000, &in), 0);
+	assert_int_equal(in.written, 0);
+}
+
+static void the_fast_decoder_agrees(void **state)
+{
+	unsigned int seed = 3;
+	uint8_t bytes[16];
+	struct insn a, b;
+	int decoded = 0;
+
+	(void)state;
+	for (int round = 0; round < 50000; round++) {
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)rand_r(&seed);
+		assert_int_equal(insn_decode(bytes, sizeof(bytes), 0x4000, &a),
+				 insn_decode_flow(bytes, sizeof(bytes), 0x4000, &b));
+		assert_true(a.len == b.len && a.flow == b.flow);
+		assert_true(a.has_target == b.has_target && a.target == b.target);
+		decoded += a.len > 0;
+	}
+	assert_true(decoded > 10000);
+}
+
+static void refuses_bad_bytes(void **state)
+{
+	struct insn in;
+
+	(void)state;
+	assert_int_equal(insn_decode("\x06", 1, 0, &in), -EINVAL);
+	assert_int_equal(insn_decode("\xe8\x10\x00", 3, 0, &in), -EINVAL);
+	assert_int_equal(insn_decode("", 0, 0, &in), -EINVAL);
+	assert_int_equal(
+		insn_decode("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90", 16,
+			    0, &in),
+		-EINVAL);
+}
+
+static void proves_boundaries(void **state)
+{
+	const struct elf_symbol *s, *at = NULL;
+	struct elf_file *f = NULL;
+	struct fixture fx;
+	size_t n;
+
+	(void)state;
+	fixture_make(&fx, "-shared");
+	assert_int_equal(elf_open(fx.so, &f, NULL), 0);
+	s = elf_symbols(f, &n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(s[i].name, "long_function") == 0)
+			at = &s[i];
+	assert_non_null(at);
+	/* push 1, mov 5, nop 4, lea 7, pop 1, ret 1 */
+	for (uint64_t i = 0; i <= 19; i++) {
+		bool edge = i == 0 || i == 1 || i == 6 || i == 10 || i >= 17;
+
+		assert_int_equal(insn_prove_boundary(f, at->addr, at->addr + i),
+				 edge ? 0 : -EILSEQ);
+	}
+	assert_int_equal(insn_prove_boundary(f, at->addr, at->addr - 1), -EILSEQ);
+	assert_int_equal(insn_prove_boundary(f, 0, 4), -EFAULT);
+	assert_int_equal(insn_prove_boundary(f, at->addr, at->addr + (1 << 20)), -E2BIG);
+	assert_int_equal(insn_prove_boundary(f, at->addr, UINT64_MAX), -E2BIG);
+	elf_close(f);
+	fixture_done(&fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(classes),
+		cmocka_unit_test(flow_and_addresses),
+		cmocka_unit_test(the_fast_decoder_agrees),
+		cmocka_unit_test(refuses_bad_bytes),
+		cmocka_unit_test(proves_boundaries),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Rules about sites, workers and runtimes, rules of the user's own, and the limits of the table. */
+#include "rules_world.h"
+
+#include <stdlib.h>
+
+/* Each second: `ns` of blocked time in polls of 1 ms on worker A, for `seconds`. */
+static void block_briefly(struct world *w, uint32_t seconds, uint64_t ns)
+{
+	for (uint32_t i = 0; i < seconds * 10; i++) {
+		w->blocked[0] += ns / 10;
+		w->polls[0] += ns / 10 / MS;
+		world_stats(w, (struct ev_site_stats){.site = SITE_HANDLER,
+						      .polls = w->polls[0],
+						      .busy_ns = w->blocked[0],
+						      .blocked_ns = w->blocked[0],
+						      .max_ns = MS});
+		world_tick(w, 100 * MS);
+	}
+}
+
+static void test_short_blocks(void **state)
+{
+	const struct finding *f;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	block_briefly(&w, 20, 40 * MS);
+	assert_int_equal(world_count(&w), 0);
+	block_briefly(&w, 12, 100 * MS);
+	assert_int_equal(world_count(&w), 1);
+	f = world_find(&w, "blocking-call", SITE_HANDLER);
+	assert_int_equal(f->severity, SEVERITY_WARNING);
+	assert_int_equal(f->count, 1);
+	assert_true(f->open);
+	assert_string_equal(f->message,
+			    "shop::handler blocks its worker often and briefly: 10.0 % of a "
+			    "worker's time, in polls too short to be listed; longest poll "
+			    "1.00 ms");
+	/* It ends, and begins again. */
+	block_briefly(&w, 20, 0);
+	assert_false(f->open);
+	block_briefly(&w, 12, 100 * MS);
+	assert_true(f->open);
+	assert_int_equal(f->count, 2);
+	world_close(&w);
+}
+
+/* Long polls are listed one by one: they are not also a share. */
+static void test_long_blocks_are_no_share(void **state)
+{
+	const struct finding *f;
+	uint64_t blocked = 0;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	for (int i = 0; i < 20; i++) {
+		world_tick(&w, 800 * MS);
+		world_closed(&w, world_poll(&w, TID_A, SITE_HANDLER, 150 * MS, 150 * MS));
+		blocked += 150 * MS;
+		w.blocked[0] = blocked;
+		world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER,
+						       .polls = i + 1,
+						       .busy_ns = blocked,
+						       .blocked_ns = blocked});
+		world_tick(&w, 200 * MS);
+	}
+	f = world_find(&w, "blocking-call", SITE_HANDLER);
+	assert_int_equal(f->count, 20);
+	assert_non_null(
+		strstr(f->message, "for 150 ms in clock_nanosleep; 20 times, 3.00 s in all"));
+	assert_int_equal(world_count(&w), 1);
+	world_close(&w);
+}
+
+static void ready(struct world *w, uint64_t waited)
+{
+	APPLY(w->m, EV_READY, w->now, 0,
+	      .as_ready = {.runtime = 0,
+			   .site = SITE_OTHER,
+			   .task_id = 9,
+			   .waited_ns = waited,
+			   .ready = 3,
+			   .sampled = 10});
+}
+
+static void test_starvation(void **state)
+{
+	const struct finding *f;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	for (int i = 0; i < 40; i++) {
+		w.busy[0] += 100 * MS;
+		w.busy[1] += 100 * MS;
+		world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER,
+						       .polls = i + 1,
+						       .busy_ns = w.busy[0] + w.busy[1]});
+		w.held = i % 4 ? 1 : 2;
+		ready(&w, SEC);
+		world_tick(&w, 100 * MS);
+	}
+	/* One worker is free: whatever waits, this is no starvation. */
+	assert_int_equal(world_count(&w), 0);
+	w.held = 3;
+	world_tick(&w, 100 * MS);
+	world_tick(&w, 100 * MS);
+	world_tick(&w, 100 * MS);
+	ready(&w, 49 * MS);
+	world_tick(&w, 100 * MS);
+	assert_null(world_find(&w, "starvation", ID_NONE));
+	ready(&w, 60 * MS);
+	world_tick(&w, 100 * MS);
+	f = world_find(&w, "starvation", ID_NONE);
+	assert_non_null(f);
+	assert_int_equal(f->severity, SEVERITY_WARNING);
+	assert_int_equal(f->evidence, EVIDENCE_SAMPLED);
+	assert_int_equal(f->runtime, 0);
+	assert_int_equal(f->site, ID_NONE);
+	assert_int_equal(f->culprit, SITE_HANDLER);
+	assert_int_equal(f->worst_ns, 60 * MS);
+	assert_int_equal(f->total_ns, 0);
+	assert_non_null(strstr(f->message,
+			       "ready tasks wait at least 60.0 ms for the tokio runtime: all "
+			       "2 workers are held, most by shop::handler ("));
+	ready(&w, 700 * MS);
+	world_tick(&w, 100 * MS);
+	assert_int_equal(f->severity, SEVERITY_CRITICAL);
+	assert_int_equal(f->worst_ns, 700 * MS);
+	/* Workers are free again. */
+	w.held = 0;
+	world_run(&w, 3 * SEC, 100 * MS);
+	assert_false(f->open);
+	assert_int_equal(f->count, 1);
+	assert_int_equal(world_count(&w), 1);
+	world_close(&w);
+}
+
+/* All workers in open long polls: both causes are told, the message names the culprit. */
+static void test_starvation_by_stuck_polls(void **state)
+{
+	const struct finding *f;
+	uint64_t start;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_tick(&w, SEC);
+	start = w.now;
+	w.held = 3;
+	for (int i = 0; i < 15; i++) {
+		w.now += 100 * MS;
+		world_open_poll(&w, TID_A, SITE_HANDLER, start, 0);
+		world_open_poll(&w, TID_B, SITE_HANDLER, start + MS, 0);
+		ready(&w, w.now - start - 10 * MS);
+		world_tick(&w, 0);
+	}
+	assert_int_equal(world_count(&w), 2);
+	f = world_find(&w, "stuck-poll", SITE_HANDLER);
+	assert_int_equal(f->count, 2);
+	f = world_find(&w, "starvation", ID_NONE);
+	assert_int_equal(f->severity, SEVERITY_CRITICAL);
+	assert_int_equal(f->culprit, SITE_HANDLER);
+	assert_non_null(strstr(f->message, "most by shop::handler"));
+	world_close(&w);
+}
+
+static void test_queue_wait(void **state)
+{
+	static const uint32_t each[2] = {40, 40};
+	const struct finding *f;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	w.held = 3;
+	for (int i = 0; i < 80; i++) {
+		/* 3 ms a poll, both workers busy: 66 polls in 100 ms. */
+		w.polls[0] += 33;
+		w.polls[1] += 33;
+		w.busy[0] += 99 * MS;
+		w.busy[1] += 99 * MS;
+		APPLY(w.m, EV_QUEUES, w.now, 0,
+		      .as_queues = {.runtime = 0,
+				    .inject = i < 20 ? -1 : 20,
+				    .local = 80,
+				    .alive = 100,
+				    .blocking_queue = -1,
+				    .blocking_threads = -1,
+				    .blocking_idle = -1,
+				    .workers = 2,
+				    .local_each = each,
+				    .reason = "test"});
+		world_tick(&w, 100 * MS);
+		/* A depth that is not known has no wait. */
+		assert_true(i >= 20 || !world_count(&w));
+	}
+	f = world_find(&w, "starvation", ID_NONE);
+	assert_non_null(f);
+	assert_int_equal(f->evidence, EVIDENCE_INFERRED);
+	assert_int_equal(f->severity, SEVERITY_WARNING);
+	assert_in_range(f->worst_ns, 145 * MS, 155 * MS);
+	assert_non_null(strstr(f->message, "100 tasks queue for the tokio runtime, about 1"));
+	world_close(&w);
+}
+
+/* Tells the model of `live` tasks of a site, and of `held` ones that completed at `since`. */
+static void scan(struct world *w, uint32_t site, uint32_t live, uint32_t held, uint64_t since)
+{
+	for (uint32_t i = 0; i < live + held; i++)
+		APPLY(w->m, EV_TASK, w->now, 0,
+		      .as_task = {.key = 1 + i,
+				  .id = 1 + i,
+				  .site = site,
+				  .runtime = 0,
+				  .first_ns = T0,
+				  .last_ns = i < live ? w->now : since,
+				  .polls = 1,
+				  .state_valid = true,
+				  .complete = i >= live,
+				  .has_handle = true});
+	APPLY(w->m, EV_TASK_SCAN, w->now, 0, .as_task_scan = {.rows = live + held});
+}
+
+static void alive(struct world *w, int64_t n)
+{
+	APPLY(w->m, EV_QUEUES, w->now, 0,
+	      .as_queues = {.runtime = 0,
+			    .inject = -1,
+			    .local = -1,
+			    .alive = n,
+			    .blocking_queue = -1,
+			    .blocking_threads = -1,
+			    .blocking_idle = -1,
+			    .reason = "test"});
+}
+
+static void test_task_explosion(void **state)
+{
+	const struct finding *f;
+	uint64_t seen = 0;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	for (uint32_t s = 1; s <= 6; s++) {
+		seen += 2500;
+		alive(&w, 2000 * s);
+		world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER,
+						       .polls = seen,
+						       .seen = seen,
+						       .ended = 500 * s,
+						       .tasks_valid = true});
+		scan(&w, SITE_HANDLER, 2000 * s, 0, 0);
+		world_run(&w, SEC, 250 * MS);
+		assert_true((s >= 6) == (world_count(&w) == 1));
+	}
+	f = world_find(&w, "task-explosion", SITE_HANDLER);
+	assert_int_equal(f->severity, SEVERITY_WARNING);
+	assert_string_equal(f->message,
+			    "12.0k tasks of shop::handler are alive and rising: 2.50k/s "
+			    "spawned, 500/s ended; 5.9 MiB of memory");
+	assert_int_equal(f->worst_ns, 0);
+	/* Many, but no longer rising. */
+	for (int s = 0; s < 12; s++) {
+		scan(&w, SITE_HANDLER, 12000, 0, 0);
+		world_run(&w, SEC, SEC);
+	}
+	assert_false(f->open);
+	world_close(&w);
+}
+
+/* 12 000 tasks that were there before the watch began, met one by one. */
+static void test_discovery_is_no_growth(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	for (uint32_t s = 1; s <= 8; s++) {
+		alive(&w, 12000);
+		world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER,
+						       .polls = 2000 * s,
+						       .seen = 2000 * s,
+						       .tasks_valid = true});
+		scan(&w, SITE_HANDLER, s < 6 ? 2000 * s : 12000, 0, 0);
+		world_run(&w, SEC, 250 * MS);
+	}
+	assert_int_equal(world_count(&w), 0);
+	world_close(&w);
+}
+
+static void test_spawn_flood(void **state)
+{
+	const struct finding *f;
+	uint64_t seen = 0;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	/* A burst of two seconds is fine, a flood is not. */
+	for (int s = 0; s < 12; s++) {
+		seen += s < 2 || s >= 6 ? 30000 : 100;
+		world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER,
+						       .polls = seen,
+						       .seen = seen,
+						       .ended = seen,
+						       .tasks_valid = true});
+		world_run(&w, SEC, 100 * MS);
+		assert_true(s >= 9 || !world_count(&w));
+	}
+	f = world_find(&w, "task-explosion", SITE_HANDLER);
+	assert_non_null(f);
+	assert_non_null(strstr(f->message, "shop::handler is spawned 30.0k/s"));
+	world_close(&w);
+}
+
+static void test_leaked_join_handle(void **state)
+{
+	const struct finding *f;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_set(&w, "leaked-join-handle.age=3s");
+	for (uint32_t s = 1; s <= 6; s++) {
+		world_stats(&w, (struct ev_site_stats){.site = SITE_OTHER,
+						       .polls = 50 * s,
+						       .seen = 50 * s,
+						       .tasks_valid = true});
+		scan(&w, SITE_OTHER, 5, 50 * s, T0 + SEC);
+		world_run(&w, SEC, 100 * MS);
+		assert_true(s >= 4 || !world_count(&w));
+	}
+	f = world_find(&w, "leaked-join-handle", SITE_OTHER);
+	assert_non_null(f);
+	assert_int_equal(f->severity, SEVERITY_WARNING);
+	assert_int_equal(f->evidence, EVIDENCE_SAMPLED);
+	assert_non_null(strstr(f->message,
+			       "300 completed tasks of shop::other are kept by their join "
+			       "handles, the oldest for "));
+	assert_int_equal(world_count(&w), 1);
+	world_close(&w);
+}
+
+/* Kept, old and many, but not growing: a server's start-up tasks. */
+static void test_constant_handles_are_fine(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_set(&w, "leaked-join-handle.age=3s");
+	for (uint32_t s = 1; s <= 12; s++) {
+		world_stats(&w, (struct ev_site_stats){.site = SITE_OTHER,
+						       .polls = 200,
+						       .seen = 200,
+						       .tasks_valid = true});
+		if (s > 2)
+			scan(&w, SITE_OTHER, 5, s == 3 ? 99 : 99, T0 + SEC);
+		world_run(&w, SEC, 250 * MS);
+	}
+	assert_int_equal(world_count(&w), 0);
+	world_close(&w);
+}
+
+/* A busy server without a fault: 60 s of load, bursts, short blocks, many tasks. */
+static void test_healthy(void **state)
+{
+	static const uint32_t each[2] = {3, 5};
+	uint64_t polls = 0, spawned = 0;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	for (int i = 0; i < 600; i++) {
+		polls += 5000;
+		spawned += i % 10 ? 200 : 5000;
+		for (int k = 0; k < 2; k++) {
+			w.polls[k] += 2500;
+			w.busy[k] += 80 * MS;
+			w.blocked[k] += MS;
+		}
+		w.held = (uint32_t)i % 4;
+		world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER,
+						       .polls = polls,
+						       .busy_ns = w.busy[0] * 2,
+						       .blocked_ns = w.blocked[0] * 2,
+						       .max_ns = 9 * MS,
+						       .seen = spawned,
+						       .ended = spawned - 300,
+						       .tasks_valid = true});
+		world_stats(&w, (struct ev_site_stats){.site = SITE_LOOP,
+						       .polls = 2,
+						       .busy_ns = w.now - T0,
+						       .blocked_ns = (w.now - T0) / 2});
+		APPLY(w.m, EV_QUEUES, w.now, 0,
+		      .as_queues = {.runtime = 0,
+				    .inject = 2,
+				    .local = 8,
+				    .alive = 300,
+				    .workers = 2,
+				    .local_each = each});
+		ready(&w, 6 * MS);
+		if (i % 10 == 5)
+			scan(&w, SITE_HANDLER, 300 + (uint32_t)i % 20, 20, w.now - 100 * MS);
+		if (i % 50 == 7) {
+			struct ev_poll poll = world_poll(&w, TID_A, SITE_HANDLER, 12 * MS, 2 * MS);
+
+			poll.preempted_ns = 4 * MS;
+			world_closed(&w, poll);
+		}
+		world_tick(&w, 100 * MS);
+	}
+	assert_int_equal(world_count(&w), 0);
+	world_close(&w);
+}
+
+/* --- rules of the user's own --------------------------------------------------------- */
+
+#define RULE(id, rest) "{\"id\":\"" id "\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\"," rest "}"
+#define OWN_CASE(scope, when, more, message)                                                       \
+	"\"cases\":[{\"scope\":\"" scope "\",\"severity\":[{\"level\":\"info\",\"when\":[" when    \
+	"]}]," more "\"message\":\"" message "\"}]"
+#define COND(field, op, value) "{\"field\":\"" field "\",\"op\":\"" op "\",\"value\":" value "}"
+
+static void test_own_worker_rule(void **state)
+{
+	const struct finding *f;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_rule(
+		&w,
+		RULE("hot-worker",
+		     "\"group\":\"worker\"," OWN_CASE(
+			     "worker",
+			     "{\"any\":[" COND("worker.busy_share", ">", "\"90%\"") "," COND(
+				     "worker.preempted_share", ">", "\"50%\"") "]}",
+			     "\"window\":\"2s\",\"for\":\"1s\",\"close_after\":\"0s\",",
+			     "{worker} of the {runtime} in {process} is {worker.busy_share} busy [[{worker.poll_rate}]]")));
+	for (int i = 0; i < 60; i++) {
+		w.busy[1] += 95 * MS;
+		world_tick(&w, 100 * MS);
+	}
+	assert_int_equal(world_count(&w), 1);
+	f = world_find(&w, "hot-worker", ID_NONE);
+	assert_int_equal(f->tid, TID_B);
+	assert_int_equal(f->severity, SEVERITY_INFO);
+	assert_string_equal(f->message,
+			    "tokio-runtime-w (tid 12) of the tokio runtime in shop (pid 4711) "
+			    "is 95.0 % busy [0/s]");
+	world_run(&w, 3 * SEC, 100 * MS);
+	assert_false(f->open);
+	world_close(&w);
+}
+
+static void test_own_relative_rule(void **state)
+{
+	uint64_t hist[HIST_BUCKETS] = {0};
+	const struct finding *f;
+	struct world w;
+
+	(void)state;
+	hist[hist_bucket(100 * US)] = 1000;
+	world_open(&w);
+	world_rule(
+		&w,
+		RULE("outlier",
+		     OWN_CASE(
+			     "poll",
+			     COND("poll.length", ">", "{\"field\":\"site.poll_p99\",\"times\":20}"),
+			     "",
+			     "{site}: {poll.length}, 20 times its usual {site.poll_p99}; {{{count}}}")));
+	assert_int_equal(rules_poll_threshold_ns(w.rules), MS);
+	world_tick(&w, SEC);
+	world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER, .polls = 1000, .hist = hist});
+	world_closed(&w, world_poll(&w, TID_A, SITE_HANDLER, 2 * MS, 0));
+	/* Without a distribution there is nothing to compare with. */
+	world_closed(&w, world_poll(&w, TID_A, SITE_OTHER, 9 * MS, 0));
+	world_tick(&w, 100 * MS);
+	assert_int_equal(world_count(&w), 0);
+	world_closed(&w, world_poll(&w, TID_A, SITE_HANDLER, 5 * MS, 0));
+	world_tick(&w, 100 * MS);
+	assert_int_equal(world_count(&w), 1);
+	f = world_find(&w, "outlier", SITE_HANDLER);
+	assert_non_null(strstr(f->message, "shop::handler: 5.00 ms, 20 times its usual "));
+	assert_non_null(strstr(f->message, "; {1}"));
+	world_close(&w);
+}
+
+static void test_own_exemptions(void **state)
+{
+	static const char rule[] = RULE(
+		"any-poll",
+		"\"exempt\":{\"sites\":[\"*::oth?r\"],\"threads\":[\"db-*\"],\"syscalls\":[\"futex\"]}," OWN_CASE(
+			"poll", COND("poll.length", ">=", "\"1ms\""), "", "{site}"));
+	struct ev_poll poll;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_rule(&w, rule);
+	world_tick(&w, SEC);
+	APPLY(w.m, EV_THREAD, w.now, 0,
+	      .as_thread = {.tid = 30,
+			    .comm = "db-1",
+			    .worker = true,
+			    .state = THREAD_PARKED,
+			    .site = ID_NONE,
+			    .syscall = -1,
+			    .first_ns = T0});
+	world_closed(&w, world_poll(&w, TID_A, SITE_OTHER, 2 * MS, 0));
+	world_closed(&w, world_poll(&w, 30, SITE_HANDLER, 2 * MS, 0));
+	poll = world_poll(&w, TID_A, SITE_HANDLER, 2 * MS, MS);
+	poll.syscall = 202;
+	world_closed(&w, poll);
+	world_tick(&w, 100 * MS);
+	assert_int_equal(world_count(&w), 0);
+	world_closed(&w, world_poll(&w, TID_A, SITE_HANDLER, 2 * MS, 0));
+	world_tick(&w, 100 * MS);
+	assert_int_equal(world_count(&w), 1);
+	world_close(&w);
+}
+
+static void test_disabled(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_set(&w, "blocking-call.enabled=false");
+	world_set(&w, "stuck-poll.enabled=false");
+	world_tick(&w, SEC);
+	world_closed(&w, world_poll(&w, TID_A, SITE_HANDLER, 200 * MS, 200 * MS));
+	world_tick(&w, 100 * MS);
+	assert_int_equal(world_count(&w), 0);
+	world_set(&w, "cpu-bound-poll.enabled=false");
+	assert_true(rules_poll_threshold_ns(w.rules) == UINT64_MAX);
+	world_close(&w);
+}
+
+/* Site names and thread names of a target stay one safe line of bounded length. */
+static void test_hostile_names(void **state)
+{
+	const struct finding *f;
+	char name[600] = "a\033[2J\n";
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	for (int i = 0; i < 90; i++)
+		strcat(name, "\xe6\x97\xa5xy");
+	APPLY(w.m, EV_SITE, w.now, 0, .as_site = {.site = SITES, .name = name});
+	world_tick(&w, SEC);
+	world_closed(&w, world_poll(&w, TID_A, SITES, 20 * MS, 20 * MS));
+	world_tick(&w, 100 * MS);
+	f = world_find(&w, "blocking-call", SITES);
+	assert_non_null(strstr(f->message, "..."));
+	assert_non_null(strstr(f->message, "for 20.0 ms in clock_nanosleep"));
+	for (const char *p = f->message; *p; p++)
+		assert_true((unsigned char)*p >= 0x20);
+	assert_true(strlen(f->message) < sizeof(f->message));
+	world_close(&w);
+}
+
+static void test_eviction(void **state)
+{
+	const struct finding **list;
+	struct world w;
+	size_t n;
+
+	(void)state;
+	world_open(&w);
+	for (uint32_t i = 0; i < FINDINGS_MAX + 100; i++)
+		APPLY(w.m, EV_SITE, w.now, 0, .as_site = {.site = SITES + i, .name = "many"});
+	for (uint32_t i = 0; i < FINDINGS_MAX + 100; i++) {
+		world_tick(&w, 20 * MS);
+		world_closed(&w, world_poll(&w, TID_A, SITES + i, 10 * MS, 10 * MS));
+	}
+	world_tick(&w, 20 * MS);
+	n = rules_findings(w.rules, &list);
+	assert_int_equal(n, FINDINGS_MAX);
+	assert_int_equal(rules_evicted(w.rules), 100);
+	assert_int_equal(list[0]->site, SITES + 100);
+	assert_int_equal(list[n - 1]->site, SITES + FINDINGS_MAX + 99);
+	for (size_t i = 1; i < n; i++)
+		assert_true(list[i - 1]->first_ns < list[i]->first_ns);
+	world_close(&w);
+}
+
+static void test_worst_first(void **state)
+{
+	struct rule a = {.id = "a"}, b = {.id = "b"};
+	struct finding f[] = {
+		{.rule = &a, .severity = SEVERITY_CRITICAL, .worst_ns = 5, .count = 1},
+		{.rule = &a,
+		 .severity = SEVERITY_WARNING,
+		 .worst_ns = 100,
+		 .count = 9,
+		 .open = true},
+		{.rule = &b, .severity = SEVERITY_CRITICAL, .worst_ns = 5, .count = 2},
+		{.rule = &b, .severity = SEVERITY_CRITICAL, .open = true},
+		{.rule = &b, .severity = SEVERITY_CRITICAL, .worst_ns = 5, .count = 1},
+	};
+	static const size_t order[] = {3, 1, 2, 0, 4};
+	const struct finding *list[5];
+
+	(void)state;
+	for (size_t i = 0; i < 5; i++)
+		list[i] = &f[4 - i];
+	qsort(list, 5, sizeof(list[0]), finding_compare);
+	for (size_t i = 0; i < 5; i++)
+		assert_ptr_equal(list[i], &f[order[i]]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_short_blocks),
+		cmocka_unit_test(test_long_blocks_are_no_share),
+		cmocka_unit_test(test_starvation),
+		cmocka_unit_test(test_starvation_by_stuck_polls),
+		cmocka_unit_test(test_queue_wait),
+		cmocka_unit_test(test_task_explosion),
+		cmocka_unit_test(test_discovery_is_no_growth),
+		cmocka_unit_test(test_spawn_flood),
+		cmocka_unit_test(test_leaked_join_handle),
+		cmocka_unit_test(test_constant_handles_are_fine),
+		cmocka_unit_test(test_healthy),
+		cmocka_unit_test(test_own_worker_rule),
+		cmocka_unit_test(test_own_relative_rule),
+		cmocka_unit_test(test_own_exemptions),
+		cmocka_unit_test(test_disabled),
+		cmocka_unit_test(test_hostile_names),
+		cmocka_unit_test(test_eviction),
+		cmocka_unit_test(test_worst_first),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
