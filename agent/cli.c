@@ -115,7 +115,7 @@ static int unknown_command(const char *word, struct err *err)
 static int find_command(const char *word, struct opts *o, struct err *err)
 {
 	for (size_t i = 0; i < CLI_COMMANDS; i++) {
-		if (strcmp(word, cli_commands[i].name))
+		if (strcmp(word, cli_commands[i].name) != 0)
 			continue;
 		if (!cli_commands[i].built)
 			return err_set(
@@ -219,7 +219,7 @@ static int parse_rules_words(struct opts *o, const struct opts_list *words, stru
 	};
 
 	for (size_t i = 0; words->count && i < ARRAY_SIZE(actions); i++) {
-		if (strcmp(words->v[0], actions[i].word))
+		if (strcmp(words->v[0], actions[i].word) != 0)
 			continue;
 		if (words->count != (actions[i].arg ? 2 : 1))
 			return err_set(err, -EINVAL, "want: stalltop rules %s%s%s", actions[i].word,

@@ -84,9 +84,9 @@ bool opts_color(const struct opts *opts, FILE *out);
 
 struct cli_option {
 	const char *name;      /* without "--" */
-	char letter;	       /* 0: none */
 	const char *arg;       /* "DUR", NULL: takes none */
 	unsigned int commands; /* bit n: enum command n takes it */
+	char letter;	       /* 0: none */
 	bool built;	       /* false: part of the contract, refused by this version */
 	const char *help;
 	/* NULL: --help, --version, and what is not built */

@@ -99,5 +99,9 @@ int pipeline_redraw(struct pipeline *p)
 
 int pipeline_finish(struct pipeline *p)
 {
-	return EACH(p, finish);
+	int ret = 0;
+
+	if (p->source->ops->finish)
+		ret = p->source->ops->finish(p->source, on_event, p);
+	return ret < 0 ? ret : EACH(p, finish);
 }

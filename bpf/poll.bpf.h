@@ -18,6 +18,30 @@
 #define MAX_PIDNS_LEVEL 8
 #define barrier() asm volatile("" ::: "memory")
 
+/*
+ * The header of a task and the first words of its core. Kept below 64 bytes: from there on the
+ * kernel's copy uses `rep movsb`, which is slower than the words one by one.
+ */
+#define HEADER_READ 7
+#define HEADER_VTABLE 2
+
+struct task_words {
+	__u64 w[8];
+};
+
+static __always_inline bool words_read(struct task_words *words, __u64 header)
+{
+	words->w[HEADER_READ] = 0;
+	return !bpf_probe_read_user(words->w, HEADER_READ * sizeof(__u64), (const void *)header);
+}
+
+static __always_inline void poll_fill(struct wire_poll *poll, const struct task_words *words,
+				      const struct wire_site *cfg)
+{
+	poll->task_id = words->w[cfg->id_word & 7];
+	poll->sched = words->w[cfg->sched_word & 7];
+}
+
 static __always_inline void slot_begin(struct wire_slot *slot)
 {
 	*(volatile __u32 *)&slot->seq += 1;
@@ -135,20 +159,28 @@ static __always_inline bool owner_may_be(__u64 header, __u32 target, __u32 slot)
 /*
  * Whether this open poll of the current thread is still running. The state word may be gone or
  * belong to a new task: then the owner row tells, because whoever polls that task has set it.
+ * What was not read at the entry is learned here.
  */
-static __always_inline bool poll_running(const struct wire_poll *poll, __u32 target, __u32 slot)
+static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, __u32 slot)
 {
-	__u64 state = 0;
+	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &poll->site);
+	struct task_words words;
 
-	if (bpf_probe_read_user(&state, sizeof(state), (const void *)poll->header))
+	if (!cfg || !words_read(&words, poll->header))
 		return false;
-	return (state & TOKIO_STATE_RUNNING) && owner_may_be(poll->header, target, slot);
+	if (!(words.w[0] & TOKIO_STATE_RUNNING) || !owner_may_be(poll->header, target, slot))
+		return false;
+	if (!poll->task_id)
+		poll_fill(poll, &words, cfg);
+	return true;
 }
 
 static __always_inline void ring_long_poll(const struct wire_slot *slot, __u32 index,
 					 const struct wire_poll *poll, __u64 end, __u8 flags)
 {
 	struct wire_long_poll *rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
+	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &poll->site);
+	struct task_words words;
 
 	if (!rec) {
 		__sync_fetch_and_add(&totals.ring_lost, 1);
@@ -161,39 +193,58 @@ static __always_inline void ring_long_poll(const struct wire_slot *slot, __u32 i
 	rec->head.slot = index;
 	rec->poll = *poll;
 	rec->poll.flags |= flags;
+	/* It neither left the CPU nor was it sampled: its header is read now, if it is still there. */
+	if (!poll->task_id && cfg && words_read(&words, poll->header) &&
+	    words.w[HEADER_VTABLE] == cfg->vtable)
+		poll_fill(&rec->poll, &words, cfg);
 	bpf_ringbuf_submit(rec, 0);
 }
 
-/* Adds a closed poll to its task's row; `freed`: the row will not be needed again. */
-static __always_inline void task_add(const struct wire_poll *poll, __u32 target, __u32 slot,
-				   __u64 end, struct wire_site_stats *stats, bool freed)
+/* The task's row when a poll begins: it is surely alive now. */
+static __always_inline void task_open(struct wire_poll *poll, const struct wire_site *cfg,
+				      __u32 slot)
 {
-	__u64 key = WIRE_TASK_KEY(poll->header, target);
+	__u64 key = WIRE_TASK_KEY(poll->header, cfg->target);
 	struct wire_task *task = bpf_map_lookup_elem(&tasks, &key);
+	struct wire_site_stats *stats;
+	struct task_words words;
 	struct wire_task fresh;
 
-	if (task && task->id == poll->task_id) {
-		task->polls += 1;
-		task->busy_ns += end - poll->start_ns;
-		task->last_ns = end;
+	if (task) {
+		poll->task_id = task->id;
+		poll->sched = task->sched;
 		task->last_slot = slot;
 		return;
 	}
-	__sync_fetch_and_add(&stats->first_seen, 1);
-	if (freed)
+	if (!words_read(&words, poll->header))
 		return;
+	poll_fill(poll, &words, cfg);
 	fresh = (struct wire_task){
 		.id = poll->task_id,
 		.sched = poll->sched,
 		.first_ns = poll->start_ns,
-		.last_ns = end,
-		.busy_ns = end - poll->start_ns,
-		.polls = 1,
+		.last_ns = poll->start_ns,
 		.site = poll->site,
 		.last_slot = slot,
 	};
 	if (bpf_map_update_elem(&tasks, &key, &fresh, BPF_ANY))
 		__sync_fetch_and_add(&totals.tasks_lost, 1);
+	stats = stats_of(poll->site);
+	if (stats)
+		__sync_fetch_and_add(&stats->first_seen, 1);
+}
+
+/* Adds a closed poll to its task's row, unless that is of a later task at the same address. */
+static __always_inline void task_add(const struct wire_poll *poll, __u32 target, __u64 end)
+{
+	__u64 key = WIRE_TASK_KEY(poll->header, target);
+	struct wire_task *task = bpf_map_lookup_elem(&tasks, &key);
+
+	if (!task || task->first_ns > poll->start_ns)
+		return;
+	task->polls += 1;
+	task->busy_ns += end - poll->start_ns;
+	task->last_ns = end;
 }
 
 /* The task poll that the innermost open one is nested in; NULL: none, or only a worker loop. */
@@ -209,7 +260,7 @@ static __always_inline struct wire_poll *poll_parent(struct wire_slot *slot)
 }
 
 static __always_inline void poll_close(struct wire_slot *slot, __u32 index, struct wire_poll *poll,
-				     __u64 end, __u8 flags, bool freed)
+				     __u64 end, __u8 flags)
 {
 	struct wire_site_stats *stats = stats_of(poll->site);
 	__u64 length = end > poll->start_ns ? end - poll->start_ns : 0;
@@ -238,7 +289,7 @@ static __always_inline void poll_close(struct wire_slot *slot, __u32 index, stru
 	if (length >= threshold_ns)
 		ring_long_poll(slot, index, poll, end, flags);
 	if (level >= 2)
-		task_add(poll, slot->target, index, end, stats, freed);
+		task_add(poll, slot->target, end);
 }
 
 /*
@@ -262,7 +313,7 @@ static __always_inline void polls_close_ended(struct wire_slot *slot, __u32 inde
 			return;
 		/* Same position: what the ended one was nested in, this one is nested in too. */
 		sibling = sp == top->sp;
-		poll_close(slot, index, top, now, 0, false);
+		poll_close(slot, index, top, now, 0);
 		slot->depth = depth - 1;
 	}
 }
@@ -292,7 +343,7 @@ static __always_inline struct wire_poll *polls_running(struct wire_slot *slot, _
 			end = top->confirmed_ns;
 			flags = WIRE_POLL_LOOSE_END;
 		}
-		poll_close(slot, index, top, end, flags, false);
+		poll_close(slot, index, top, end, flags);
 		slot->depth = depth - 1;
 	}
 	return NULL;

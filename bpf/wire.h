@@ -68,12 +68,19 @@ static inline __attribute__((always_inline)) __u32 hist_bucket(__u64 ns)
 #define WIRE_MAX_SITES 65536
 #define WIRE_OWNERS 65536	/* direct-mapped cache: task header -> slot that polled it last */
 #define WIRE_NO_SYSCALL (-1)
+#define WIRE_VERIFY 64		/* first hits of a site whose task header is read and checked */
 
 /* What a site's poll function drives; set by the agent from the vtable. */
 enum wire_site_kind {
 	WIRE_SITE_TASK = 0,	/* a spawned future */
 	WIRE_SITE_BLOCKING = 1,	/* spawn_blocking work: not a poll of an async task */
 	WIRE_SITE_OFF = 2,	/* failed the check of its first hits: counted as filtered */
+};
+
+/* Functions that several task types have in common, because the linker folded equal code. */
+enum wire_shared {
+	WIRE_SHARED_POLL = 1,
+	WIRE_SHARED_DEALLOC = 2,
 };
 
 /* Where a Tokio task header keeps what we read; same for all sites of all Tokio versions >= 1.24. */
@@ -92,7 +99,9 @@ struct wire_site {
 	__u8 kind;		/* enum wire_site_kind */
 	__u8 id_word;		/* task id is word `id_word` of the header (id_offset / 8) */
 	__u8 sched_word;	/* scheduler handle likewise */
-	__u8 pad;
+	__u8 shared;		/* enum wire_shared bits: the header decides each time */
+	__u32 verified;		/* hits whose header was read and found right, up to WIRE_VERIFY */
+	__u32 pad32;
 };
 
 /* Statistics of a site on one CPU; index = cpu * max_sites + site. */
@@ -116,8 +125,8 @@ enum wire_poll_flags {
 struct wire_poll {
 	__u64 start_ns;
 	__u64 header;		/* address of the task header in the target */
-	__u64 task_id;
-	__u64 sched;		/* scheduler handle: which runtime */
+	__u64 task_id;		/* 0: not read yet */
+	__u64 sched;		/* scheduler handle: which runtime; 0: not read yet */
 	__u64 sp;		/* stack pointer at entry: tells a nested poll from the next one */
 	__u64 blocked_ns;
 	__u64 preempted_ns;
@@ -224,7 +233,7 @@ struct wire_process {
 	__s32 code;		/* exit code of the process as in task->exit_code */
 };
 
-_Static_assert(sizeof(struct wire_site) == 16, "wire_site");
+_Static_assert(sizeof(struct wire_site) == 24, "wire_site");
 _Static_assert(sizeof(struct wire_site_stats) == 8 * (8 + HIST_BUCKETS), "wire_site_stats");
 _Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
 _Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 12 - 8 + 4 * 96, "wire_slot");

@@ -162,7 +162,7 @@ static void read_queues(struct header *h, const struct model *m)
 		h->inject = h->local = h->alive = h->blocking_queue = h->blocking_threads = -1;
 		snprintf(h->reason, sizeof(h->reason), "no runtime seen yet");
 	}
-	if (h->runtimes != 1 || h->inject < 0)
+	if (!only || h->runtimes != 1 || h->inject < 0)
 		return;
 	h->inject_count = only->inject.count;
 	for (uint32_t i = 0; i < only->inject.count; i++)

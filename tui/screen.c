@@ -37,26 +37,20 @@ void screen_close(struct screen *s)
 	lines_free(&s->help);
 }
 
-static void read_all(struct screen *s, const struct snapshot *snap)
+static void read_top(struct screen *s, const struct snapshot *snap)
 {
 	header_read(&s->header, snap);
 	for (size_t i = 0; i < SCREEN_VIEWS; i++)
-		view_read(&s->views[i], snap);
+		view_badge(&s->views[i], snap);
 }
 
 void screen_read(struct screen *s, const struct snapshot *snap)
 {
 	if (s->paused)
 		return;
-	/* The others are read when they are opened; their badges may wait a second, not longer. */
-	if (snap->model->ticks % 10 == 0) {
-		read_all(s, snap);
-		return;
-	}
-	header_read(&s->header, snap);
-	view_read(&s->views[0], snap);
-	if (s->current)
-		view_read(current(s), snap);
+	read_top(s, snap);
+	/* The others are read when they are opened. */
+	view_read(current(s), snap);
 }
 
 static void draw_tabs(struct screen *s, int y)
@@ -138,8 +132,20 @@ static void show_view(struct screen *s, size_t index, const struct snapshot *sna
 {
 	s->current = index;
 	s->helping = false;
-	if (!s->paused && snap)
+	if (!s->paused)
 		view_read(current(s), snap);
+}
+
+/* All views stop at the same moment, also those that are not on the screen. */
+static void pause_toggle(struct screen *s, const struct snapshot *snap)
+{
+	if (!s->paused) {
+		read_top(s, snap);
+		for (size_t i = 0; i < SCREEN_VIEWS; i++)
+			view_read(&s->views[i], snap);
+	}
+	s->paused = !s->paused;
+	screen_read(s, snap);
 }
 
 /* Requests that are not a view's own; false: none of them. */
@@ -161,14 +167,7 @@ static bool global_request(struct screen *s, enum request request, const struct 
 		if (s->helping)
 			help_fill(&s->help, current(s));
 		break;
-	case REQUEST_PAUSE:
-		/* All views stop at the same moment, also those that are not on the screen. */
-		if (!s->paused && snap)
-			read_all(s, snap);
-		s->paused = !s->paused;
-		if (!s->paused && snap)
-			screen_read(s, snap);
-		break;
+	case REQUEST_PAUSE: pause_toggle(s, snap); break;
 	case REQUEST_REDRAW: clearok(curscr, TRUE); break;
 	case REQUEST_WRITE: say(s, "no trace is kept: this version cannot write one"); break;
 	case REQUEST_THRESHOLD_UP:

@@ -44,6 +44,11 @@ void view_read(struct view *view, const struct snapshot *snap)
 	view->ops->detail(view, row, &view->lines);
 }
 
+void view_badge(struct view *view, const struct snapshot *snap)
+{
+	view->badge = view->ops->badge ? view->ops->badge(snap) : 0;
+}
+
 void view_draw(struct view *view, const struct canvas *canvas, const struct area *area)
 {
 	view->ops->draw(view, canvas, area);

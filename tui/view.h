@@ -38,6 +38,8 @@ struct view_ops {
 	/* false: not for this view. */
 	bool (*request)(struct view *view, enum request request);
 	void (*close)(struct view *view);
+	/* The number on the tab, cheap; NULL: none. 0 is not shown. */
+	size_t (*badge)(const struct snapshot *snap);
 
 	/* For view_grid_draw(); each may be NULL. */
 	void (*detail)(const struct view *view, const void *row, struct lines *out);
@@ -57,7 +59,7 @@ struct view {
 	struct lines below;
 	bool detail;  /* the detail is open */
 	bool utf8;    /* what the terminal can show */
-	size_t badge; /* number on the tab, 0 none */
+	size_t badge; /* as ops->badge() said last */
 };
 
 extern const struct view_ops view_findings, view_workers, view_sites, view_tasks, view_timeline,
@@ -65,6 +67,7 @@ extern const struct view_ops view_findings, view_workers, view_sites, view_tasks
 
 void view_open(struct view *view, const struct view_ops *ops, bool utf8);
 void view_read(struct view *view, const struct snapshot *snap);
+void view_badge(struct view *view, const struct snapshot *snap);
 void view_draw(struct view *view, const struct canvas *canvas, const struct area *area);
 bool view_request(struct view *view, enum request request);
 void view_close(struct view *view);

@@ -108,16 +108,13 @@ static void findings_read(struct view *view, const struct snapshot *snap)
 	const struct finding **list, **sorted;
 	size_t count = rules_findings(snap->rules, &list);
 
-	sorted = xcalloc(count, sizeof(*sorted));
+	sorted = xcalloc(count, sizeof(list[0]));
 	if (count)
-		memcpy(sorted, list, count * sizeof(*sorted));
-	qsort(sorted, count, sizeof(*sorted), finding_compare);
+		memcpy(sorted, list, count * sizeof(list[0]));
+	qsort(sorted, count, sizeof(list[0]), finding_compare);
 	grid_clear(&view->grid);
-	view->badge = 0;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		read_row(view, m, sorted[i]);
-		view->badge += sorted[i]->open;
-	}
 	free(sorted);
 	*state = (struct state){.watched_ns = m->now_ns - m->begin_ns,
 				.evicted = rules_evicted(snap->rules)};
@@ -380,6 +377,16 @@ static void findings_detail(const struct view *view, const void *row_, struct li
 	rule_lines(f, out);
 }
 
+static size_t findings_badge(const struct snapshot *snap)
+{
+	const struct finding **list;
+	size_t count = rules_findings(snap->rules, &list), open = 0;
+
+	for (size_t i = 0; i < count; i++)
+		open += list[i]->open;
+	return open;
+}
+
 static void findings_empty(const struct view *view, struct lines *out)
 {
 	const struct state *state = view->state;
@@ -522,6 +529,7 @@ const struct view_ops view_findings = {
 	.draw = view_grid_draw,
 	.request = view_grid_request,
 	.close = findings_close,
+	.badge = findings_badge,
 	.detail = findings_detail,
 	.empty = findings_empty,
 	.footer = findings_footer,

@@ -12,7 +12,7 @@ static void key_lines(struct lines *out)
 		const struct request_info *info = &request_infos[i];
 		char keys[64];
 
-		if (strcmp(group, info->group))
+		if (strcmp(group, info->group) != 0)
 			lines_title(out, info->group);
 		group = info->group;
 		request_keys(info->request, keys, sizeof(keys));

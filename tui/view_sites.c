@@ -104,7 +104,6 @@ static void sites_read(struct view *view, const struct snapshot *snap)
 	for (uint32_t i = 0; i < m->sites_count; i++)
 		if (is_active(&m->sites[i]))
 			read_row(view, m, &m->sites[i]);
-	view->badge = view->grid.rows_count;
 }
 
 static uint64_t row_key(const void *row)
@@ -314,6 +313,15 @@ static void sites_detail(const struct view *view, const void *row_, struct lines
 	octaves_lines(view, row, out);
 }
 
+static size_t sites_badge(const struct snapshot *snap)
+{
+	size_t active = 0;
+
+	for (uint32_t i = 0; i < snap->model->sites_count; i++)
+		active += is_active(&snap->model->sites[i]);
+	return active;
+}
+
 static void sites_empty(const struct view *view, struct lines *out)
 {
 	(void)view;
@@ -441,6 +449,7 @@ const struct view_ops view_sites = {
 	.read = sites_read,
 	.draw = view_grid_draw,
 	.request = view_grid_request,
+	.badge = sites_badge,
 	.detail = sites_detail,
 	.empty = sites_empty,
 };

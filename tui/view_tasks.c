@@ -62,7 +62,6 @@ static void tasks_read(struct view *view, const struct snapshot *snap)
 	const struct model *m = snap->model;
 	struct state *state = view->state;
 
-	view->badge = m->tasks_count;
 	state->truncated = m->tasks_truncated;
 	state->dropped = m->tasks_dropped;
 	state->level = m->cost.hits ? m->cost.level : -1;
@@ -266,6 +265,11 @@ static void tasks_footer(const struct view *view, const void *row, struct lines 
 			  FMT_COUNT((double)state->dropped));
 }
 
+static size_t tasks_badge(const struct snapshot *snap)
+{
+	return snap->model->tasks_count;
+}
+
 static void tasks_close(struct view *view)
 {
 	struct state *state = view->state;
@@ -362,6 +366,7 @@ const struct view_ops view_tasks = {
 	.draw = view_grid_draw,
 	.request = view_grid_request,
 	.close = tasks_close,
+	.badge = tasks_badge,
 	.detail = tasks_detail,
 	.empty = tasks_empty,
 	.footer = tasks_footer,

@@ -83,23 +83,32 @@ static void read_row(struct view *view, const struct model *m, const struct work
 	read_busy(w, row);
 }
 
+/* Workers first; threads that only ran blocking-pool work after them; ended ones last. */
+static int place_of(const struct model *m, const struct worker *w)
+{
+	if (has_ended(m, w))
+		return 2;
+	return w->now.worker || !w->announced ? 0 : 1;
+}
+
+static size_t workers_badge(const struct snapshot *snap)
+{
+	size_t workers = 0;
+
+	for (uint32_t i = 0; i < snap->model->workers_count; i++)
+		workers += place_of(snap->model, &snap->model->workers[i]) == 0;
+	return workers;
+}
+
 static void workers_read(struct view *view, const struct snapshot *snap)
 {
 	const struct model *m = snap->model;
 
 	grid_clear(&view->grid);
-	view->badge = 0;
-	/* Workers first; threads that only ran blocking-pool work after them; ended ones last. */
-	for (int pass = 0; pass < 3; pass++) {
-		for (uint32_t i = 0; i < m->workers_count; i++) {
-			const struct worker *w = &m->workers[i];
-
-			if ((has_ended(m, w) ? 2 : w->now.worker || !w->announced ? 0 : 1) == pass)
-				read_row(view, m, w);
-		}
-		if (!pass)
-			view->badge = view->grid.rows_count;
-	}
+	for (int place = 0; place < 3; place++)
+		for (uint32_t i = 0; i < m->workers_count; i++)
+			if (place_of(m, &m->workers[i]) == place)
+				read_row(view, m, &m->workers[i]);
 }
 
 static uint64_t row_key(const void *row)
@@ -409,6 +418,7 @@ const struct view_ops view_workers = {
 	.read = workers_read,
 	.draw = view_grid_draw,
 	.request = view_grid_request,
+	.badge = workers_badge,
 	.detail = workers_detail,
 	.empty = workers_empty,
 	.footer = workers_footer,

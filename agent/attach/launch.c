@@ -27,6 +27,8 @@ static void run_child(char *const argv[], int report)
 	int error;
 
 	signal(SIGPIPE, SIG_DFL);
+	/* Standard output is the report's, to be read by programs: theirs must not fall into it. */
+	dup2(STDERR_FILENO, STDOUT_FILENO);
 	if (ptrace(PTRACE_TRACEME, 0, 0, 0) == 0)
 		execvp(argv[0], argv);
 	error = errno;

@@ -5,7 +5,8 @@
  *
  * The child is held by ptrace at its exec; a dynamic program is let run to its entry point, where
  * its loader has relocated everything. Should we die, the kernel lets it go on (no EXITKILL).
- * Between launch_start() and launch_release() it does not run.
+ * Between launch_start() and launch_release() it does not run. Its standard output goes to our
+ * standard error.
  */
 #ifndef ATTACH_LAUNCH_H
 #define ATTACH_LAUNCH_H

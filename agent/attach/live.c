@@ -203,9 +203,11 @@ static int slow_part(struct live *live, struct emit *emit)
 	return ret;
 }
 
-static int tick_events(struct live *live, struct emit *emit)
+/* `all`: also what is not due yet. */
+static int tick_events(struct live *live, struct emit *emit, bool all)
 {
-	bool threads = live->ticks % THREADS_EVERY == 0, slow = live->ticks % SLOW_EVERY == 0;
+	bool threads = all || live->ticks % THREADS_EVERY == 0;
+	bool slow = all || live->ticks % SLOW_EVERY == 0;
 	struct event event = { 0 };
 	bool open = false;
 	int ret;
@@ -232,18 +234,27 @@ static int tick_events(struct live *live, struct emit *emit)
 	return ret;
 }
 
-static int live_source_tick(struct source *source, event_fn fn, void *ctx)
+static int look(struct live *live, event_fn fn, void *ctx, bool all)
 {
-	struct live *live = (struct live *)source;
 	struct emit emit = { fn, ctx, now_ns() };
 	int ret;
 
 	ret = announce(live, &emit);
 	if (!ret)
-		ret = tick_events(live, &emit);
+		ret = tick_events(live, &emit, all);
 	if (ret)
 		return ret;
 	return all_ended(live) ? 1 : 0;
+}
+
+static int live_source_tick(struct source *source, event_fn fn, void *ctx)
+{
+	return look((struct live *)source, fn, ctx, false);
+}
+
+static int live_source_finish(struct source *source, event_fn fn, void *ctx)
+{
+	return look((struct live *)source, fn, ctx, true);
 }
 
 static int live_source_fd(struct source *source)
@@ -355,5 +366,6 @@ static const struct source_ops live_source_ops = {
 	.interval_ms = live_source_interval,
 	.drain = live_source_drain,
 	.tick = live_source_tick,
+	.finish = live_source_finish,
 	.close = live_source_close,
 };

@@ -64,6 +64,20 @@ static struct live_binary *binary_add(struct live *live, uint32_t target,
 	return binary;
 }
 
+/* A function that several task types have in common: which type it is, each header has to tell. */
+static void mark_shared(struct live *live, const struct live_binary *binary,
+			const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct plan_probe *probe = &plan->probes[i];
+
+		if (probe->sharing > 1 && probe->site < binary->sites)
+			live->kernel->sites[binary->first_site + probe->site].shared |=
+				probe->program == PLAN_POLL ? WIRE_SHARED_POLL :
+							      WIRE_SHARED_DEALLOC;
+	}
+}
+
 /* Probes of one program: gathers the sites of the plan, attaches, marks what was refused. */
 static int attach_program(struct live *live, struct live_binary *binary, const struct plan *plan,
 			  enum plan_program program, struct err *err)
@@ -107,13 +121,16 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 {
 	struct live_binary *binary = binary_add(live, target, object);
 	struct plan plan;
-	int ret;
+	int ret = 0;
 
 	sites_publish(live, binary, &object->found);
 	plan_make(&plan, object->object, &object->found, live->opts.level);
-	ret = attach_program(live, binary, &plan, PLAN_POLL, err);
-	if (!ret && live->opts.level >= 2)
+	mark_shared(live, binary, &plan);
+	/* The end of a task must be seen from its first poll on, or its row would outlive it. */
+	if (live->opts.level >= 2)
 		ret = attach_program(live, binary, &plan, PLAN_DEALLOC, err);
+	if (!ret)
+		ret = attach_program(live, binary, &plan, PLAN_POLL, err);
 	plan_clear(&plan);
 	/* The pid could have been reused between the look and the attach: then nothing stays. */
 	if (!ret && !proc_same(object->object->proc)) {

@@ -19,6 +19,8 @@ struct source_ops {
 	int (*drain)(struct source *source, event_fn fn, void *ctx);
 	/* Reads what has to be asked for and closes the moment with EV_TICK. Returns as drain(). */
 	int (*tick)(struct source *source, event_fn fn, void *ctx);
+	/* The last look: reads all of it, whatever the rhythm. NULL: there is nothing to add. */
+	int (*finish)(struct source *source, event_fn fn, void *ctx);
 	/* Detaches and frees. NULL is fine. */
 	void (*close)(struct source *source);
 };

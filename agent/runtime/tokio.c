@@ -46,11 +46,11 @@ static const struct vtable_shape shape = {
 	.accept = accept,
 };
 
-static void name_site(struct tokio_namer *namer, const struct vtable *table, size_t index,
-		      struct runtime_site *site)
+static struct tokio_vtable_words words_of(const struct vtable *table)
 {
 	const uint64_t *w = table->words;
-	struct tokio_vtable_words words = {
+
+	return (struct tokio_vtable_words){
 		.poll = w[W_POLL],
 		.schedule = w[W_SCHEDULE],
 		.dealloc = w[W_DEALLOC],
@@ -62,16 +62,47 @@ static void name_site(struct tokio_namer *namer, const struct vtable *table, siz
 		.scheduler_offset = w[W_SCHEDULER],
 		.id_offset = w[W_ID],
 	};
+}
+
+static void name_site(struct tokio_namer *namer, const struct tokio_vtable_words *words,
+		      size_t index, struct runtime_site *site)
+{
 	struct tokio_name name;
 
-	tokio_name_task(namer, &words, index, &name);
-	site->name = xstrdup(name.name);
+	tokio_name_task(namer, words, index, &name);
+	/* Folded by the linker: one of several types, and nothing tells which. */
+	site->name = name.others ? xasprintf("%s | %s", name.name, name.others) :
+				   xstrdup(name.name);
 	site->scheduler = name.scheduler ? xstrdup(name.scheduler) : NULL;
 	site->kind = name.kind;
 	site->flavor = name.flavor;
 	site->name_from = name.from;
 	site->ambiguous = name.ambiguous;
 	tokio_name_clear(&name);
+}
+
+static void fill_sites(struct object *object, struct tokio_namer *namer,
+		       const struct vtable *tables, size_t count, struct runtime_found *out)
+{
+	struct tokio_vtable_words *words = xcalloc(count, sizeof(*words));
+
+	out->sites = xcalloc(count, sizeof(*out->sites));
+	out->sites_count = count;
+	for (size_t i = 0; i < count; i++)
+		words[i] = words_of(&tables[i]);
+	tokio_namer_learn(namer, words, count);
+	for (size_t i = 0; i < count; i++) {
+		struct runtime_site *site = &out->sites[i];
+
+		site->vtable = tables[i].addr + object->bias;
+		site->poll = words[i].poll;
+		site->dealloc = words[i].dealloc;
+		site->sched_word = words[i].scheduler_offset / 8;
+		site->id_word = words[i].id_offset / 8;
+		site->size = words[i].trailer_offset;
+		name_site(namer, &words[i], i, site);
+	}
+	free(words);
 }
 
 static int find_sites(struct object *object, struct runtime_found *out, struct err *err)
@@ -91,20 +122,7 @@ static int find_sites(struct object *object, struct runtime_found *out, struct e
 	ret = tokio_namer_open(object->elf, &options, &namer, err);
 	if (ret)
 		goto out;
-	out->sites = xcalloc(count, sizeof(*out->sites));
-	out->sites_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct runtime_site *site = &out->sites[i];
-		const uint64_t *w = tables[i].words;
-
-		site->vtable = tables[i].addr + object->bias;
-		site->poll = w[W_POLL];
-		site->dealloc = w[W_DEALLOC];
-		site->sched_word = w[W_SCHEDULER] / 8;
-		site->id_word = w[W_ID] / 8;
-		site->size = w[W_TRAILER];
-		name_site(namer, &tables[i], i, site);
-	}
+	fill_sites(object, namer, tables, count, out);
 out:
 	tokio_namer_free(namer);
 	elf_drop_symbols(object->elf);

@@ -66,13 +66,18 @@ static bool fit_layout(const struct memory *m, const struct tokio_query *query, 
 	return hits == 1;
 }
 
-/* A current-thread handle idles as zeros: it takes a task or the pool in its listed place. */
+/*
+ * Counters at rest are zeros, and zeros are everywhere: a row of another version can fit one by
+ * chance, most easily when it may be shifted. The pool's many invariants make that impossible; a
+ * LocalSet, which has none, takes the owner id of one of its tasks.
+ */
 static bool fit_certain(const struct fit *fit)
 {
-	if (fit->root == TOKIO_ROOT_MULTI || fit->proven)
+	if (fit->root == TOKIO_ROOT_LOCAL)
+		return fit->proven;
+	if (fit->root == TOKIO_ROOT_MULTI && !fit->shift)
 		return true;
-	return fit->root == TOKIO_ROOT_CURRENT && !fit->shift &&
-	       fit->pool == fit->layout->off[TOKIO_CURRENT_POOL];
+	return fit->pool >= 0 && (fit->proven || !fit->shift);
 }
 
 static bool fit_complete(const struct memory *m, const struct tokio_query *query, struct fit *fit,

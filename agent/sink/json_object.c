@@ -344,7 +344,7 @@ cJSON *json_worker(const struct model *m, const struct worker *w)
 	add_site(o, m, open ? t->site : ID_NONE);
 	add_uint_if(o, "task", open, t->task_id);
 	add_uint_if(o, "poll_start_ns", open, t->poll_start_ns);
-	add_uint_if(o, "poll_ns", open && past, m->now_ns - t->poll_start_ns);
+	add_uint_if(o, "poll_ns", open, past ? m->now_ns - t->poll_start_ns : 0);
 	add_syscall(o, t->syscall);
 	add_uint_if(o, "first_ns", t->first_ns, t->first_ns);
 	add_times(o, t);

@@ -243,7 +243,8 @@ static void now_cells(struct table *table, const struct model *m, const struct w
 		return;
 	}
 	table_cell(table, thread_state_name(t->state));
-	duration_cell(table, since && since <= m->now_ns, m->now_ns - since);
+	/* Threads are read after the tick's time was taken. */
+	duration_cell(table, since, since < m->now_ns ? m->now_ns - since : 0);
 	if (t->state != THREAD_BLOCKED)
 		table_cell(table, "-");
 	else if (t->syscall >= 0 && !syscall_name(t->syscall))

@@ -38,7 +38,7 @@ static void print_target(FILE *out, const struct model *m, const struct finding_
 void text_live_findings(FILE *out, const struct text_style *style, const struct snapshot *snap)
 {
 	const struct model *m = snap->model;
-	char text[TEXT_CELL], time[FMT_SIZE], count[FMT_SIZE];
+	char text[TEXT_CELL], time[FMT_SIZE];
 	const struct finding **all;
 	size_t total = findings_sorted(snap->rules, &all);
 
@@ -59,11 +59,6 @@ void text_live_findings(FILE *out, const struct text_style *style, const struct 
 		else
 			fprintf(out, ", last seen %s ago",
 				fmt_duration(time, sizeof(time), since(f->last_ns, m->now_ns)));
-		if (f->count > 1)
-			fprintf(out, ", %s times",
-				fmt_count(count, sizeof(count), (double)f->count));
-		if (f->worst_ns)
-			fprintf(out, ", worst %s", fmt_duration(time, sizeof(time), f->worst_ns));
 		fprintf(out, ": %s\n", text_clean(text, sizeof(text), f->message));
 	}
 	free(all);

@@ -178,6 +178,8 @@ def write_table(path, names, table):
         f" * fields: {len(names)} (the order of TOKIO_FIELDS)",
         " */",
         "/* clang-format off */",
+        f'_Static_assert(TOKIO_FIELD_COUNT == {len(names)}, "run tests/layouts/gen_layouts.py");',
+        "",
         "static const struct tokio_layout tokio_layouts[] = {",
     ]
     out += [f"\t{{ {{ {wrap(values)} }} }}," for values in layouts]

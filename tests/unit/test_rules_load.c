@@ -457,6 +457,30 @@ static void test_special_files(void **state)
 	rules_free(rules);
 }
 
+/* The example in the documentation is a rule that loads. */
+static void test_documented_example(void **state)
+{
+	static char doc[256 * 1024];
+	FILE *f = fopen("docs/rules.md", "r");
+	struct err err = {0};
+	struct rule *rule;
+	char *begin, *end;
+
+	(void)state;
+	assert_non_null(f);
+	doc[fread(doc, 1, sizeof(doc) - 1, f)] = '\0';
+	fclose(f);
+	begin = strstr(doc, "```json\n");
+	assert_non_null(begin);
+	begin += strlen("```json\n");
+	end = strstr(begin, "```");
+	assert_non_null(end);
+	if (rule_parse("docs/rules.md", begin, (size_t)(end - begin), &rule, &err))
+		fail_msg("%s", err.msg);
+	assert_string_equal(rule->id, "slow-query");
+	rule_free(rule);
+}
+
 /* The table itself: names are unique, of their scope, and say what they mean. */
 static void test_fields(void **state)
 {
@@ -498,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_threshold),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_special_files),
+		cmocka_unit_test(test_documented_example),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_syscalls),
 	};

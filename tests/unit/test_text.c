@@ -358,7 +358,10 @@ static void test_live_finding(void **state)
 	fixture_run(&f, 1);
 	assert_int_equal(s->ops->snapshot(s, &f.snap), 0);
 	fixture_has(&f, "after 2.00 s: 1 critical ---\n");
-	fixture_has(&f, ", worst 250 ms: shop::checkout (async fn) blocks its worker\n");
+	fixture_has(
+		&f,
+		"CRITICAL blocking-call, last seen 1.00 s ago: shop::checkout (async fn) blocks its "
+		"worker\n");
 	fixture_run(&f, 10);
 	assert_int_equal(s->ops->snapshot(s, &f.snap), 0);
 	fixture_has(&f, "after 12.0 s: healthy, no finding now, 1 earlier ---\n");

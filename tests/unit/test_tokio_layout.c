@@ -12,22 +12,22 @@
 #include "runtime/tokio_layout.h"
 #include "runtime/tokio_queue.h"
 
-#define BASE	0x20000000ull
-#define ARENA	65536
+#define BASE 0x20000000ull
+#define ARENA 65536
 #define WORKERS 3
-#define OWNER	7
+#define OWNER 7
 
 /* Where the parts of the fake lie. */
-#define AT_HANDLE   0x0000
-#define AT_REMOTES  0x2000
+#define AT_HANDLE 0x0000
+#define AT_REMOTES 0x2000
 #define AT_SLEEPERS 0x2100
-#define AT_LISTS    0x2200
-#define AT_TASK	    0x2800
-#define AT_VTABLE   0x2900
-#define AT_POOL	    0x3000
-#define AT_NAME	    0x4000
-#define AT_QUEUES   0x5000
-#define AT_BUFFER   0x6000
+#define AT_LISTS 0x2200
+#define AT_TASK 0x2800
+#define AT_VTABLE 0x2900
+#define AT_POOL 0x3000
+#define AT_NAME 0x4000
+#define AT_QUEUES 0x5000
+#define AT_BUFFER 0x6000
 
 struct fake {
 	uint8_t bytes[ARENA];

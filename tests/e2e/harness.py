@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Programs under test, runs of stalltop, and the checks that every run must pass.
+
+Everything waits for a condition with a deadline. What is started is killed by its pid.
+STALLTOP_BIN (or STALLTOP) names another binary, for example .output/asan/stalltop.
+"""
+
+import json
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+APPS = pathlib.Path(os.environ.get("STALLTOP_APPS", ROOT / ".output/apps"))
+BINARY = os.environ.get("STALLTOP_BIN") or os.environ.get("STALLTOP") or \
+    str(ROOT / ".output/stalltop")
+RANK = {"info": 0, "warning": 1, "critical": 2}
+
+# A loaded machine takes its time to schedule us; a deadline only bounds a hang.
+READY_SECONDS = 20
+MORE_SECONDS = 40
+
+
+class Lines:
+    """Lines of a pipe, each with the time at which it came (CLOCK_MONOTONIC, ns)."""
+
+    def __init__(self, pipe):
+        self.queue = queue.Queue()
+        self.text = []
+        self.ended = False
+        self.thread = threading.Thread(target=self._pump, args=(pipe,), daemon=True)
+        self.thread.start()
+
+    def _pump(self, pipe):
+        for line in pipe:
+            self.queue.put((line.decode("utf-8", "surrogateescape").rstrip("\n"),
+                            time.monotonic_ns()))
+        self.queue.put(None)
+
+    def next(self, end):
+        """The next (line, ns); None at the end of the pipe or at the time END."""
+        if self.ended:
+            return None
+        try:
+            got = self.queue.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            return None
+        if got is None:
+            self.ended = True
+            return None
+        self.text.append(got[0])
+        return got
+
+
+class App:
+    """A program of tests/apps that runs and has said that it is ready."""
+
+    def __init__(self, path, args=(), env=None, preexec=None, ready=True):
+        self.path, self.name = str(path), pathlib.Path(path).name
+        self.proc = subprocess.Popen([self.path, *map(str, args)], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                     env={**os.environ, **(env or {})}, preexec_fn=preexec)
+        self.pid = self.proc.pid
+        self.out, self.err = Lines(self.proc.stdout), Lines(self.proc.stderr)
+        if ready:
+            self.wait_line(lambda line: line.startswith("ready pid="), READY_SECONDS)
+
+    def wait_line(self, wanted, seconds=READY_SECONDS):
+        """The first line for which wanted(line) is true."""
+        end = time.monotonic() + seconds
+        while (got := self.out.next(end)) is not None:
+            if wanted(got[0]):
+                return got[0]
+        raise AssertionError(f"{self.name} (pid {self.pid}, exit code {self.proc.poll()}): line "
+                             f"not seen in {seconds} s; it printed {self.out.text[-5:]}")
+
+    def wait_json(self, wanted=lambda obj: True, seconds=READY_SECONDS):
+        """The first JSON line for which wanted(object) is true."""
+        return json.loads(self.wait_line(
+            lambda line: line.startswith("{") and wanted(json.loads(line)), seconds))
+
+    def json_lines(self):
+        """The JSON lines that have been read so far."""
+        return [json.loads(line) for line in self.out.text if line.startswith("{")]
+
+    def send(self, text="\n"):
+        self.proc.stdin.write(text.encode())
+        self.proc.stdin.flush()
+
+    def alive(self):
+        return self.proc.poll() is None
+
+    def kill(self):
+        if self.alive():
+            self.proc.kill()
+        self.proc.wait()
+        self.proc.stdin.close()
+        self.out.thread.join(5)
+        self.err.thread.join(5)
+
+
+def changed_text(pid):
+    """Executable pages of the main program that differ from its file: probes left behind.
+
+    A position-independent x86-64 program has no relocation in its code, so they must be equal.
+    """
+    exe = os.readlink(f"/proc/{pid}/exe")
+    changed = []
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/exe", "rb") as file, \
+            open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            words = line.split(None, 5)
+            if "x" not in words[1] or len(words) < 6 or words[5].strip() != exe:
+                continue
+            begin, end = (int(x, 16) for x in words[0].split("-"))
+            file.seek(int(words[2], 16))
+            mem.seek(begin)
+            want = file.read(end - begin)
+            have = mem.read(end - begin)[:len(want)]
+            for i in range(0, len(want), 4096):
+                if want[i:i + 4096] != have[i:i + 4096]:
+                    changed.append(hex(begin + i))
+    return changed
+
+
+def check_footer(footer):
+    """hits = emitted + filtered + lost, or none of them is known."""
+    parts = [footer[k] for k in ("emitted", "filtered", "lost")]
+    if footer["hits"] is None:
+        assert parts == [None] * 3, footer
+    else:
+        assert footer["hits"] == sum(parts), f"the footer does not add up: {footer}"
+
+
+def check_stream(objects):
+    """What holds for the JSON lines of any complete run of top, check or dump."""
+    assert objects, "no JSON line"
+    assert objects[0]["type"] == "header", objects[0]
+    assert [o["type"] for o in objects].count("header") == 1
+    assert [o["type"] for o in objects].count("footer") == 1
+    assert objects[-1]["type"] == "footer", objects[-1]
+    check_footer(objects[-1])
+
+
+class Output:
+    """JSON lines of a run, by kind."""
+
+    lines = ()
+
+    def of(self, kind):
+        return [o for o in self.lines if o.get("type") == kind]
+
+    @property
+    def header(self):
+        return self.of("header")[0]
+
+    @property
+    def footer(self):
+        return self.of("footer")[-1]
+
+    @property
+    def findings(self):
+        """Each finding once, in its last state."""
+        last = {}
+        for f in self.of("finding"):
+            key = tuple(f[k] for k in ("rule", "pid", "runtime_id", "site_id", "first_ns"))
+            last[key] = f
+        return list(last.values())
+
+    def of_rule(self, rule):
+        return [f for f in self.findings if f["rule"] == rule]
+
+    def at_least(self, severity):
+        return [f for f in self.findings if RANK[f["severity"]] >= RANK[severity]]
+
+
+class Result(Output):
+    """A run that has ended: rc, stdout, stderr, and with --json the lines as objects."""
+
+    def __init__(self, argv, rc, stdout, stderr):
+        self.argv, self.rc, self.stdout, self.stderr = argv, rc, stdout, stderr
+        self.lines = []
+        if "--json" in argv:
+            self.lines = [json.loads(x) for x in stdout.splitlines()]
+            if self.lines and self.lines[0].get("type") == "header":
+                check_stream(self.lines)
+
+    def __repr__(self):
+        return f"{self.argv}: exit code {self.rc}\n{self.stdout[-2000:]}\n{self.stderr[-2000:]}"
+
+
+def check_sanitizers(stderr):
+    assert "Sanitizer" not in stderr and "runtime error:" not in stderr, stderr
+
+
+def run_stalltop(*args, deadline=60, env=None, cwd=None, stdin=subprocess.DEVNULL):
+    argv = [BINARY, *map(str, args)]
+    proc = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True)
+    try:
+        out, err = proc.communicate(timeout=deadline)
+    except subprocess.TimeoutExpired:
+        proc.kill()
+        out, err = proc.communicate()
+        raise AssertionError(f"{argv} did not end in {deadline} s\n{out[-2000:]!r}\n"
+                             f"{err[-2000:]!r}") from None
+    text = err.decode("utf-8", "replace")
+    check_sanitizers(text)
+    return Result(argv, proc.returncode, out.decode("utf-8", "surrogateescape"), text)
+
+
+class Stream(Output):
+    """`stalltop top --json`, line by line. Each object gets "arrived_ns", the time it came."""
+
+    def __init__(self, *args, command="top"):
+        self.argv = [BINARY, command, *map(str, args), "--json"]
+        self.proc = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.out, self.err = Lines(self.proc.stdout), Lines(self.proc.stderr)
+        self.lines, self.rc = [], None
+
+    def next(self, end):
+        """The next object; None at the end of the output or at the time END."""
+        got = self.out.next(end)
+        if got is None:
+            return None
+        obj = json.loads(got[0])
+        self.lines.append({**obj, "arrived_ns": got[1]})
+        return self.lines[-1]
+
+    def until(self, wanted, seconds):
+        """The first object from now on for which wanted(obj) is true; fails after SECONDS."""
+        end = time.monotonic() + seconds
+        while (obj := self.next(end)) is not None:
+            if wanted(obj):
+                return obj
+        seen = [(f["rule"], f["severity"], f["site"], f["message"]) for f in self.findings]
+        raise AssertionError(f"not seen in {seconds} s; findings: {seen}; exit code "
+                             f"{self.proc.poll()}; {self.stderr()}")
+
+    def finding(self, rule, seconds, severity="info"):
+        """The first line of a finding of RULE that is at least SEVERITY."""
+        return self.until(lambda o: o["type"] == "finding" and o["rule"] == rule and
+                          RANK[o["severity"]] >= RANK[severity], seconds)
+
+    def attached(self, seconds=READY_SECONDS):
+        """Waits until stalltop watches its target."""
+        return self.until(lambda o: o["type"] == "header", seconds)
+
+    def watch(self, seconds):
+        """Takes what comes for so long."""
+        end = time.monotonic() + seconds
+        while self.next(end) is not None:
+            pass
+
+    def stderr(self):
+        end = time.monotonic() + 0.2
+        while self.err.next(end) is not None:
+            pass
+        return "\n".join(self.err.text)
+
+    def stop(self, code=130, send=signal.SIGINT):
+        """Ends it by a signal; checks its exit code, its last line and what it left behind."""
+        pids = [t["pid"] for t in self.lines[0]["targets"]] if self.lines else []
+        alive = [p for p in pids if os.path.exists(f"/proc/{p}/exe")]
+        self.proc.send_signal(send)
+        end = time.monotonic() + MORE_SECONDS
+        while self.next(end) is not None:
+            pass
+        self.rc = self.proc.wait(timeout=max(0.1, end - time.monotonic()))
+        check_sanitizers(self.stderr())
+        assert self.rc == code, f"exit code {self.rc}, not {code}; {self.stderr()}"
+        check_stream(self.lines)
+        for pid in alive:
+            assert os.path.exists(f"/proc/{pid}/exe"), f"target {pid} did not survive"
+            assert changed_text(pid) == [], f"probes stay in target {pid}"
+        return self
+
+    def close(self):
+        if self.proc.poll() is None:
+            self.proc.kill()
+        self.proc.wait()
+        self.out.thread.join(5)
+        self.err.thread.join(5)

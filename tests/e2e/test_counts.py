@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Counts are exact: churn runs TASKS tasks of POLLS polls each and counts inside them.
+
+A task that calls yield_now() POLLS - 1 times is polled POLLS times: yield_now is pending once,
+and nothing else wakes it. Aborts and budgets play no part, so TASKS * POLLS is exact. The site's
+polls come from `dump`, which prints every site; the footer holds the totals of all sites.
+"""
+
+import pytest
+
+TASKS, POLLS = 4000, 25
+# Wide enough that the budget never takes a probe away: here the count matters, not the cost.
+ALL = ("--overhead", "100%")
+BUILDS = pytest.mark.parametrize("version,profile", [
+    ("current", "release"), ("current", "full"), ("current", "unstable"), ("current", "v0"),
+    ("current", "static-pie"), ("current", "nopie"),
+    ("1.47", "release"), ("1.43", "release"), ("1.38", "release"), ("1.32", "release")])
+
+
+def exact(footer, tasks, polls, level):
+    """Other tasks may run beside churn's own: none does, the program has only these."""
+    assert footer["level"] == level
+    assert footer["lost"] == 0 and footer["events_lost"] == 0
+    assert footer["hits"] == footer["emitted"] + footer["filtered"] + footer["lost"]
+    assert footer["filtered"] == 0, "every hit is a task of the program"
+    assert footer["polls"] == tasks * polls
+    if level >= 2:
+        assert footer["tasks_seen"] == tasks
+    else:
+        assert footer["tasks_seen"] is None
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_under_check(root, stalltop, path_of, level):
+    """Started by stalltop: nothing runs before the probes are there."""
+    path = path_of("churn")
+    run = stalltop("check", "--json", *ALL, "--level", level, "--duration", "6s", "--",
+                   path, TASKS, POLLS)
+    exact(run.footer, TASKS, POLLS, level)
+
+
+def churn_site(run):
+    sites = [s for s in run.of("site") if s["polls"] > 0]
+    assert len(sites) == 1, [s["site"] for s in sites]
+    return sites[0]
+
+
+@BUILDS
+@pytest.mark.parametrize("level", [1, 2])
+def test_attached(app, stream, version, profile, level):
+    """Attached to a running program that waits, then let go."""
+    target = app("churn", version, profile, args=(TASKS, POLLS, "wait"))
+    run = stream("-p", target.pid, *ALL, "--level", level, "--duration", "60s", command="dump")
+    run.attached()
+    target.send()
+    truth = target.wait_json()
+    assert (truth["tasks"], truth["polls"]) == (TASKS, TASKS * POLLS)
+    run.stop()
+    exact(run.footer, TASKS, POLLS, level)
+    site = churn_site(run)
+    assert site["polls"] == truth["polls"]
+    assert not site["sampled"]
+    if level >= 2:
+        assert (site["tasks_seen"], site["tasks_ended"], site["tasks_live"]) == (TASKS, TASKS, 0)
+        assert run.footer["hits"] == truth["polls"] + TASKS, "a poll each, and each task's end"
+    else:
+        assert run.footer["hits"] == truth["polls"]
+
+
+def test_eight_threads(app, stream):
+    """Two programs and two times as many threads as CPUs: the totals stay exact."""
+    targets = [app("churn", args=(TASKS, POLLS, "wait", 8)) for _ in range(2)]
+    run = stream("-p", ",".join(str(t.pid) for t in targets), *ALL, "--duration", "60s",
+                 command="dump")
+    run.attached()
+    for target in targets:
+        target.send()
+    for target in targets:
+        target.wait_json()
+    run.stop()
+    exact(run.footer, 2 * TASKS, POLLS, 2)
+    assert sorted(s["polls"] for s in run.of("site") if s["polls"]) == [TASKS * POLLS] * 2
+
+
+def test_end_of_target(app, stream):
+    """A target that is killed: what it did before is all in the final report."""
+    target = app("churn", args=(TASKS, POLLS, "wait"))
+    run = stream("-p", target.pid, *ALL, "--duration", "60s")
+    run.attached()
+    target.send()
+    target.wait_json()
+    target.proc.kill()
+    end = run.until(lambda o: o["type"] == "target_end", 10)
+    assert (end["reason"], end["signal"], end["exit_code"]) == ("exited", 9, None)
+    footer = run.until(lambda o: o["type"] == "footer", 10)
+    exact(footer, TASKS, POLLS, 2)
+    assert run.proc.wait(10) == 0, "a target that ends is no error"
