@@ -88,7 +88,7 @@ static int search(struct targets *targets, const struct opts *opts, struct err *
 
 static int launch(struct targets *targets, const struct opts *opts, struct err *err)
 {
-	int ret = launch_start(opts->argv, &targets->launch, err);
+	int ret = launch_start(opts->argv, opts->json, &targets->launch, err);
 
 	if (ret) {
 		targets->launch.pid = 0;

@@ -22,10 +22,12 @@
 #define BREAKPOINT 0xcc
 
 /* In the child: from here on only what may be done between fork and exec. */
-static void run_child(char *const argv[], int report)
+static void run_child(char *const argv[], bool quiet, int report)
 {
 	int error;
 
+	if (quiet)
+		dup2(STDERR_FILENO, STDOUT_FILENO);
 	signal(SIGPIPE, SIG_DFL);
 	/* Standard output is the report's, to be read by programs: theirs must not fall into it. */
 	dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -141,7 +143,7 @@ static int to_start(struct launch *launch, const char *name, struct err *err)
 	return 0;
 }
 
-int launch_start(char *const argv[], struct launch *out, struct err *err)
+int launch_start(char *const argv[], bool quiet, struct launch *out, struct err *err)
 {
 	int report[2], ret;
 
@@ -150,7 +152,7 @@ int launch_start(char *const argv[], struct launch *out, struct err *err)
 		return err_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
 	out->pid = fork();
 	if (out->pid == 0)
-		run_child(argv, report[1]);
+		run_child(argv, quiet, report[1]);
 	ret = out->pid < 0 ? -errno : 0;
 	close(report[1]);
 	if (ret)

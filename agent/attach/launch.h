@@ -21,8 +21,12 @@ struct launch {
 	bool unrelocated;	/* static-pie: it relocates itself after its entry point */
 };
 
-/* -ENOENT, -EACCES, ...: the program cannot be run; err names it. argv[0] is looked up in PATH. */
-int launch_start(char *const argv[], struct launch *out, struct err *err);
+/*
+ * -ENOENT, -EACCES, ...: the program cannot be run; err names it. argv[0] is looked up in PATH.
+ * `quiet`: what it writes to its standard output goes to our standard error, so that ours holds
+ * nothing but our own lines.
+ */
+int launch_start(char *const argv[], bool quiet, struct launch *out, struct err *err);
 /* Lets it run. */
 int launch_release(const struct launch *launch, struct err *err);
 /* Ends it: SIGTERM, and SIGKILL when it has not ended within `ms`. Reaps it. */

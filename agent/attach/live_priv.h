@@ -90,6 +90,7 @@ struct live {
 	struct wire_totals last_totals;
 	uint64_t last_hits;
 	uint32_t calibration_slot;
+	uint32_t slot_seen[WIRE_MAX_SLOTS];	/* generation of the thread that was announced */
 	uint64_t agent_cpu_begin;
 
 	struct ready_probe ready[LIVE_READY_SAMPLE];

@@ -169,7 +169,7 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 }
 
 /*
- * One pass over the slots. `all`: every thread is sent; else only open polls over the threshold.
+ * One pass over the slots. `all`: every thread is sent; else new ones and open long polls only.
  * *open says whether there is one.
  */
 int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
@@ -195,14 +195,16 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 			live->runtimes[runtime].threads++;
 			live->runtimes[runtime].polling += poll != NULL;
 		}
-		if (poll && span(poll->start_ns, emit->now) >= live->opts.threshold_ns &&
+		if (all || live->slot_seen[i] != slot.generation) {
+			live->slot_seen[i] = slot.generation;
+			ret = emit_thread(live, emit, &slot, poll, runtime);
+		}
+		if (!ret && poll && span(poll->start_ns, emit->now) >= live->opts.threshold_ns &&
 		    sent < SCAN_MAX_OPEN && still_running(live, &slot, poll)) {
 			ret = emit_open_poll(emit, &slot, poll, runtime);
 			*open = true;
 			sent++;
 		}
-		if (!ret && all)
-			ret = emit_thread(live, emit, &slot, poll, runtime);
 	}
 	return ret;
 }
