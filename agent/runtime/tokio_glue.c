@@ -388,3 +388,94 @@ enum runtime_flavor tokio_flavor_by_schedule(struct elf_file *f, uint64_t schedu
 		walk(f, schedule, 2, reach_scheduler, &flavor);
 	return flavor;
 }
+
+/* Bodies: of several futures whose glue was folded, the one that poll runs */
+
+#define BODY_DEPTH 4
+#define BODY_WORD 128
+
+struct bodies {
+	const struct evidence *e;
+	unsigned int reached; /* bit mask of candidates */
+};
+
+static bool reach_body(struct elf_file *f, uint64_t addr, void *ctx)
+{
+	struct bodies *b = ctx;
+	const struct elf_symbol *s;
+	size_t n = elf_symbols_at(f, addr, &s);
+	char text[DEMANGLE_MAX];
+	unsigned int before = b->reached;
+
+	for (size_t i = 0; i < n && i < MAX_FOLDED; i++) {
+		if (!demangle_is_rust(s[i].name) ||
+		    demangle(s[i].name, text, sizeof(text)) == -EINVAL)
+			continue;
+		for (size_t j = 0; j < b->e->n; j++)
+			if (strcmp(text, b->e->list[j].future) == 0)
+				b->reached |= 1u << j;
+	}
+	return b->reached != before;
+}
+
+/* The last identifier of a path that is not a closure's: a cheap test before demangling. */
+static bool last_word(const char *path, char *out, size_t size)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+	size_t len;
+
+	out[0] = '\0';
+	for (const char *p = path; *p && *p != '<'; p += len ? len : 1) {
+		len = strspn(p, letters);
+		if (len >= 3 && len < size && strncmp(p, "closure", len) != 0) {
+			memcpy(out, p, len);
+			out[len] = '\0';
+		}
+	}
+	return out[0] != '\0';
+}
+
+/* Whether a function of exactly this name exists on its own, and not only inlined elsewhere. */
+static bool has_body(struct elf_file *f, const char *future)
+{
+	const struct elf_symbol *s;
+	char word[BODY_WORD], text[DEMANGLE_MAX];
+	size_t n;
+
+	s = elf_symbols(f, &n);
+	if (!last_word(future, word, sizeof(word)))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (strstr(s[i].name, word) && strncmp(s[i].name, "_ZN4core3ptr", 12) != 0 &&
+		    demangle(s[i].name, text, sizeof(text)) == 0 && strcmp(text, future) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Only where every candidate has a body of its own does reaching one of them say something: the
+ * body of another could be inlined, and the one reached be awaited by it.
+ */
+bool tokio_narrow_by_body(struct elf_file *f, uint64_t poll, struct evidence *e)
+{
+	struct bodies b = {e, 0};
+	size_t keep;
+
+	walk(f, poll, BODY_DEPTH, reach_body, &b);
+	if (__builtin_popcount(b.reached) != 1)
+		return false;
+	for (size_t i = 0; i < e->n; i++)
+		if (!has_body(f, e->list[i].future))
+			return false;
+	keep = (size_t)__builtin_ctz(b.reached);
+	for (size_t i = 0; i < e->n; i++) {
+		if (i == keep)
+			continue;
+		free(e->list[i].future);
+		free(e->list[i].scheduler);
+	}
+	e->list[0] = e->list[keep];
+	e->n = 1;
+	return true;
+}

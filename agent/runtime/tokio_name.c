@@ -11,6 +11,7 @@
 #define DWARF_MS 150
 #define OTHERS_MAX 6 /* folded names listed */
 #define LINE_MAX_BYTES 4096
+#define NARROW_MAX 32 /* folded types that are narrowed down: each costs a look at all symbols */
 
 /* What tokio_namer_learn() found out about one vtable. */
 struct lesson {
@@ -18,6 +19,7 @@ struct lesson {
 	uint64_t trailer;
 	enum site_name_from from; /* NAME_NONE: the evidence is empty */
 	struct evidence evidence;
+	bool body;   /* its own body settled which of the folded types it is */
 	bool shared; /* a vtable of another type reaches the same glue */
 };
 
@@ -314,8 +316,18 @@ static void find_shared(struct tokio_namer *n)
 	free(list);
 }
 
+static bool futures_differ(const struct evidence *e)
+{
+	for (size_t i = 1; i < e->n; i++)
+		if (strcmp(e->list[0].future, e->list[i].future) != 0)
+			return true;
+	return false;
+}
+
 void tokio_namer_learn(struct tokio_namer *n, const struct tokio_vtable_words *list, size_t count)
 {
+	unsigned int narrowed = 0;
+
 	for (size_t i = 0; i < n->n_lessons; i++)
 		evidence_clear(&n->lessons[i].evidence);
 	n->lessons = xreallocarray(n->lessons, count, sizeof(*n->lessons));
@@ -327,6 +339,9 @@ void tokio_namer_learn(struct tokio_namer *n, const struct tokio_vtable_words *l
 		l->trailer = list[i].trailer_offset;
 		l->shared = false;
 		l->from = gather(n, &list[i], &l->evidence);
+		l->body = l->from == NAME_DROP_GLUE && futures_differ(&l->evidence) &&
+			  narrowed++ < NARROW_MAX &&
+			  tokio_narrow_by_body(n->f, l->poll, &l->evidence);
 	}
 	if (count)
 		qsort(n->lessons, count, sizeof(*n->lessons), by_poll);
@@ -371,7 +386,7 @@ void tokio_name_task(struct tokio_namer *n, const struct tokio_vtable_words *w, 
 	out->kind = tokio_is_blocking(w) ? SITE_BLOCKING : SITE_TASK;
 	out->from = lesson ? lesson->from : gather(n, w, &own);
 	fill(n, w, index, lesson ? &lesson->evidence : &own, out);
-	if (lesson && lesson->shared)
+	if (lesson && lesson->shared && !lesson->body)
 		out->ambiguous = true;
 	evidence_clear(&own);
 }

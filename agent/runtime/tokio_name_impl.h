@@ -43,6 +43,11 @@ bool tokio_name_by_symbol(struct elf_file *f, const struct tokio_vtable_words *w
 bool tokio_name_by_glue(struct elf_file *f, const struct tokio_vtable_words *w, struct evidence *e);
 /* Whether any symbol is such glue: without one the walks for rung 3 are in vain. */
 bool tokio_has_glue(struct elf_file *f);
+/*
+ * Several candidates, because their glue was folded: keeps the one whose body `poll` runs, where
+ * that is certain. Returns whether it did.
+ */
+bool tokio_narrow_by_body(struct elf_file *f, uint64_t poll, struct evidence *e);
 /* Rung 4: the demangled name of what poll calls. */
 bool tokio_name_by_callee(struct elf_file *f, uint64_t poll, char *out, size_t size);
 /* The flavour of the scheduler that `schedule` serves, from its symbol and what it calls. */
