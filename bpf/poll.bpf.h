@@ -23,6 +23,7 @@
  * kernel's copy uses `rep movsb`, which is slower than the words one by one.
  */
 #define HEADER_READ 7
+#define HEADER_NEXT 1
 #define HEADER_VTABLE 2
 
 struct task_words {
@@ -157,6 +158,21 @@ static __always_inline bool owner_may_be(__u64 header, __u32 target, __u32 slot)
 }
 
 /*
+ * A task that completed may have been freed at once, unseen: then the allocator's own words lie
+ * where the state and the queue link were (glibc: an obfuscated pointer and a random key, with the
+ * RUNNING bit set by chance). Nobody holds 2^24 references; no link is outside user space.
+ */
+static __always_inline bool words_running(const struct task_words *words,
+					  const struct wire_site *cfg)
+{
+	__u64 state = words->w[0];
+
+	return (state & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) == TOKIO_STATE_RUNNING &&
+	       state >> TOKIO_STATE_REF_SHIFT != 0 && state >> TOKIO_STATE_REF_SHIFT < 1 << 24 &&
+	       words->w[HEADER_NEXT] < 1ULL << 47 && words->w[HEADER_VTABLE] == cfg->vtable;
+}
+
+/*
  * Whether this open poll of the current thread is still running. The state word may be gone or
  * belong to a new task: then the owner row tells, because whoever polls that task has set it.
  * What was not read at the entry is learned here.
@@ -168,7 +184,7 @@ static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, _
 
 	if (!cfg || !words_read(&words, poll->header))
 		return false;
-	if (!(words.w[0] & TOKIO_STATE_RUNNING) || !owner_may_be(poll->header, target, slot))
+	if (!words_running(&words, cfg) || !owner_may_be(poll->header, target, slot))
 		return false;
 	if (!poll->task_id)
 		poll_fill(poll, &words, cfg);

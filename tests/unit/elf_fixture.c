@@ -12,7 +12,7 @@
 
 #define SOURCE "tests/unit/fixtures/tasks.S"
 
-void fixture_run(const struct fixture *fx, const char *command)
+void elf_fixture_run(const struct fixture *fx, const char *command)
 {
 	char *line = xasprintf("cd %s && { %s; } >log 2>&1 || { cat log; false; }", fx->dir,
 			       command);
@@ -33,7 +33,7 @@ void fixture_make(struct fixture *fx, const char *link_flags)
 	snprintf(fx->so, sizeof(fx->so), "%s/tasks.so", fx->dir);
 	command = xasprintf("gcc -nostdlib -Wl,--build-id=sha1 %s -o tasks.so '%s'", link_flags,
 			    source);
-	fixture_run(fx, command);
+	elf_fixture_run(fx, command);
 	free(command);
 }
 

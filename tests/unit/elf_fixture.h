@@ -21,7 +21,7 @@ struct fixture {
 
 void fixture_make(struct fixture *fx, const char *link_flags);
 /* Runs a shell command in the folder; the test fails when it does. */
-void fixture_run(const struct fixture *fx, const char *command);
+void elf_fixture_run(const struct fixture *fx, const char *command);
 /* A name in the folder; overwritten by the next call. */
 const char *fixture_path(struct fixture *fx, const char *name);
 void fixture_done(const struct fixture *fx);

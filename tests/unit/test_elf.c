@@ -159,7 +159,7 @@ static void lives_without_section_headers(void **state)
 	int fd;
 
 	(void)state;
-	fixture_run(&fx, "cp tasks.so bare.so");
+	elf_fixture_run(&fx, "cp tasks.so bare.so");
 	fd = open(fixture_path(&fx, "bare.so"), O_RDWR);
 	assert_int_equal(pread(fd, &eh, sizeof(eh), 0), sizeof(eh));
 	eh.e_shoff = eh.e_shnum = eh.e_shstrndx = 0;
@@ -236,7 +236,7 @@ static void refuses_what_is_no_elf(void **state)
 	assert_int_equal(elf_open("/nonexistent", &f, &err), -ENOENT);
 	assert_int_equal(elf_open("/dev/null", &f, &err), -EINVAL);
 	assert_int_equal(elf_open("/tmp", &f, &err), -EINVAL);
-	fixture_run(&fx, "mkfifo pipe; : > empty; echo hello > text");
+	elf_fixture_run(&fx, "mkfifo pipe; : > empty; echo hello > text");
 	assert_int_equal(elf_open(fixture_path(&fx, "pipe"), &f, &err), -EINVAL);
 	assert_int_equal(elf_open(fixture_path(&fx, "empty"), &f, &err), -EINVAL);
 	assert_int_equal(elf_open(fixture_path(&fx, "text"), &f, &err), -EINVAL);
@@ -305,7 +305,7 @@ static void finds_debug_files(void **state)
 
 	(void)state;
 	/* A root of its own, as a container has. */
-	fixture_run(&fx, "mkdir -p root/bin/.debug root/usr/lib/debug/bin;"
+	elf_fixture_run(&fx, "mkdir -p root/bin/.debug root/usr/lib/debug/bin;"
 			 "objcopy --only-keep-debug tasks.so root/bin/.debug/tasks.debug;"
 			 "cd root/bin/.debug; strip -o ../tasks ../../../tasks.so;"
 			 "objcopy --add-gnu-debuglink=tasks.debug ../tasks");
@@ -316,17 +316,17 @@ static void finds_debug_files(void **state)
 	assert_int_equal(elf_add_symbols(f, debug, NULL), 0);
 	assert_non_null(named(f, "long_function"));
 	elf_close(debug);
-	fixture_run(&fx, "mv root/bin/.debug/tasks.debug root/usr/lib/debug/bin/");
+	elf_fixture_run(&fx, "mv root/bin/.debug/tasks.debug root/usr/lib/debug/bin/");
 	assert_int_equal(elf_open_debug(f, fx.out, "/bin/tasks", &debug, NULL), 0);
 	elf_close(debug);
 	/* One of another build is not taken. */
-	fixture_run(&fx, "gcc -nostdlib -shared -Wl,--build-id=md5 -o x.so"
+	elf_fixture_run(&fx, "gcc -nostdlib -shared -Wl,--build-id=md5 -o x.so"
 			 " \"$OLDPWD\"/tests/unit/fixtures/tasks.S;"
 			 "objcopy --only-keep-debug x.so root/usr/lib/debug/bin/tasks.debug");
 	assert_int_equal(elf_open_debug(f, fx.out, "/bin/tasks", &debug, NULL), -ENOENT);
 	assert_null(debug);
 	/* By build-id alone. */
-	fixture_run(&fx, "id=$(readelf -n tasks.so | sed -n 's/.*Build ID: //p');"
+	elf_fixture_run(&fx, "id=$(readelf -n tasks.so | sed -n 's/.*Build ID: //p');"
 			 "d=root/usr/lib/debug/.build-id/$(echo $id | cut -c1-2); mkdir -p $d;"
 			 "objcopy --only-keep-debug tasks.so $d/$(echo $id | cut -c3-).debug");
 	assert_int_equal(elf_open_debug(f, fixture_path(&fx, "root"), NULL, &debug, NULL), 0);
@@ -339,14 +339,14 @@ static void checks_the_crc_without_build_ids(void **state)
 	struct elf_file *f = NULL, *debug = NULL;
 
 	(void)state;
-	fixture_run(&fx, "mkdir crc; cd crc; objcopy -R .note.gnu.build-id ../tasks.so t;"
+	elf_fixture_run(&fx, "mkdir crc; cd crc; objcopy -R .note.gnu.build-id ../tasks.so t;"
 			 "objcopy --only-keep-debug t t.debug; strip t;"
 			 "objcopy --add-gnu-debuglink=t.debug t");
 	assert_int_equal(elf_open(fixture_path(&fx, "crc/t"), &f, NULL), 0);
 	assert_string_equal(f->build_id, "");
 	assert_int_equal(elf_open_debug(f, NULL, fx.out, &debug, NULL), 0);
 	elf_close(debug);
-	fixture_run(&fx, "printf x >> crc/t.debug");
+	elf_fixture_run(&fx, "printf x >> crc/t.debug");
 	assert_int_equal(elf_open_debug(f, "", fx.out, &debug, NULL), -ENOENT);
 	elf_close(f);
 }
