@@ -109,8 +109,8 @@ enum exit_code command_list(const struct opts *opts)
 		puts("no process here carries a runtime that stalltop knows (Tokio 1.24 or newer)");
 	}
 	if (list.denied)
-		fprintf(stderr, "stalltop: %u processes of other users could not be looked at: run "
-			"as root, or give stalltop CAP_SYS_PTRACE\n", list.denied);
+		fprintf(stderr, "stalltop: %u processes may not be looked at: run as root, or give "
+			"stalltop CAP_SYS_PTRACE\n", list.denied);
 	table_free(list.table);
 	return EXIT_FINE;
 }

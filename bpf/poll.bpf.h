@@ -216,7 +216,11 @@ static __always_inline void ring_long_poll(const struct wire_slot *slot, __u32 i
 	bpf_ringbuf_submit(rec, 0);
 }
 
-/* The task's row when a poll begins: it is surely alive now. */
+/*
+ * The task's row when a poll begins: it is surely alive now. Tokio frees most tasks through a
+ * direct call, not through the vtable's dealloc, so a row may be that of an earlier task at the same
+ * address: only the id tells.
+ */
 static __always_inline void task_open(struct wire_poll *poll, const struct wire_site *cfg,
 				      __u32 slot)
 {
@@ -225,9 +229,13 @@ static __always_inline void task_open(struct wire_poll *poll, const struct wire_
 	struct wire_site_stats *stats;
 	struct task_words words;
 	struct wire_task fresh;
+	__u64 id = poll->task_id;
 
-	if (task) {
-		poll->task_id = task->id;
+	if (task && !id &&
+	    bpf_probe_read_user(&id, sizeof(id), (void *)(poll->header + 8 * (cfg->id_word & 7))))
+		return;
+	if (task && task->id == id) {
+		poll->task_id = id;
 		poll->sched = task->sched;
 		task->last_slot = slot;
 		return;

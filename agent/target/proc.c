@@ -96,8 +96,9 @@ int proc_refresh(struct proc *proc, struct err *err)
 			       proc->pid);
 	if (n < 0 && (errno == EACCES || errno == EPERM))
 		return err_set(err, -EACCES,
-			       "process %d belongs to another user: run as root, or give stalltop "
-			       "CAP_SYS_PTRACE", proc->pid);
+			       "process %d may not be looked at: run as root, or give stalltop "
+			       "CAP_SYS_PTRACE (a security module can forbid it even then)",
+			       proc->pid);
 	if (n < 0)
 		return err_set(err, -ESRCH, "process %d is gone", proc->pid);
 	proc->exe[n] = '\0';

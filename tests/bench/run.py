@@ -153,12 +153,12 @@ def bench_agent():
 
 def bench_latency():
     """From the moment a poll crosses its threshold to the line about it, while it is still open."""
-    target = app("planted", "sleep", 1000, 12, 500)
+    target = app("planted", "sleep", 1000, 6, 4000)
     proc = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(target.pid)],
                             stdout=subprocess.PIPE, text=True)
     seen = []
     while len(seen) < 200 and proc.poll() is None:
-        if not select.select([proc.stdout], [], [], 4)[0]:
+        if not select.select([proc.stdout], [], [], 6)[0]:
             break
         line = proc.stdout.readline()
         now = time.monotonic_ns()

@@ -1,30 +1,116 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Durations: polls of 10, 100 and 1000 ms, sleeping and computing, against the program's own clock.
 
-A program that plants polls of one length is compared through count, worst_ns and total_ns of its
-finding; each single poll is compared through the lines that a change of its finding makes.
+Each finding carries count, worst_ns, total_ns and, live, the length so far: a program that plants
+polls of one length is compared through these with what it measured inside its polls.
 """
 
+import os
 import statistics
-import time
 
 import pytest
 
 MS = 1_000_000
-LENGTHS = pytest.mark.parametrize("ms,count", [(10, 8), (100, 4), (1000, 1)])
-# A stuck poll takes the place of the other two from 1 s on: not what is measured here.
+LENGTHS = pytest.mark.parametrize("ms,count", [(10, 8), (100, 4), (1000, 2)])
+# From 1 s on a stuck poll takes the place of the other two: not what is measured here.
 NOT_STUCK = ("--set", "stuck-poll.length=10s")
+# Below the shortest planted poll, so that all of them are reported. A computing poll of 10 ms
+# has less than that of the CPU when others want it too.
+THRESHOLD = ("--threshold", "2ms")
+
+
+def runqueue_wait(pid):
+    """Nanoseconds that the threads of a process were ready to run and had no CPU."""
+    total = 0
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/schedstat") as file:
+            total += int(file.read().split()[1])
+    return total
+
+
+def watch(app, stream, kind, ms, count):
+    """Plants the polls under watch; returns the site's finding, the true lengths, CPU waits."""
+    target = app("planted", args=(kind, ms, count, 150))
+    run = stream("-p", target.pid, *THRESHOLD, *NOT_STUCK)
+    run.attached()
+    before = runqueue_wait(target.pid)
+    truth = []
+    while len(truth) < count:
+        poll = target.wait_json(lambda o: "ms" in o, 30)
+        truth.append(poll["end_ns"] - poll["start_ns"])
+    waited = runqueue_wait(target.pid) - before
+    rule = {"sleep": "blocking-call", "burn": "cpu-bound-poll"}[kind]
+    site = f"planted::planted_{kind}"
+    run.until(lambda o: o["type"] == "finding" and o["site"] == site and o["rule"] == rule and
+              o["count"] == count, 10)
+    run.watch(0.3)
+    run.stop()
+    found = [f for f in run.of_rule(rule) if f["site"] == site]
+    assert len(found) == 1
+    return found[0], truth, waited
 
 
 def allowed(ns):
     return max(ns // 100, MS)
 
 
-def cpu_waits(pid):
-    """Nanoseconds that the threads of a process were runnable and without a CPU."""
-    total = 0
-    import os
-    for tid in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{tid}/schedstat") as file:
-            total += int(file.read().split()[1])
-    return total
+@LENGTHS
+def test_sleeping(app, stream, ms, count):
+    """A sleeping poll is blocked from its beginning to its end, and little else.
+
+    The thread that wakes up may have to wait for a CPU: the poll lasts as long, and stalltop counts
+    that time as the program's clock does.
+    """
+    finding, truth, _ = watch(app, stream, "sleep", ms, count)
+    print(f"{ms} ms asleep: worst {finding['worst_ns'] / MS:.3f} of {max(truth) / MS:.3f}, total "
+          f"{finding['total_ns'] / MS:.3f} of {sum(truth) / MS:.3f}")
+    assert finding["count"] == count
+    assert finding["syscall"] == "clock_nanosleep"
+    assert finding["severity"] == ("critical" if ms >= 100 else "warning")
+    assert abs(finding["worst_ns"] - max(truth)) <= allowed(max(truth))
+    assert abs(finding["total_ns"] - sum(truth)) <= sum(map(allowed, truth))
+
+
+@LENGTHS
+def test_computing(app, stream, ms, count):
+    """The rule counts the time on the CPU: the true length less what the thread waited for one."""
+    finding, truth, waited = watch(app, stream, "burn", ms, count)
+    print(f"{ms} ms computed: worst {finding['worst_ns'] / MS:.3f} of {max(truth) / MS:.3f}, total "
+          f"{finding['total_ns'] / MS:.3f} of {sum(truth) / MS:.3f}, {waited / MS:.3f} waiting")
+    assert finding["count"] == count
+    assert finding["syscall"] is None
+    slack = sum(map(allowed, truth))
+    assert finding["worst_ns"] <= max(truth) + allowed(max(truth))
+    assert finding["total_ns"] <= sum(truth) + slack
+    # The kernel's own count of that wait, of all threads of the program.
+    assert finding["total_ns"] >= sum(truth) - waited - slack
+
+
+@pytest.mark.parametrize("kind,rule", [("sleep", "blocking-call"), ("burn", "cpu-bound-poll")])
+def test_reported_while_open(app, stream, kind, rule):
+    """A poll of 1 s is on the screen long before it ends.
+
+    The figure to reach is 150 ms from the crossing of the threshold to the line (make bench); the
+    bound here is for a machine with other work.
+    """
+    count = 3
+    target = app("planted", args=(kind, 1000, count, 300))
+    run = stream("-p", target.pid, *NOT_STUCK)
+    run.attached()
+    truth = [target.wait_json(lambda o: "ms" in o, 30) for _ in range(count)]
+    run.watch(0.3)
+    run.stop()
+    delays = []
+    for number, poll in enumerate(truth, 1):
+        lines = [f for f in run.of("finding") if f["rule"] == rule and f["count"] == number and
+                 f["arrived_ns"] > poll["start_ns"]]
+        assert lines, f"poll {number} is not reported"
+        if number == 1:
+            assert lines[0]["open"] and lines[0]["arrived_ns"] < poll["end_ns"]
+            assert "so far" in lines[0]["message"]
+            assert abs(lines[0]["first_ns"] - poll["start_ns"]) < 20 * MS
+        delays.append((lines[0]["arrived_ns"] - poll["start_ns"]) / MS - 10)
+    print(f"{kind}: delays {[round(d) for d in delays]} ms, "
+          f"median {statistics.median(delays):.0f} ms")
+    # A finding that is open already is written again at most once a second: the first one counts.
+    assert delays[0] <= 400
