@@ -39,7 +39,7 @@ static int add(struct targets *targets, pid_t pid, bool unrelocated, bool wait, 
 	ret = watch_scan(watch, &added, err);
 	if (!ret && !watch->count && !wait)
 		ret = no_runtime(watch, err);
-	if (ret && !(wait && ret == -ENOTSUP)) {
+	if (ret) {
 		watch_free(watch);
 		return ret;
 	}

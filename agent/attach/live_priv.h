@@ -50,6 +50,7 @@ struct live_target {
 struct live_runtime {
 	uint32_t target, binary;
 	uint64_t handle;
+	uint64_t owner_id;		/* of its tasks; 0 not known */
 	struct tokio_queue *queue;	/* NULL: depths are not known */
 	char why[160];			/* why not */
 	uint32_t attempts;
@@ -107,7 +108,7 @@ int live_note(struct emit *emit, uint32_t target, enum note_severity severity, c
 
 /* live_runtimes.c */
 uint32_t live_runtime_of(struct live *live, struct emit *emit, uint32_t target, uint32_t site,
-			 uint64_t handle);
+			 uint64_t handle, uint64_t header);
 int live_queues(struct live *live, struct emit *emit);
 
 /* live_threads.c */

@@ -16,6 +16,22 @@ static const enum runtime_flavor flavors[] = {
 	[TOKIO_FLAVOUR_LOCAL] = FLAVOR_LOCAL,
 };
 
+/* The owner id of a task of this runtime sharpens the check of its structures; 0: not known. */
+static uint64_t owner_id(const struct live *live, const struct live_runtime *runtime,
+			 const struct live_site *site, uint64_t header)
+{
+	uint64_t words[8];
+
+	if (!header || !site->found ||
+	    memory_read(&live->targets[runtime->target].watch->memory, header, words,
+			sizeof(words)))
+		return 0;
+	if (words[2] != site->found->vtable ||
+	    words[site->found->sched_word & 7] != runtime->handle)
+		return 0;
+	return words[3];
+}
+
 static void queue_open(struct live *live, struct live_runtime *runtime)
 {
 	const struct live_binary *binary = &live->binaries[runtime->binary];
@@ -23,6 +39,8 @@ static void queue_open(struct live *live, struct live_runtime *runtime)
 		.handle = runtime->handle,
 		.version = binary->version,
 		.unstable = TOKIO_UNSTABLE_UNKNOWN,
+		.owner_id = runtime->owner_id,
+		.process_threads = proc_threads(live->targets[runtime->target].watch->proc),
 	};
 	const struct tokio_depths *depths;
 	struct err err = { 0 };
@@ -57,7 +75,7 @@ static int announce(struct live *live, struct emit *emit, uint32_t id)
 }
 
 uint32_t live_runtime_of(struct live *live, struct emit *emit, uint32_t target, uint32_t site,
-			 uint64_t handle)
+			 uint64_t handle, uint64_t header)
 {
 	uint64_t id = map_get(&live->runtime_ids, handle, target);
 	struct live_runtime *runtime;
@@ -78,6 +96,7 @@ uint32_t live_runtime_of(struct live *live, struct emit *emit, uint32_t target, 
 		.flavor = live->sites[site].found->flavor,
 		.workers = -1,
 	};
+	runtime->owner_id = owner_id(live, runtime, &live->sites[site], header);
 	map_put(&live->runtime_ids, handle, target, id);
 	queue_open(live, runtime);
 	announce(live, emit, id);

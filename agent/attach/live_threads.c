@@ -92,7 +92,8 @@ int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_
 
 	if (rec->head.target >= live->targets_count || rec->poll.site >= live->sites_count)
 		return 0;
-	runtime = live_runtime_of(live, emit, rec->head.target, rec->poll.site, rec->poll.sched);
+	runtime = live_runtime_of(live, emit, rec->head.target, rec->poll.site, rec->poll.sched,
+				  0);
 	poll_event(&event.as_poll, &rec->poll, rec->head.tid, runtime, rec->head.time_ns);
 	return live_emit(emit, EV_POLL, rec->head.target, &event);
 }
@@ -190,7 +191,7 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 			continue;
 		poll = open_poll(&slot);
 		runtime = live_runtime_of(live, emit, slot.target, poll ? poll->site : ID_NONE,
-					  slot.sched);
+					  slot.sched, poll ? poll->header : 0);
 		if (runtime != ID_NONE) {
 			live->runtimes[runtime].threads++;
 			live->runtimes[runtime].polling += poll != NULL;

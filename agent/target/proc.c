@@ -37,8 +37,8 @@ static int read_small(const char *path, char *buf, size_t size)
 	return n;
 }
 
-/* Field 22, counted after the ')' that ends the name: the name may hold anything. */
-static int read_start_time(pid_t pid, uint64_t *out)
+/* A numeric field of stat, counted after the ')' that ends the name: the name may hold anything. */
+static int read_stat_field(pid_t pid, int wanted, uint64_t *out)
 {
 	char path[64], buf[1024], *p;
 	int n;
@@ -48,11 +48,23 @@ static int read_start_time(pid_t pid, uint64_t *out)
 	if (n < 0)
 		return n == -ENOENT ? -ESRCH : n;
 	p = strrchr(buf, ')');
-	for (int field = 2; p && field < 22; field++)
+	for (int field = 2; p && field < wanted; field++)
 		p = strchr(p + 1, ' ');
 	if (!p || sscanf(p, " %" SCNu64, out) != 1)
 		return -EINVAL;
 	return 0;
+}
+
+static int read_start_time(pid_t pid, uint64_t *out)
+{
+	return read_stat_field(pid, 22, out);
+}
+
+uint32_t proc_threads(const struct proc *proc)
+{
+	uint64_t threads;
+
+	return read_stat_field(proc->pid, 20, &threads) ? 0 : threads;
 }
 
 static void strip_suffix(char *s, const char *suffix)

@@ -42,6 +42,9 @@ bool proc_same(const struct proc *proc);
 /* CPU time that all its threads have used, nanoseconds; 0 when it is gone. */
 uint64_t proc_cpu_ns(const struct proc *proc);
 
+/* How many threads it has now; 0 when it is gone. */
+uint32_t proc_threads(const struct proc *proc);
+
 /* Number of CPUs that it may use. */
 uint32_t proc_cpus(const struct proc *proc);
 
