@@ -254,6 +254,7 @@ static int live_source_tick(struct source *source, event_fn fn, void *ctx)
 
 static int live_source_finish(struct source *source, event_fn fn, void *ctx)
 {
+	((struct live *)source)->task_scan_next = 0;
 	return look((struct live *)source, fn, ctx, true);
 }
 
@@ -280,6 +281,8 @@ static void live_source_close(struct source *source)
 		tokio_queue_close(live->runtimes[i].queue);
 	for (uint32_t i = 0; i < live->targets_count; i++)
 		watch_free(live->targets[i].watch);
+	for (size_t i = 0; i < live->binaries_count; i++)
+		free(live->binaries[i].layout);
 	map_free(&live->runtime_ids);
 	free(live->targets);
 	free(live->binaries);

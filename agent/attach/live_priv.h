@@ -37,6 +37,8 @@ struct live_binary {
 	struct link_set polls, deallocs;
 	uint32_t first_site, sites;
 	struct tokio_version version;
+	struct tokio_layout *layout;	/* from its debug information; NULL: none, or not tried */
+	bool layout_tried;
 };
 
 struct live_target {

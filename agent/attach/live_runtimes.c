@@ -32,14 +32,35 @@ static uint64_t owner_id(const struct live *live, const struct live_runtime *run
 	return words[3];
 }
 
+/* What the binary's own debug information says, read once. */
+static const struct tokio_layout *dwarf_layout(struct live_binary *binary)
+{
+	struct elf_section section;
+	const struct elf_file *elf;
+
+	if (binary->layout_tried || !binary->object)
+		return binary->layout;
+	binary->layout_tried = true;
+	elf = binary->object->object->elf;
+	if (elf_section(elf, ".debug_info", &section))
+		return NULL;
+	binary->layout = xmalloc(sizeof(*binary->layout));
+	if (tokio_layout_from_file(elf->fd, binary->layout, NULL)) {
+		free(binary->layout);
+		binary->layout = NULL;
+	}
+	return binary->layout;
+}
+
 static void queue_open(struct live *live, struct live_runtime *runtime)
 {
-	const struct live_binary *binary = &live->binaries[runtime->binary];
+	struct live_binary *binary = &live->binaries[runtime->binary];
 	struct tokio_query query = {
 		.handle = runtime->handle,
 		.version = binary->version,
 		.unstable = TOKIO_UNSTABLE_UNKNOWN,
 		.owner_id = runtime->owner_id,
+		.layout = dwarf_layout(binary),
 		.process_threads = proc_threads(live->targets[runtime->target].watch->proc),
 	};
 	const struct tokio_depths *depths;

@@ -99,12 +99,26 @@ struct scan {
 	uint64_t words[SCAN_BATCH][8];
 	struct memory_piece pieces[SCAN_BATCH];
 	uint32_t piece_row[SCAN_BATCH];
-	bool valid[SCAN_BATCH];
+	bool valid[SCAN_BATCH];	/* the words are this task's */
+	bool gone[SCAN_BATCH];	/* the task was freed */
 	uint32_t count;
 	uint32_t sent[WIRE_MAX_TARGETS];
 };
 
-/* Reads the headers of the rows of one target; a header that is not this task's proves nothing. */
+/*
+ * Most tasks are freed unseen, and their rows stay. The id and the vtable outlive the task in freed
+ * memory, but not the state and the queue link: without references it is freed, and an allocator's
+ * own words there are no plausible count and no user address.
+ */
+static bool header_alive(const uint64_t *words, const struct runtime_site *found, uint64_t id)
+{
+	uint64_t refs = words[0] >> TOKIO_STATE_REF_SHIFT;
+
+	return refs != 0 && refs < 1 << 24 && words[1] < 1ULL << 47 && words[2] == found->vtable &&
+	       words[found->id_word & 7] == id;
+}
+
+/* Reads the headers of the rows of one target; what cannot be read proves nothing. */
 static void read_headers(struct live *live, struct scan *scan, uint32_t target)
 {
 	uint32_t n = 0;
@@ -130,8 +144,8 @@ static void read_headers(struct live *live, struct scan *scan, uint32_t target)
 		    !live->sites[site].found)
 			continue;
 		found = live->sites[site].found;
-		scan->valid[row] = scan->words[row][2] == found->vtable &&
-				   scan->words[row][found->id_word & 7] == scan->rows[row].id;
+		scan->valid[row] = header_alive(scan->words[row], found, scan->rows[row].id);
+		scan->gone[row] = !scan->valid[row];
 	}
 }
 
@@ -198,6 +212,7 @@ static int emit_batch(struct live *live, struct emit *emit, struct scan *scan)
 	int ret = 0;
 
 	memset(scan->valid, 0, sizeof(scan->valid));
+	memset(scan->gone, 0, sizeof(scan->gone));
 	for (uint32_t target = 0; target < live->targets_count; target++)
 		if (!live->targets[target].ended)
 			read_headers(live, scan, target);
@@ -205,7 +220,7 @@ static int emit_batch(struct live *live, struct emit *emit, struct scan *scan)
 		uint32_t target = KEY_TARGET(scan->keys[i]);
 
 		if (target < live->targets_count && !live->targets[target].ended &&
-		    scan->rows[i].site < live->sites_count)
+		    scan->rows[i].site < live->sites_count && !scan->gone[i])
 			ret = emit_row(live, emit, scan, i);
 	}
 	return ret;

@@ -17,6 +17,7 @@
 
 /* Rows of one site in the scan under way. */
 struct site_tally {
+	uint64_t rows;		/* tasks that exist, complete ones too */
 	uint32_t live, idle, ready, running, completed_held, detached;
 	uint64_t held_oldest_ns, idle_oldest_ns;
 };
@@ -94,7 +95,7 @@ void runtimes_free(struct model *m);
 
 int site_apply(struct model *m, const struct event *event);
 int site_stats_apply(struct model *m, const struct event *event);
-void site_scanned(struct model *m, struct site *site);
+void site_scanned(struct model *m, struct site *site, bool truncated);
 void sites_tick(struct model *m, uint64_t seconds);
 void sites_free(struct model *m);
 

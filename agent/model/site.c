@@ -91,7 +91,8 @@ int site_stats_apply(struct model *m, const struct event *event)
 	s->preempted_ns = ev->preempted_ns;
 	s->max_ns = ev->max_ns;
 	s->seen = ev->seen;
-	s->ended = ev->ended;
+	if (ev->ended > s->ended)
+		s->ended = ev->ended;
 	s->tasks_valid = ev->tasks_valid;
 	s->sampled = ev->sampled;
 	if (ev->hist)
@@ -100,9 +101,14 @@ int site_stats_apply(struct model *m, const struct event *event)
 }
 
 /* A scan of the site's target is complete: its tally becomes the site's numbers. */
-void site_scanned(struct model *m, struct site *site)
+void site_scanned(struct model *m, struct site *site, bool truncated)
 {
 	struct site_tally *tally = &m->index->tally[site->id];
+	uint64_t gone = site->seen > tally->rows ? site->seen - tally->rows : 0;
+
+	/* Tokio frees most tasks where no probe sees it: who was met and is not there has ended. */
+	if (!truncated && site->tasks_valid && gone > site->ended)
+		site->ended = gone;
 
 	site->live = tally->live;
 	site->idle = tally->idle;

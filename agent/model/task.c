@@ -32,6 +32,7 @@ static void tally_add(struct site_tally *tally, const struct ev_task *row, uint6
 {
 	bool complete = row->state_valid && row->complete;
 
+	tally->rows++;
 	if (!complete)
 		tally->live++;
 	/* Nothing below is known without the state word. */
@@ -148,7 +149,7 @@ int task_scan_apply(struct model *m, const struct event *event)
 	}
 	for (i = 0; i < m->sites_count; i++)
 		if (m->sites[i].id != ID_NONE && m->sites[i].target == event->target)
-			site_scanned(m, &m->sites[i]);
+			site_scanned(m, &m->sites[i], event->as_task_scan.truncated);
 	scan->number++;
 	scan->dropped_last = scan->dropped;
 	scan->dropped = 0;

@@ -382,7 +382,7 @@ cJSON *json_site(const struct model *m, const struct site *s)
 	add_quantiles(o, s);
 	cJSON_AddBoolToObject(o, "sampled", s->sampled);
 	add_uint_if(o, "tasks_seen", s->tasks_valid, s->seen);
-	add_uint_if(o, "tasks_ended", s->tasks_valid, s->ended);
+	add_uint_if(o, "tasks_ended", site_live_known(m, s), s->ended);
 	add_uint_if(o, "tasks_live", site_live_known(m, s), s->live);
 	return o;
 }
