@@ -84,14 +84,28 @@ struct {
 	__type(value, __u64);
 } owners SEC(".maps");
 
-/* Live tasks by WIRE_TASK_KEY (level 2). */
+/* Live tasks (level 2), the row of each by WIRE_TASK_KEY, and rows given back. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_MAX_TASKS);
+	__type(key, __u32);
 	__type(value, struct wire_task);
 } tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, WIRE_MAX_TASKS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} task_rows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, WIRE_MAX_TASKS);
+	__type(value, __u32);
+} free_rows SEC(".maps");
 
 /* Process id as the agent sees it -> target. */
 struct {

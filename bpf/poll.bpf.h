@@ -158,23 +158,9 @@ static __always_inline bool owner_may_be(__u64 header, __u32 target, __u32 slot)
 }
 
 /*
- * A task that completed may have been freed at once, unseen: then the allocator's own words lie
- * where the state and the queue link were (glibc: an obfuscated pointer and a random key, with the
- * RUNNING bit set by chance). Nobody holds 2^24 references; no link is outside user space.
- */
-static __always_inline bool words_running(const struct task_words *words,
-					  const struct wire_site *cfg)
-{
-	__u64 state = words->w[0];
-
-	return (state & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) == TOKIO_STATE_RUNNING &&
-	       state >> TOKIO_STATE_REF_SHIFT != 0 && state >> TOKIO_STATE_REF_SHIFT < 1 << 24 &&
-	       words->w[HEADER_NEXT] < 1ULL << 47 && words->w[HEADER_VTABLE] == cfg->vtable;
-}
-
-/*
  * Whether this open poll of the current thread is still running. The state word may be gone or
- * belong to a new task: then the owner row tells, because whoever polls that task has set it.
+ * belong to a new task: then the owner row tells, because whoever polls that task has set it. A task
+ * that completed may have been freed at once, unseen.
  * What was not read at the entry is learned here.
  */
 static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, __u32 slot)
@@ -184,7 +170,10 @@ static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, _
 
 	if (!cfg || !words_read(&words, poll->header))
 		return false;
-	if (!words_running(&words, cfg) || !owner_may_be(poll->header, target, slot))
+	if ((words.w[0] & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) != TOKIO_STATE_RUNNING ||
+	    words.w[HEADER_VTABLE] != cfg->vtable ||
+	    !tokio_alive(words.w[0], words.w[HEADER_NEXT], poll->header) ||
+	    !owner_may_be(poll->header, target, slot))
 		return false;
 	if (!poll->task_id)
 		poll_fill(poll, &words, cfg);
@@ -216,59 +205,108 @@ static __always_inline void ring_long_poll(const struct wire_slot *slot, __u32 i
 	bpf_ringbuf_submit(rec, 0);
 }
 
+static __always_inline struct wire_task *task_at(__u32 row)
+{
+	return bpf_map_lookup_elem(&tasks, &row);
+}
+
+/* A row for a task that has none; -1 (counted) when the table is full. */
+static __attribute__((noinline)) int task_give(__u64 key)
+{
+	__u32 row;
+
+	if (bpf_map_pop_elem(&free_rows, &row)) {
+		row = __sync_fetch_and_add(&totals.next_row, 1);
+		if (row >= WIRE_MAX_TASKS) {
+			__sync_fetch_and_sub(&totals.next_row, 1);
+			__sync_fetch_and_add(&totals.tasks_lost, 1);
+			return -1;
+		}
+	}
+	if (bpf_map_update_elem(&task_rows, &key, &row, BPF_ANY)) {
+		bpf_map_push_elem(&free_rows, &row, BPF_ANY);
+		__sync_fetch_and_add(&totals.tasks_lost, 1);
+		return -1;
+	}
+	return row;
+}
+
+/* A task met for the first time gets the row, which may have been an earlier task's. */
+static __always_inline void task_new(struct wire_poll *poll, struct wire_task *task, __u64 key,
+				     __u32 slot)
+{
+	struct wire_site_stats *stats = stats_of(poll->site);
+
+	if (stats)
+		__sync_fetch_and_add(&stats->first_seen, 1);
+	*(volatile __u64 *)&task->key = 0;
+	barrier();
+	task->id = poll->task_id;
+	task->sched = poll->sched;
+	task->first_ns = poll->start_ns;
+	task->last_ns = poll->start_ns;
+	task->busy_ns = 0;
+	task->polls = 0;
+	task->site = poll->site;
+	task->last_slot = slot;
+	barrier();
+	*(volatile __u64 *)&task->key = key;
+}
+
 /*
  * The task's row when a poll begins: it is surely alive now. Tokio frees most tasks through a
  * direct call, not through the vtable's dealloc, so a row may be that of an earlier task at the same
  * address: only the id tells.
  */
-static __always_inline void task_open(struct wire_poll *poll, const struct wire_site *cfg,
-				      __u32 slot)
-{
-	__u64 key = WIRE_TASK_KEY(poll->header, cfg->target);
-	struct wire_task *task = bpf_map_lookup_elem(&tasks, &key);
-	struct wire_site_stats *stats;
-	struct task_words words;
-	struct wire_task fresh;
-	__u64 id = poll->task_id;
-
-	if (task && !id &&
-	    bpf_probe_read_user(&id, sizeof(id), (void *)(poll->header + 8 * (cfg->id_word & 7))))
-		return;
-	if (task && task->id == id) {
-		poll->task_id = id;
-		poll->sched = task->sched;
-		task->last_slot = slot;
-		return;
-	}
-	if (!words_read(&words, poll->header))
-		return;
-	poll_fill(poll, &words, cfg);
-	fresh = (struct wire_task){
-		.id = poll->task_id,
-		.sched = poll->sched,
-		.first_ns = poll->start_ns,
-		.last_ns = poll->start_ns,
-		.site = poll->site,
-		.last_slot = slot,
-	};
-	if (bpf_map_update_elem(&tasks, &key, &fresh, BPF_ANY))
-		__sync_fetch_and_add(&totals.tasks_lost, 1);
-	stats = stats_of(poll->site);
-	if (stats)
-		__sync_fetch_and_add(&stats->first_seen, 1);
-}
-
-/* Adds a closed poll to its task's row, unless that is of a later task at the same address. */
-static __always_inline void task_add(const struct wire_poll *poll, __u32 target, __u64 end)
+static __always_inline void task_open(struct wire_poll *poll, __u32 target, __u32 slot)
 {
 	__u64 key = WIRE_TASK_KEY(poll->header, target);
-	struct wire_task *task = bpf_map_lookup_elem(&tasks, &key);
+	__u32 *found = bpf_map_lookup_elem(&task_rows, &key);
+	struct wire_task *task;
+	int row;
 
-	if (!task || task->first_ns > poll->start_ns)
+	row = found ? *found : task_give(key);
+	if (row < 0)
+		return;
+	task = task_at(row);
+	if (!task)
+		return;
+	poll->row = row + 1;
+	if (task->key != key || task->id != poll->task_id)
+		task_new(poll, task, key, slot);
+	else
+		task->last_slot = slot;
+}
+
+/* Adds a closed poll to its task's row, unless the row has gone to another task meanwhile. */
+static __always_inline void task_add(const struct wire_poll *poll, __u32 target, __u64 end)
+{
+	struct wire_task *task = poll->row ? task_at(poll->row - 1) : NULL;
+
+	if (!task || task->key != WIRE_TASK_KEY(poll->header, target) ||
+	    task->id != poll->task_id)
 		return;
 	task->polls += 1;
 	task->busy_ns += end - poll->start_ns;
 	task->last_ns = end;
+}
+
+/* Gives the row back. */
+static __always_inline void task_free(__u64 header, __u32 target)
+{
+	__u64 key = WIRE_TASK_KEY(header, target);
+	__u32 *found = bpf_map_lookup_elem(&task_rows, &key);
+	struct wire_task *task;
+	__u32 row;
+
+	if (!found)
+		return;
+	row = *found;
+	task = task_at(row);
+	if (task)
+		*(volatile __u64 *)&task->key = 0;
+	bpf_map_delete_elem(&task_rows, &key);
+	bpf_map_push_elem(&free_rows, &row, BPF_ANY);
 }
 
 /* The task poll that the innermost open one is nested in; NULL: none, or only a worker loop. */

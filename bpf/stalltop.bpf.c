@@ -63,8 +63,8 @@ static __always_inline bool site_by_vtable(struct hit *hit)
 
 /*
  * Reads the header and proves that it belongs to a site. The read alone costs a quarter of a trap
- * (measured: 150 ns), so it is done where it can tell something: on the first hits of a site, and
- * on all hits of a function that several types share.
+ * (measured: 150 ns), so level 1 does it where it tells something: on the first hits of a site, and
+ * on all hits of a function that several types share. Level 2 needs the task's id each time.
  */
 static __always_inline bool hit_read(struct hit *hit)
 {
@@ -91,7 +91,8 @@ static __always_inline bool hit_begin(struct hit *hit, struct pt_regs *ctx, enum
 	hit->cfg = bpf_map_lookup_elem(&sites, &hit->site);
 	if (!hit->cfg)
 		return false;
-	if (((hit->cfg->shared & bit) || hit->cfg->verified < WIRE_VERIFY) && !hit_read(hit))
+	if ((level >= 2 || (hit->cfg->shared & bit) || hit->cfg->verified < WIRE_VERIFY) &&
+	    !hit_read(hit))
 		return false;
 	return hit->cfg->kind != WIRE_SITE_OFF;
 }
@@ -104,18 +105,20 @@ static __always_inline int current_slot(void)
 	return ref ? ref->slot : -1;
 }
 
-/* Which runtime, and which task: from the header, now and then, or from the task's row. */
+/* Which runtime, and which task; level 1 looks now and then only. */
 static __always_inline void poll_identify(struct wire_poll *poll, struct wire_slot *slot,
 					  struct hit *hit, __u32 index)
 {
 	if (!hit->read && (slot->hits & 255) == 0)
 		hit->read = words_read(&hit->words, hit->header);
-	if (hit->read)
-		poll_fill(poll, &hit->words, hit->cfg);
-	if (level >= 2 && hit->cfg->kind == WIRE_SITE_TASK)
-		task_open(poll, hit->cfg, index);
-	if (poll->sched && hit->cfg->kind == WIRE_SITE_TASK)
-		slot->sched = poll->sched;
+	if (!hit->read)
+		return;
+	poll_fill(poll, &hit->words, hit->cfg);
+	if (poll->kind != WIRE_SITE_TASK)
+		return;
+	slot->sched = poll->sched;
+	if (level >= 2)
+		task_open(poll, slot->target, index);
 }
 
 SEC("uprobe")
@@ -165,6 +168,7 @@ int on_poll(struct pt_regs *ctx)
 	poll->site = hit.site;
 	poll->kind = hit.cfg->kind;
 	poll->flags = 0;
+	poll->row = 0;
 	poll_identify(poll, slot, &hit, index);
 	owner_set(hit.header, hit.cfg->target, index);
 	slot->depth += 1;
@@ -196,32 +200,22 @@ int on_dealloc(struct pt_regs *ctx)
 	__u64 now = bpf_ktime_get_ns();
 	int index = current_slot();
 	struct wire_slot *slot = NULL;
-	struct wire_site_stats *stats;
 	struct hit hit;
 	bool ok = hit_begin(&hit, ctx, WIRE_SHARED_DEALLOC);
-	__u64 key;
 
 	if (index >= 0)
 		slot = slot_at(index);
 	if (slot) {
 		slot_begin(slot);
 		count(slot, ok ? HIT_EMITTED : HIT_FILTERED);
+		if (ok)
+			slot_task_freed(slot, index, hit.header, now);
+		slot_end(slot, now);
 	} else {
 		count_slotless(ok ? HIT_EMITTED : HIT_FILTERED);
 	}
-	if (ok && slot)
-		slot_task_freed(slot, index, hit.header, now);
-	if (slot)
-		slot_end(slot, now);
-	if (!ok)
-		return 0;
-	stats = stats_of(hit.site);
-	if (!stats)
-		return 0;
-	key = WIRE_TASK_KEY(hit.header, hit.cfg->target);
-	__sync_fetch_and_add(&stats->ended, 1);
-	if (bpf_map_delete_elem(&tasks, &key))
-		__sync_fetch_and_add(&stats->ended_unpolled, 1);
+	if (ok)
+		task_free(hit.header, hit.cfg->target);
 	return 0;
 }
 

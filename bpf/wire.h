@@ -66,6 +66,7 @@ static inline __attribute__((always_inline)) __u32 hist_bucket(__u64 ns)
 #define WIRE_MAX_SLOTS 4096	/* threads with a slot at one time */
 #define WIRE_MAX_TARGETS 64
 #define WIRE_MAX_SITES 65536
+#define WIRE_MAX_TASKS 262144	/* live tasks that have a row */
 #define WIRE_OWNERS 65536	/* direct-mapped cache: task header -> slot that polled it last */
 #define WIRE_NO_SYSCALL (-1)
 #define WIRE_VERIFY 64		/* first hits of a site whose task header is read and checked */
@@ -92,6 +93,27 @@ enum wire_shared {
 #define TOKIO_STATE_CANCELLED 32ULL
 #define TOKIO_STATE_REF_SHIFT 6
 
+static inline __attribute__((always_inline)) int tokio_near(__u64 pointer, __u64 header)
+{
+	return pointer % 16 == 0 && pointer >= header / 2 && pointer <= header * 2;
+}
+
+/*
+ * Whether these can be the first two words, state and queue link, of a living task at `header`. In
+ * freed memory everything else may be as it was, but here an allocator keeps its own words: glibc a
+ * pointer, which may be obfuscated (next ^ address >> 12), and a pointer or a random key. A task
+ * without references is freed; none has 2^24. A pointer is as small as that only in a program at
+ * low addresses, and then it is near.
+ */
+static inline __attribute__((always_inline)) int tokio_alive(__u64 state, __u64 link, __u64 header)
+{
+	__u64 refs = state >> TOKIO_STATE_REF_SHIFT;
+	__u64 next = state ^ header >> 12;
+
+	return refs && refs < 1 << 24 && !(link >> 47) && next && !tokio_near(next, header) &&
+	       !tokio_near(state, header);
+}
+
 /* One probed poll function of one target, indexed by the cookie; written by the agent. */
 struct wire_site {
 	__u64 vtable;		/* expected header->vtable; others are looked up in `vtables` */
@@ -111,8 +133,6 @@ struct wire_site_stats {
 	__u64 preempted_ns;	/* part of it: preempted */
 	__u64 max_ns;
 	__u64 first_seen;	/* tasks met for the first time (level 2) */
-	__u64 ended;		/* tasks deallocated (level 2) */
-	__u64 ended_unpolled;	/* of those, never polled since they could be seen */
 	__u64 mismatched;	/* hits whose header had another vtable */
 	__u64 hist[HIST_BUCKETS];	/* closed polls by length: their sum is the count */
 };
@@ -138,7 +158,7 @@ struct wire_poll {
 	__u8 kind;		/* enum wire_site_kind */
 	__u8 flags;
 	__u16 pad16;
-	__u32 pad32;
+	__u32 row;		/* of the task table, plus one; 0: none */
 };
 
 enum wire_off_kind {
@@ -179,8 +199,15 @@ struct wire_slot {
 	struct wire_poll polls[WIRE_MAX_DEPTH];
 };
 
-/* A live task (level 2); key is header | target << 48. */
+#define WIRE_TASK_KEY(header, target) ((header) | ((__u64)(target) << 48))
+
+/*
+ * A live task (level 2): a row of an mmapable array. `key` is written last when a task gets the
+ * row and cleared first when it is freed: 0 means free. The agent copies a row and compares `key`
+ * before and after.
+ */
 struct wire_task {
+	__u64 key;		/* WIRE_TASK_KEY */
 	__u64 id;
 	__u64 sched;
 	__u64 first_ns;		/* start of the first poll seen */
@@ -191,8 +218,6 @@ struct wire_task {
 	__u32 last_slot;
 };
 
-#define WIRE_TASK_KEY(header, target) ((header) | ((__u64)(target) << 48))
-
 /* Totals that outlive slots, and losses that belong to no thread; one element. */
 struct wire_totals {
 	__u64 hits, emitted, filtered, lost;	/* of threads that ended or never got a slot */
@@ -201,6 +226,7 @@ struct wire_totals {
 	__u64 tasks_lost;	/* polls whose task found the task table full */
 	__u64 nesting_lost;	/* polls deeper than WIRE_MAX_DEPTH */
 	__u64 next_slot;
+	__u64 next_row;		/* of the task table: rows that were ever used */
 };
 
 enum wire_kind {
@@ -234,10 +260,10 @@ struct wire_process {
 };
 
 _Static_assert(sizeof(struct wire_site) == 24, "wire_site");
-_Static_assert(sizeof(struct wire_site_stats) == 8 * (8 + HIST_BUCKETS), "wire_site_stats");
+_Static_assert(sizeof(struct wire_site_stats) == 8 * (6 + HIST_BUCKETS), "wire_site_stats");
 _Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
 _Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 12 - 8 + 4 * 96, "wire_slot");
-_Static_assert(sizeof(struct wire_task) == 56, "wire_task");
+_Static_assert(sizeof(struct wire_task) == 64, "wire_task");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");
 _Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");
 

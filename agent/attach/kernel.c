@@ -54,8 +54,10 @@ static int load(struct kernel *k, struct err *err)
 	bpf_program__set_expected_attach_type(skel->progs.on_dealloc,
 					      BPF_ATTACH_TRACE_UPROBE_MULTI);
 	bpf_program__set_autoload(skel->progs.on_dealloc, k->level >= 2);
-	if (k->level < 2)
+	if (k->level < 2) {
 		bpf_map__set_max_entries(skel->maps.tasks, 1);
+		bpf_map__set_max_entries(skel->maps.free_rows, 1);
+	}
 	ret = stalltop_bpf__load(skel);
 	if (ret == -EPERM)
 		return err_set(err, -EPERM, "the kernel refuses to load BPF programs: run as root, "
@@ -79,7 +81,9 @@ static int map_all(struct kernel *k, struct err *err)
 	k->stats = map_array(skel->maps.site_stats, sizeof(*k->stats),
 			     (size_t)k->max_sites * k->cpus, PROT_READ);
 	k->slots = map_array(skel->maps.slots, sizeof(*k->slots), WIRE_MAX_SLOTS, PROT_READ);
-	if (!k->sites || !k->stats || !k->slots)
+	if (k->level >= 2)
+		k->tasks = map_array(skel->maps.tasks, sizeof(*k->tasks), WIRE_MAX_TASKS, PROT_READ);
+	if (!k->sites || !k->stats || !k->slots || (k->level >= 2 && !k->tasks))
 		return err_set(err, -errno, "cannot map the BPF arrays: %s", strerror(errno));
 	return 0;
 }
@@ -157,7 +161,6 @@ int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_reco
 		goto fail;
 	k->on_poll_fd = bpf_program__fd(k->skel->progs.on_poll);
 	k->on_dealloc_fd = level >= 2 ? bpf_program__fd(k->skel->progs.on_dealloc) : -1;
-	k->tasks_fd = bpf_map__fd(k->skel->maps.tasks);
 	k->vtables_fd = bpf_map__fd(k->skel->maps.vtables);
 	k->targets_fd = bpf_map__fd(k->skel->maps.targets);
 	k->ring = ring_buffer__new(bpf_map__fd(k->skel->maps.ring), fn, ctx, NULL);
@@ -192,6 +195,8 @@ void kernel_close(struct kernel *k)
 		munmap(k->stats, array_bytes(sizeof(*k->stats), (size_t)k->max_sites * k->cpus));
 	if (k->slots)
 		munmap((void *)k->slots, array_bytes(sizeof(*k->slots), WIRE_MAX_SLOTS));
+	if (k->tasks)
+		munmap((void *)k->tasks, array_bytes(sizeof(*k->tasks), WIRE_MAX_TASKS));
 	ring_buffer__free(k->ring);
 	stalltop_bpf__destroy(k->skel);
 	free(k);
@@ -219,6 +224,25 @@ uint32_t kernel_slots(const struct kernel *k)
 	uint64_t n = *(const volatile __u64 *)&k->skel->bss->totals.next_slot;
 
 	return n < WIRE_MAX_SLOTS ? n : WIRE_MAX_SLOTS;
+}
+
+uint32_t kernel_task_rows(const struct kernel *k)
+{
+	uint64_t n = *(const volatile __u64 *)&k->skel->bss->totals.next_row;
+
+	return n < WIRE_MAX_TASKS ? n : WIRE_MAX_TASKS;
+}
+
+bool kernel_task(const struct kernel *k, uint32_t row, struct wire_task *out)
+{
+	const struct wire_task *task = &k->tasks[row];
+	uint64_t key = __atomic_load_n(&task->key, __ATOMIC_ACQUIRE);
+
+	if (!key)
+		return false;
+	memcpy(out, task, sizeof(*out));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return *(const volatile __u64 *)&task->key == key;
 }
 
 bool kernel_slot(const struct kernel *k, uint32_t index, struct wire_slot *out)

@@ -26,10 +26,11 @@ struct kernel {
 	struct wire_site *sites;		/* max_sites */
 	struct wire_site_stats *stats;		/* cpus * max_sites */
 	const struct wire_slot *slots;		/* WIRE_MAX_SLOTS */
+	const struct wire_task *tasks;		/* WIRE_MAX_TASKS; NULL below level 2 */
 	int *sample_fds;			/* a CPU each; -1 where it could not be opened */
 	uint32_t sampling;			/* how many could */
 	struct ring_buffer *ring;
-	int on_poll_fd, on_dealloc_fd, tasks_fd, vtables_fd, targets_fd, ring_fd;
+	int on_poll_fd, on_dealloc_fd, vtables_fd, targets_fd, ring_fd;
 };
 
 typedef int (*kernel_record_fn)(void *ctx, void *data, size_t size);
@@ -50,6 +51,10 @@ void kernel_set_threshold(struct kernel *k, uint64_t ns);
 void kernel_totals(const struct kernel *k, struct wire_totals *out);
 /* How many slots were ever given: the ones to look at. */
 uint32_t kernel_slots(const struct kernel *k);
+/* How many rows of the task table were ever used: the ones to look at. */
+uint32_t kernel_task_rows(const struct kernel *k);
+/* A copy of a row; false when it is free. */
+bool kernel_task(const struct kernel *k, uint32_t row, struct wire_task *out);
 /* A consistent copy of a slot; false when it is free or kept changing. */
 bool kernel_slot(const struct kernel *k, uint32_t index, struct wire_slot *out);
 /* Hits that the kernel dropped because a program was running already. */

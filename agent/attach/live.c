@@ -196,10 +196,11 @@ static int slow_part(struct live *live, struct emit *emit)
 {
 	int ret = live_check_sites(live, emit);
 
-	if (!ret)
-		ret = live_site_stats(live, emit);
+	/* The scan first: it tells how many tasks have ended. */
 	if (!ret)
 		ret = live_task_scan(live, emit);
+	if (!ret)
+		ret = live_site_stats(live, emit);
 	return ret;
 }
 

@@ -2,7 +2,6 @@
 /* What watching costs: hits counted exactly, times the cost of one, measured here at the start. */
 #include "attach/live_priv.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -89,7 +88,6 @@ int live_calibrate(struct live *live, struct err *err)
 	uint64_t header[16] __attribute__((aligned(128))) = { 0 };
 	struct kernel *k = live->kernel;
 	struct wire_slot slot;
-	uint64_t key;
 	int ret;
 
 	header[2] = (uintptr_t)header;
@@ -107,9 +105,6 @@ int live_calibrate(struct live *live, struct err *err)
 	for (uint32_t i = 0; i < kernel_slots(k); i++)
 		if (kernel_slot(k, i, &slot) && slot.target == CALIBRATION_TARGET)
 			live->calibration_slot = i;
-	key = WIRE_TASK_KEY((uint64_t)(uintptr_t)header, (uint64_t)CALIBRATION_TARGET);
-	if (k->level >= 2)
-		bpf_map_delete_elem(k->tasks_fd, &key);
 	kernel_totals(k, &live->baseline);
 	live->last_totals = live->baseline;
 	return 0;

@@ -29,6 +29,8 @@ struct live_site {
 	bool stepped;		/* its poll probe is single-stepped */
 	uint64_t checksum;	/* of the statistics last sent: unchanged ones are not sent again */
 	uint64_t offset;	/* of poll in the file */
+	uint64_t seen, alive;	/* tasks met before the present scan, and of these alive in it */
+	uint64_t ended;		/* cumulative, as of the last scan */
 };
 
 struct live_binary {
@@ -65,7 +67,7 @@ struct live_runtime {
 /* A task looked at from outside, to see how long it stays ready. */
 struct ready_probe {
 	uint64_t key, id;
-	uint32_t site, runtime;
+	uint32_t site, runtime, row;
 	uint64_t polls;
 	uint64_t since_ns;	/* 0: was not ready when last looked at */
 };

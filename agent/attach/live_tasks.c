@@ -5,7 +5,6 @@
 #include "runtime/tokio.h"
 #include "util/xalloc.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -36,8 +35,6 @@ static void stats_sum(const struct kernel *k, uint32_t id, struct wire_site_stat
 		sum->blocked_ns += s->blocked_ns;
 		sum->preempted_ns += s->preempted_ns;
 		sum->first_seen += s->first_seen;
-		sum->ended += s->ended;
-		sum->ended_unpolled += s->ended_unpolled;
 		if (s->max_ns > sum->max_ns)
 			sum->max_ns = s->max_ns;
 	}
@@ -71,7 +68,7 @@ int live_site_stats(struct live *live, struct emit *emit)
 		uint64_t checksum;
 
 		stats_sum(live->kernel, id, &sum);
-		checksum = sum.busy_ns + sum.first_seen + sum.ended + sum.ended_unpolled;
+		checksum = sum.busy_ns + sum.first_seen + site->ended;
 		if (checksum == site->checksum)
 			continue;
 		site->checksum = checksum;
@@ -83,7 +80,7 @@ int live_site_stats(struct live *live, struct emit *emit)
 			.preempted_ns = sum.preempted_ns,
 			.max_ns = sum.max_ns,
 			.seen = sum.first_seen,
-			.ended = sum.ended,
+			.ended = site->ended,
 			.tasks_valid = live->opts.level >= 2,
 			.hist = hist,
 		} };
@@ -94,8 +91,8 @@ int live_site_stats(struct live *live, struct emit *emit)
 
 /* Rows of the BPF table with the words of their headers, one batch at a time. */
 struct scan {
-	uint64_t keys[SCAN_BATCH];
 	struct wire_task rows[SCAN_BATCH];
+	uint32_t index[SCAN_BATCH];	/* of the rows in the table */
 	uint64_t words[SCAN_BATCH][8];
 	struct memory_piece pieces[SCAN_BATCH];
 	uint32_t piece_row[SCAN_BATCH];
@@ -106,29 +103,19 @@ struct scan {
 };
 
 /*
- * Most tasks are freed unseen, and their rows stay. The id and the vtable outlive the task in freed
- * memory, but not the state and the queue link: without references it is freed, and an allocator's
- * own words there are no plausible count and no user address.
+ * Reads the headers of the rows of one target; what cannot be read proves nothing. Most tasks are
+ * freed unseen, and their rows stay.
  */
-static bool header_alive(const uint64_t *words, const struct runtime_site *found, uint64_t id)
-{
-	uint64_t refs = words[0] >> TOKIO_STATE_REF_SHIFT;
-
-	return refs != 0 && refs < 1 << 24 && words[1] < 1ULL << 47 && words[2] == found->vtable &&
-	       words[found->id_word & 7] == id;
-}
-
-/* Reads the headers of the rows of one target; what cannot be read proves nothing. */
 static void read_headers(struct live *live, struct scan *scan, uint32_t target)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < scan->count; i++) {
-		if (KEY_TARGET(scan->keys[i]) != target)
+		if (KEY_TARGET(scan->rows[i].key) != target)
 			continue;
 		scan->piece_row[n] = i;
 		scan->pieces[n++] = (struct memory_piece){
-			.addr = KEY_HEADER(scan->keys[i]),
+			.addr = KEY_HEADER(scan->rows[i].key),
 			.buf = scan->words[i],
 			.len = sizeof(scan->words[i]),
 			.error = -EFAULT,
@@ -144,13 +131,17 @@ static void read_headers(struct live *live, struct scan *scan, uint32_t target)
 		    !live->sites[site].found)
 			continue;
 		found = live->sites[site].found;
-		scan->valid[row] = header_alive(scan->words[row], found, scan->rows[row].id);
+		scan->valid[row] = scan->words[row][2] == found->vtable &&
+				   scan->words[row][found->id_word & 7] == scan->rows[row].id &&
+				   tokio_alive(scan->words[row][0], scan->words[row][1],
+					       KEY_HEADER(scan->rows[row].key));
 		scan->gone[row] = !scan->valid[row];
 	}
 }
 
 /* Reservoir sampling: each row of a scan has the same chance to be watched for readiness. */
-static void offer_ready(struct live *live, const struct ev_task *task, uint32_t target)
+static void offer_ready(struct live *live, const struct ev_task *task, uint32_t target,
+			uint32_t row)
 {
 	uint64_t at = live->ready_seen++, key = WIRE_TASK_KEY(task->key, target);
 
@@ -165,14 +156,14 @@ static void offer_ready(struct live *live, const struct ev_task *task, uint32_t 
 		return;
 	live->ready[at] = (struct ready_probe){
 		.key = key, .id = task->id, .site = task->site,
-		.runtime = task->runtime, .polls = task->polls,
+		.runtime = task->runtime, .polls = task->polls, .row = row,
 	};
 }
 
 static int emit_row(struct live *live, struct emit *emit, struct scan *scan, uint32_t i)
 {
 	const struct wire_task *row = &scan->rows[i];
-	uint32_t target = KEY_TARGET(scan->keys[i]);
+	uint32_t target = KEY_TARGET(scan->rows[i].key);
 	uint64_t state = scan->words[i][0];
 	struct event event = { 0 };
 	struct ev_task *t = &event.as_task;
@@ -181,11 +172,11 @@ static int emit_row(struct live *live, struct emit *emit, struct scan *scan, uin
 	if (row->last_slot < WIRE_MAX_SLOTS)
 		tid = live->kernel->slots[row->last_slot].tid;
 	*t = (struct ev_task){
-		.key = KEY_HEADER(scan->keys[i]),
+		.key = KEY_HEADER(scan->rows[i].key),
 		.id = row->id,
 		.site = row->site,
 		.runtime = live_runtime_of(live, emit, target, row->site, row->sched,
-					   KEY_HEADER(scan->keys[i])),
+					   KEY_HEADER(scan->rows[i].key)),
 		.first_ns = row->first_ns,
 		.last_ns = row->last_ns,
 		.polls = row->polls,
@@ -201,8 +192,10 @@ static int emit_row(struct live *live, struct emit *emit, struct scan *scan, uin
 		t->has_handle = state & TOKIO_STATE_JOIN_INTEREST;
 		t->refs = state >> TOKIO_STATE_REF_SHIFT;
 		if (!t->complete)
-			offer_ready(live, t, target);
+			offer_ready(live, t, target, scan->index[i]);
 	}
+	if (row->first_ns < emit->now)
+		live->sites[row->site].alive++;
 	scan->sent[target]++;
 	return live_emit(emit, EV_TASK, target, &event);
 }
@@ -217,7 +210,7 @@ static int emit_batch(struct live *live, struct emit *emit, struct scan *scan)
 		if (!live->targets[target].ended)
 			read_headers(live, scan, target);
 	for (uint32_t i = 0; i < scan->count && !ret; i++) {
-		uint32_t target = KEY_TARGET(scan->keys[i]);
+		uint32_t target = KEY_TARGET(scan->rows[i].key);
 
 		if (target < live->targets_count && !live->targets[target].ended &&
 		    scan->rows[i].site < live->sites_count && !scan->gone[i])
@@ -228,26 +221,50 @@ static int emit_batch(struct live *live, struct emit *emit, struct scan *scan)
 
 static int scan_rows(struct live *live, struct emit *emit, struct scan *scan, bool *truncated)
 {
-	uint64_t cursor = 0, next = 0;
-	uint32_t total = 0;
-	bool first = true;
-	int ret, end = 0;
+	uint32_t rows = kernel_task_rows(live->kernel), total = 0;
+	int ret = 0;
 
-	while (!end && total < SCAN_MAX) {
-		scan->count = SCAN_BATCH;
-		end = bpf_map_lookup_batch(live->kernel->tasks_fd, first ? NULL : &cursor, &next,
-					   scan->keys, scan->rows, &scan->count, NULL);
-		if (end && end != -ENOENT)
-			return end;
-		first = false;
-		cursor = next;
-		total += scan->count;
+	scan->count = 0;
+	for (uint32_t row = 0; row < rows && total < SCAN_MAX && !ret; row++) {
+		if (!kernel_task(live->kernel, row, &scan->rows[scan->count]))
+			continue;
+		scan->index[scan->count++] = row;
+		total++;
+		if (scan->count < SCAN_BATCH)
+			continue;
 		ret = emit_batch(live, emit, scan);
-		if (ret)
-			return ret;
+		scan->count = 0;
 	}
 	*truncated = total >= SCAN_MAX;
-	return 0;
+	return ret ? ret : emit_batch(live, emit, scan);
+}
+
+static uint64_t tasks_seen(const struct kernel *k, uint32_t id)
+{
+	uint64_t seen = 0;
+
+	for (uint32_t cpu = 0; cpu < k->cpus; cpu++)
+		seen += k->stats[(size_t)cpu * k->max_sites + id].first_seen;
+	return seen;
+}
+
+/* Tasks that have ended: those met before the scan, less those of them that it finds alive. */
+static void count_begin(struct live *live)
+{
+	for (uint32_t id = 0; id < live->sites_count; id++) {
+		live->sites[id].seen = tasks_seen(live->kernel, id);
+		live->sites[id].alive = 0;
+	}
+}
+
+static void count_end(struct live *live)
+{
+	for (uint32_t id = 0; id < live->sites_count; id++) {
+		struct live_site *site = &live->sites[id];
+
+		if (site->seen > site->alive && site->seen - site->alive > site->ended)
+			site->ended = site->seen - site->alive;
+	}
 }
 
 /* The whole task table. Large ones are read less often, so that the agent's share stays small. */
@@ -262,7 +279,10 @@ int live_task_scan(struct live *live, struct emit *emit)
 		return 0;
 	scan = xcalloc(1, sizeof(*scan));
 	live->ready_seen = 0;
+	count_begin(live);
 	ret = scan_rows(live, emit, scan, &truncated);
+	if (!truncated)
+		count_end(live);
 	for (uint32_t target = 0; target < live->targets_count && !ret; target++) {
 		struct event event = { .as_task_scan = {
 			.rows = scan->sent[target], .truncated = truncated,
@@ -297,7 +317,7 @@ static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_
 
 	if (!(state & TOKIO_STATE_NOTIFIED) ||
 	    (state & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) ||
-	    bpf_map_lookup_elem(live->kernel->tasks_fd, &probe->key, &row) ||
+	    !kernel_task(live->kernel, probe->row, &row) || row.key != probe->key ||
 	    row.id != probe->id) {
 		probe->since_ns = 0;
 		return 0;
