@@ -76,12 +76,21 @@ struct {
 	__type(value, struct thread_ref);
 } threads SEC(".maps");
 
-/* header << 16 | slot: who polled this task last. Direct-mapped, so a row may be another task's. */
+/*
+ * Who polled a task last, and the task's row: direct-mapped, so an entry may be another task's, and
+ * two CPUs may write one at once. `key` and the row's own key are compared before use.
+ */
+struct owner {
+	__u64 key;	/* WIRE_TASK_KEY */
+	__u32 slot;
+	__u32 row;	/* plus one; 0: none */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, WIRE_OWNERS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct owner);
 } owners SEC(".maps");
 
 /* Live tasks (level 2), the row of each by WIRE_TASK_KEY, and rows given back. */

@@ -36,6 +36,15 @@ static __always_inline bool words_read(struct task_words *words, __u64 header)
 	return !bpf_probe_read_user(words->w, HEADER_READ * sizeof(__u64), (const void *)header);
 }
 
+/* The task's id alone: one word is cheaper than seven. */
+static __always_inline __u64 id_read(__u64 header, const struct wire_site *cfg)
+{
+	__u64 id = 0;
+
+	bpf_probe_read_user(&id, sizeof(id), (const void *)(header + 8 * cfg->id_word));
+	return id;
+}
+
 static __always_inline void poll_fill(struct wire_poll *poll, const struct task_words *words,
 				      const struct wire_site *cfg)
 {
@@ -133,28 +142,19 @@ static __always_inline struct wire_site_stats *stats_of(__u32 site)
 	return bpf_map_lookup_elem(&site_stats, &index);
 }
 
-static __always_inline __u32 owner_index(__u64 header, __u32 target)
+static __always_inline struct owner *owner_of(__u64 key)
 {
-	return ((header >> 7) + target * 0x9e3779b1ULL) * 0x9e3779b97f4a7c15ULL >> 48;
-}
+	__u32 index = ((key >> 7) * 0x9e3779b97f4a7c15ULL) >> 48;
 
-static __always_inline void owner_set(__u64 header, __u32 target, __u32 slot)
-{
-	__u32 index = owner_index(header, target);
-	__u64 *owner = bpf_map_lookup_elem(&owners, &index);
-
-	if (owner)
-		*owner = header << 16 | slot;
+	return bpf_map_lookup_elem(&owners, &index);
 }
 
 /* False when the last thread that polled this task was surely another one. */
-static __always_inline bool owner_may_be(__u64 header, __u32 target, __u32 slot)
+static __always_inline bool owner_may_be(__u64 key, __u32 slot)
 {
-	__u32 index = owner_index(header, target);
-	__u64 *owner = bpf_map_lookup_elem(&owners, &index);
+	const struct owner *owner = owner_of(key);
 
-	return !owner || *owner >> 16 != (header & 0xffffffffffffULL) ||
-	       (*owner & 0xffff) == slot;
+	return !owner || owner->key != key || owner->slot == slot;
 }
 
 /*
@@ -173,7 +173,7 @@ static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, _
 	if ((words.w[0] & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) != TOKIO_STATE_RUNNING ||
 	    words.w[HEADER_VTABLE] != cfg->vtable ||
 	    !tokio_alive(words.w[0], words.w[HEADER_NEXT], poll->header) ||
-	    !owner_may_be(poll->header, target, slot))
+	    !owner_may_be(WIRE_TASK_KEY(poll->header, target), slot))
 		return false;
 	if (!poll->task_id)
 		poll_fill(poll, &words, cfg);
@@ -258,24 +258,36 @@ static __always_inline void task_new(struct wire_poll *poll, struct wire_task *t
  * direct call, not through the vtable's dealloc, so a row may be that of an earlier task at the same
  * address: only the id tells.
  */
-static __always_inline void task_open(struct wire_poll *poll, __u32 target, __u32 slot)
+static __always_inline void task_open(struct wire_poll *poll, const struct wire_site *cfg,
+				      __u64 key, struct owner *owner, __u32 slot)
 {
-	__u64 key = WIRE_TASK_KEY(poll->header, target);
-	__u32 *found = bpf_map_lookup_elem(&task_rows, &key);
-	struct wire_task *task;
-	int row;
+	struct wire_task *task = NULL;
+	struct task_words words;
+	__u32 *found;
+	int row = -1;
 
-	row = found ? *found : task_give(key);
-	if (row < 0)
-		return;
-	task = task_at(row);
-	if (!task)
-		return;
+	if (owner->key == key && owner->row) {
+		row = owner->row - 1;
+		task = task_at(row);
+	}
+	if (!task || task->key != key) {
+		found = bpf_map_lookup_elem(&task_rows, &key);
+		row = found ? *found : task_give(key);
+		if (row < 0)
+			return;
+		task = task_at(row);
+		if (!task)
+			return;
+	}
 	poll->row = row + 1;
-	if (task->key != key || task->id != poll->task_id)
-		task_new(poll, task, key, slot);
-	else
+	if (task->key == key && task->id == poll->task_id) {
+		poll->sched = task->sched;
 		task->last_slot = slot;
+		return;
+	}
+	if (!poll->sched && words_read(&words, poll->header))
+		poll_fill(poll, &words, cfg);
+	task_new(poll, task, key, slot);
 }
 
 /* Adds a closed poll to its task's row, unless the row has gone to another task meanwhile. */

@@ -91,8 +91,7 @@ static __always_inline bool hit_begin(struct hit *hit, struct pt_regs *ctx, enum
 	hit->cfg = bpf_map_lookup_elem(&sites, &hit->site);
 	if (!hit->cfg)
 		return false;
-	if ((level >= 2 || (hit->cfg->shared & bit) || hit->cfg->verified < WIRE_VERIFY) &&
-	    !hit_read(hit))
+	if (((hit->cfg->shared & bit) || hit->cfg->verified < WIRE_VERIFY) && !hit_read(hit))
 		return false;
 	return hit->cfg->kind != WIRE_SITE_OFF;
 }
@@ -105,20 +104,34 @@ static __always_inline int current_slot(void)
 	return ref ? ref->slot : -1;
 }
 
-/* Which runtime, and which task; level 1 looks now and then only. */
+/*
+ * Which runtime, and which task. Level 1 looks now and then only; level 2 needs the id each time,
+ * because a task's address may be another one's by now.
+ */
 static __always_inline void poll_identify(struct wire_poll *poll, struct wire_slot *slot,
 					  struct hit *hit, __u32 index)
 {
+	__u64 key = WIRE_TASK_KEY(hit->header, slot->target);
+	struct owner *owner = owner_of(key);
+
+	if (!owner)
+		return;
 	if (!hit->read && (slot->hits & 255) == 0)
 		hit->read = words_read(&hit->words, hit->header);
-	if (!hit->read)
-		return;
-	poll_fill(poll, &hit->words, hit->cfg);
-	if (poll->kind != WIRE_SITE_TASK)
-		return;
-	slot->sched = poll->sched;
-	if (level >= 2)
-		task_open(poll, slot->target, index);
+	if (hit->read)
+		poll_fill(poll, &hit->words, hit->cfg);
+	if (poll->kind == WIRE_SITE_TASK) {
+		if (level >= 2) {
+			if (!hit->read)
+				poll->task_id = id_read(hit->header, hit->cfg);
+			task_open(poll, hit->cfg, key, owner, index);
+		}
+		if (poll->sched)
+			slot->sched = poll->sched;
+	}
+	owner->key = key;
+	owner->slot = index;
+	owner->row = poll->row;
 }
 
 SEC("uprobe")
@@ -170,7 +183,6 @@ int on_poll(struct pt_regs *ctx)
 	poll->flags = 0;
 	poll->row = 0;
 	poll_identify(poll, slot, &hit, index);
-	owner_set(hit.header, hit.cfg->target, index);
 	slot->depth += 1;
 	count(slot, HIT_EMITTED);
 out:

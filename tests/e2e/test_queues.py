@@ -15,6 +15,10 @@ def dump(stalltop, target, duration="1s"):
     assert run.rc == 0, run
     for runtime in run.of("runtime"):
         unknown = [key for key in DEPTHS if runtime[key] is None]
+        if runtime["flavor"] == "current-thread" and unknown == ["local_queues"]:
+            # Some builds keep the core on the stack of block_on(); that is said, not guessed.
+            assert "stack" in runtime["unknown_because"]
+            continue
         assert unknown == [], (unknown, runtime["unknown_because"])
     return run
 
@@ -58,7 +62,8 @@ def test_three_runtimes(app, stalltop, version):
     site_of = {"front": "front_request", "batch": "batch_job", "cron": "cron_entry"}
     for task in run.of("task"):
         want = {2: "front", 3: "batch", 1: "cron"}[of_runtime[task["runtime_id"]]["workers"]]
-        assert task["site"] == f"two_runtimes::{site_of[want]}"
+        # The linker may fold the three task types into one: then the name says all of them.
+        assert f"two_runtimes::{site_of[want]}" in task["site"]
 
 
 @VERSIONS
@@ -66,8 +71,9 @@ def test_backlog(app, stream, version):
     """starvation: a batch of 100 tasks for two workers stands in their queues, and is worked off."""
     target = app("starvation", version)
     depths = []
-    for _ in range(12):
-        run = stream("-p", target.pid, "--duration", "300ms", command="dump")
+    for number in range(12):
+        # Looks at other moments of its period of 600 ms each time.
+        run = stream("-p", target.pid, "--duration", f"{300 + 53 * number}ms", command="dump")
         footer = run.until(lambda o: o["type"] == "footer", 20)
         assert footer
         assert run.proc.wait(10) == 0
