@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Parses the command line, runs the command, maps errors to exit codes. */
 #include "commands.h"
+#include "util/sanitize.h"
 
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static bool verbose;
 
@@ -20,7 +22,11 @@ static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list 
 
 enum exit_code report_error(const struct err *err)
 {
-	fprintf(stderr, "stalltop: %s\n", err->msg[0] ? err->msg : "unknown error");
+	/* A path or a name in it may come from anywhere. */
+	char *text = text_sanitize_dup(err->msg[0] ? err->msg : "unknown error");
+
+	fprintf(stderr, "stalltop: %s\n", text);
+	free(text);
 	switch (err->code) {
 	case -EINVAL:
 		return EXIT_USAGE;

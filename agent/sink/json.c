@@ -25,6 +25,7 @@ struct written {
 	uint64_t time_ns; /* when it was written */
 	enum severity severity;
 	bool open;
+	struct finding copy;
 };
 
 /* What was last said about a target. */
@@ -45,7 +46,7 @@ struct json_sink {
 	struct known *known; /* index = target id */
 	uint32_t known_count;
 	uint32_t notes;
-	uint64_t lost, lost_ns;
+	uint64_t lost, lost_ns, evicted;
 };
 
 /* Takes the object. */
@@ -182,6 +183,7 @@ static bool is_due(const struct json_sink *s, struct written *now, const struct 
 		.time_ns = now_ns,
 		.severity = f->severity,
 		.open = f->open,
+		.copy = *f,
 	};
 	if (s->written_count)
 		old = bsearch(now, s->written, s->written_count, sizeof(*now), written_compare);
@@ -195,6 +197,33 @@ static bool is_due(const struct json_sink *s, struct written *now, const struct 
 	return false;
 }
 
+/*
+ * What was written and is no more has its last line too: it was dropped to make room, or withdrawn,
+ * because its only poll, still open, has become the case of another rule. Then its count is 0.
+ */
+static int emit_gone(struct json_sink *s, const struct snapshot *snap, const struct written *next,
+		     size_t count)
+{
+	uint64_t evicted = snap->rules ? rules_evicted(snap->rules) : 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < s->written_count && !rc; i++) {
+		struct finding *f = &s->written[i].copy;
+		const struct written *now = NULL;
+
+		if (count)
+			now = bsearch(&s->written[i], next, count, sizeof(*next), written_compare);
+		if (now && now->first_ns == s->written[i].first_ns)
+			continue;
+		f->open = false;
+		if (evicted == s->evicted)
+			f->count = 0;
+		rc = emit(s, json_finding(snap->model, f));
+	}
+	s->evicted = evicted;
+	return rc;
+}
+
 static int emit_changes(struct json_sink *s, const struct snapshot *snap, bool last)
 {
 	const struct finding **all = NULL;
@@ -206,6 +235,8 @@ static int emit_changes(struct json_sink *s, const struct snapshot *snap, bool l
 		if (is_due(s, &next[i], all[i], snap->model->now_ns, last))
 			rc = emit(s, json_finding(snap->model, all[i]));
 	qsort(next, count, sizeof(*next), written_compare);
+	if (!rc)
+		rc = emit_gone(s, snap, next, count);
 	free(s->written);
 	s->written = next;
 	s->written_count = count;

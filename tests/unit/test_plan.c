@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The plan of probes: which instruction of a function is chosen, and what several types share. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "attach/plan.h"
+#include "elf_fixture.h"
+
+/* Functions with one kind of entry each; `entry_NAME` is where the function begins. */
+static const char source[] =
+	".text\n"
+	".globl push, jump, moved, late, clobbered, refused, returns\n"
+	"push: push %rbx\n pop %rbx\n ret\n"
+	"jump: jmp push\n"
+	/* the first emulated one behind two that are stepped; rdi still holds the task */
+	"moved: mov %rdi, %rax\n sub $8, %rsp\n push %rbx\n pop %rbx\n add $8, %rsp\n ret\n"
+	/* an emulated one comes, but after a call the task is no longer in rdi */
+	"late: mov %rdi, %rax\n call push\n push %rbx\n pop %rbx\n ret\n"
+	"clobbered: mov (%rdi), %rdi\n push %rbx\n pop %rbx\n ret\n"
+	"refused: lock incl (%rdi)\n push %rbx\n pop %rbx\n ret\n"
+	"returns: mov %rdi, %rax\n ret\n";
+
+struct world {
+	struct fixture fx;
+	struct object object;
+	struct runtime_site sites[8];
+	struct runtime_found found;
+};
+
+static uint64_t address(struct elf_file *f, const char *name)
+{
+	const struct elf_symbol *s;
+	size_t n;
+
+	s = elf_symbols(f, &n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(s[i].name, name) == 0)
+			return s[i].addr;
+	fail_msg("no symbol %s", name);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	FILE *f;
+
+	fixture_make(&w->fx, "");
+	f = fopen(fixture_path(&w->fx, "entries.S"), "w");
+	assert_non_null(f);
+	fputs(source, f);
+	for (const char *p = "push\0jump\0moved\0late\0clobbered\0refused\0returns\0"; *p;
+	     p += strlen(p) + 1)
+		fprintf(f, ".type %s, @function\n", p);
+	fputs(".section .note.GNU-stack,\"\",@progbits\n", f);
+	fclose(f);
+	elf_fixture_run(&w->fx, "gcc -nostdlib -shared entries.S -o entries.so");
+	assert_int_equal(elf_open(fixture_path(&w->fx, "entries.so"), &w->object.elf, NULL), 0);
+	assert_int_equal(elf_load_symbols(w->object.elf, NULL), 0);
+	w->found.sites = w->sites;
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	elf_close(w->object.elf);
+	fixture_done(&w->fx);
+	free(w);
+	return 0;
+}
+
+static void add_site(struct world *w, const char *poll, const char *dealloc)
+{
+	struct runtime_site *site = &w->sites[w->found.sites_count++];
+
+	memset(site, 0, sizeof(*site));
+	site->poll = address(w->object.elf, poll);
+	site->dealloc = address(w->object.elf, dealloc);
+}
+
+static struct plan_probe plan_one(struct world *w, const char *function)
+{
+	struct plan_probe probe;
+	struct plan plan;
+
+	w->found.sites_count = 0;
+	add_site(w, function, "push");
+	plan_make(&plan, &w->object, &w->found, 1);
+	assert_int_equal(plan.count, 1);
+	probe = plan.probes[0];
+	plan_clear(&plan);
+	return probe;
+}
+
+static void chooses_the_cheapest_instruction(void **state)
+{
+	static const struct {
+		const char *function;
+		uint64_t distance;	/* of the chosen instruction from the entry */
+		enum insn_class class;
+	} cases[] = {
+		{ "push", 0, INSN_EMULATED },
+		{ "jump", 0, INSN_EMULATED },
+		{ "moved", 7, INSN_EMULATED },
+		{ "late", 3, INSN_EMULATED },	/* the call itself is emulated */
+		{ "clobbered", 0, INSN_STEPPED },
+		{ "returns", 0, INSN_STEPPED },
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct plan_probe probe = plan_one(w, cases[i].function);
+
+		assert_null(probe.refused);
+		assert_int_equal(probe.vaddr - probe.function, cases[i].distance);
+		assert_int_equal(probe.class, cases[i].class);
+		assert_int_equal(insn_prove_boundary(w->object.elf, probe.function, probe.vaddr), 0);
+	}
+}
+
+static void moves_off_a_refused_entry(void **state)
+{
+	struct plan_probe probe = plan_one(*state, "refused");
+
+	assert_null(probe.refused);
+	assert_int_equal(probe.class, INSN_EMULATED);
+	assert_true(probe.vaddr > probe.function);
+}
+
+static void shares_probes_of_folded_functions(void **state)
+{
+	struct world *w = *state;
+	struct plan plan;
+
+	w->found.sites_count = 0;
+	add_site(w, "push", "moved");
+	add_site(w, "push", "moved");
+	add_site(w, "jump", "moved");
+	plan_make(&plan, &w->object, &w->found, 2);
+	assert_int_equal(plan.count, 3);
+	assert_int_equal(plan.probes[0].program, PLAN_POLL);
+	assert_int_equal(plan.probes[0].site, 0);
+	assert_int_equal(plan.probes[0].sharing, 2);
+	assert_int_equal(plan.probes[1].site, 2);
+	assert_int_equal(plan.probes[1].sharing, 1);
+	assert_int_equal(plan.probes[2].program, PLAN_DEALLOC);
+	assert_int_equal(plan.probes[2].sharing, 3);
+	plan_clear(&plan);
+	plan_make(&plan, &w->object, &w->found, 1);
+	assert_int_equal(plan.count, 2);
+	plan_clear(&plan);
+}
+
+static void leaves_out_what_has_no_bytes(void **state)
+{
+	struct world *w = *state;
+	struct plan plan;
+
+	w->found.sites_count = 0;
+	add_site(w, "push", "push");
+	w->sites[0].poll = 0x7fff0000;
+	plan_make(&plan, &w->object, &w->found, 1);
+	assert_int_equal(plan.count, 1);
+	assert_non_null(plan.probes[0].refused);
+	plan_clear(&plan);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(chooses_the_cheapest_instruction),
+		cmocka_unit_test(moves_off_a_refused_entry),
+		cmocka_unit_test(shares_probes_of_folded_functions),
+		cmocka_unit_test(leaves_out_what_has_no_bytes),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
