@@ -39,6 +39,8 @@ static int add(struct targets *targets, pid_t pid, bool unrelocated, bool wait, 
 	ret = watch_scan(watch, &added, err);
 	if (!ret && !watch->count && !wait)
 		ret = no_runtime(watch, err);
+	if (ret && !proc_same(watch->proc))
+		ret = err_set(err, -ESRCH, "process %d ended during the attach", pid);
 	if (ret) {
 		watch_free(watch);
 		return ret;

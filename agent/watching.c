@@ -171,6 +171,7 @@ static int open_source(struct session *s, struct targets *targets, struct err *e
 		.threshold_ns = rules_poll_threshold_ns(s->rules),
 		.overhead_ratio = s->opts->overhead_ratio,
 		.child = targets->launch.pid,
+		.fresh_tasks = s->opts->command == CMD_DUMP,
 	};
 	int ret = set_features(s->opts, &live, err);
 

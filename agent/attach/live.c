@@ -175,6 +175,16 @@ static bool all_ended(const struct live *live)
 	return true;
 }
 
+/* Reading the mappings takes a lock of the target: only when something was mapped. */
+static bool mappings_changed(struct live_target *t, uint64_t now)
+{
+	uint64_t kib = proc_exec_kib(t->watch->proc);
+	bool changed = kib != t->exec_kib || now < t->look_until || t->watch->unsure_count;
+
+	t->exec_kib = kib;
+	return changed;
+}
+
 static int look_at_targets(struct live *live, struct emit *emit, bool slow)
 {
 	int ret = 0;
@@ -185,7 +195,8 @@ static int look_at_targets(struct live *live, struct emit *emit, bool slow)
 		ret = check_alive(live, emit, i);
 		if (!ret && !t->ended && t->exec_pending)
 			ret = live_exec(live, emit, i);
-		if (!ret && !t->ended && (slow || emit->now < t->look_until))
+		if (!ret && !t->ended && (slow || emit->now < t->look_until) &&
+		    mappings_changed(t, emit->now))
 			ret = live_look(live, emit, i);
 	}
 	return ret;
@@ -289,6 +300,7 @@ static void live_source_close(struct source *source)
 	free(live->binaries);
 	free(live->sites);
 	free(live->runtimes);
+	free(live->checks);
 	free(live);
 }
 
@@ -326,7 +338,12 @@ static int attach_target(struct live *live, uint32_t target, struct err *err)
 	bpf_map_update_elem(live->kernel->targets_fd, &pid, &target, BPF_ANY);
 	for (size_t i = 0; i < t->watch->count && !ret; i++)
 		ret = live_attach_object(live, target, t->watch->objects[i], err);
-	return ret;
+	if (!ret || proc_same(t->watch->proc))
+		return ret;
+	/* One of several may end meanwhile: the next tick reports it. */
+	if (live->targets_count > 1)
+		return 0;
+	return err_set(err, -ESRCH, "process %d ended during the attach", pid);
 }
 
 int live_open(const struct live_opts *opts, struct watch **watches, size_t count,

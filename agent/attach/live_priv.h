@@ -13,7 +13,10 @@
 #include "util/map.h"
 
 #define LIVE_MAX_RUNTIMES 1024
-#define LIVE_READY_SAMPLE 256
+#define LIVE_READY_SAMPLE 64
+
+#define KEY_HEADER(key) ((key) & 0xffffffffffffULL)
+#define KEY_TARGET(key) ((uint32_t)((key) >> 48))
 
 /* Where events go during one call of the source. */
 struct emit {
@@ -48,6 +51,7 @@ struct live_target {
 	bool ended;
 	bool exec_pending;
 	uint64_t look_until;	/* look for new objects at each tick until then */
+	uint64_t exec_kib;	/* executable mappings when they were last looked at */
 	uint64_t cpu_first, cpu_last;
 };
 
@@ -70,6 +74,18 @@ struct ready_probe {
 	uint32_t site, runtime, row;
 	uint64_t polls;
 	uint64_t since_ns;	/* 0: was not ready when last looked at */
+};
+
+/*
+ * What the agent knows of the task in a row of the table beyond the row itself. Reading a header
+ * takes the lock of the target's memory map for a moment, and a thread of the target that maps or
+ * unmaps memory waits for it; so headers are read in turns, a bounded number a second.
+ */
+struct row_check {
+	uint64_t id;		/* of the task that the rest is about */
+	uint64_t state;		/* its state word when last read */
+	bool valid;		/* the header was read and is this task's */
+	bool gone;		/* it is no longer this task's: freed */
 };
 
 struct live {
@@ -98,6 +114,9 @@ struct live {
 	uint32_t slot_seen[WIRE_MAX_SLOTS];	/* generation of the thread that was announced */
 	uint64_t agent_cpu_begin;
 
+	struct row_check *checks;		/* by row of the task table */
+	size_t checks_cap;
+	uint32_t check_cursor;			/* where the next scan goes on reading headers */
 	struct ready_probe ready[LIVE_READY_SAMPLE];
 	uint32_t ready_count;
 	uint64_t ready_seen;		/* rows offered to the sample in this scan */
@@ -122,6 +141,8 @@ int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_
 /* live_tasks.c */
 int live_site_stats(struct live *live, struct emit *emit);
 int live_task_scan(struct live *live, struct emit *emit);
+
+/* live_ready.c */
 int live_ready(struct live *live, struct emit *emit);
 
 /* live_cost.c */

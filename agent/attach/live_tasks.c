@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Site statistics, the task table and its states in target memory, and tasks that wait ready. */
+/* Site statistics, and the task table with what target memory says of each task. */
 #include "attach/live_priv.h"
 
-#include "runtime/tokio.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
-#define SCAN_BATCH 4096
+#define HEADER_BATCH 256		/* headers in one system call */
+#define HEADERS_A_SCAN 2048		/* see struct row_check */
 #define SCAN_MAX 200000			/* rows of one scan; the rest is announced as truncated */
 #define SCAN_PERIOD_NS 1000000000ULL
 #define SCAN_SHARE 50			/* a scan takes at most 1/50 of one core */
-#define READY_MIN_NS 5000000ULL
-#define KEY_HEADER(key) ((key) & 0xffffffffffffULL)
-#define KEY_TARGET(key) ((uint32_t)((key) >> 48))
 
 static uint64_t thread_cpu_ns(void)
 {
@@ -89,53 +86,122 @@ int live_site_stats(struct live *live, struct emit *emit)
 	return ret;
 }
 
-/* Rows of the BPF table with the words of their headers, one batch at a time. */
+/* The rows in use, copied; and the headers that are read in this scan. */
 struct scan {
-	struct wire_task rows[SCAN_BATCH];
-	uint32_t index[SCAN_BATCH];	/* of the rows in the table */
-	uint64_t words[SCAN_BATCH][8];
-	struct memory_piece pieces[SCAN_BATCH];
-	uint32_t piece_row[SCAN_BATCH];
-	bool valid[SCAN_BATCH];	/* the words are this task's */
-	bool gone[SCAN_BATCH];	/* the task was freed */
+	struct wire_task *rows;
+	uint32_t *index;	/* of each in the table */
 	uint32_t count;
 	uint32_t sent[WIRE_MAX_TARGETS];
+	struct memory_piece pieces[HEADER_BATCH];
+	uint64_t words[HEADER_BATCH][8];
+	uint32_t piece_row[HEADER_BATCH];
 };
 
-/*
- * Reads the headers of the rows of one target; what cannot be read proves nothing. Most tasks are
- * freed unseen, and their rows stay.
- */
-static void read_headers(struct live *live, struct scan *scan, uint32_t target)
+static struct scan *scan_new(const struct kernel *k)
 {
-	uint32_t n = 0;
+	uint32_t rows = kernel_task_rows(k);
+	struct scan *scan = xcalloc(1, sizeof(*scan));
 
-	for (uint32_t i = 0; i < scan->count; i++) {
-		if (KEY_TARGET(scan->rows[i].key) != target)
-			continue;
-		scan->piece_row[n] = i;
-		scan->pieces[n++] = (struct memory_piece){
-			.addr = KEY_HEADER(scan->rows[i].key),
-			.buf = scan->words[i],
-			.len = sizeof(scan->words[i]),
-			.error = -EFAULT,
-		};
-	}
-	if (!n || memory_readv(&live->targets[target].watch->memory, scan->pieces, n) < 0)
+	scan->rows = xcalloc(rows, sizeof(*scan->rows));
+	scan->index = xcalloc(rows, sizeof(*scan->index));
+	for (uint32_t row = 0; row < rows && scan->count < SCAN_MAX; row++)
+		if (kernel_task(k, row, &scan->rows[scan->count]))
+			scan->index[scan->count++] = row;
+	return scan;
+}
+
+static void scan_free(struct scan *scan)
+{
+	free(scan->rows);
+	free(scan->index);
+	free(scan);
+}
+
+static struct row_check *check_of(struct live *live, const struct scan *scan, uint32_t i)
+{
+	return &live->checks[scan->index[i]];
+}
+
+static bool is_watched(const struct live *live, const struct wire_task *row)
+{
+	uint32_t target = KEY_TARGET(row->key);
+
+	return target < live->targets_count && !live->targets[target].ended &&
+	       row->site < live->sites_count && live->sites[row->site].found;
+}
+
+/* A header that is not this task's any more: it was freed, most likely unseen by any probe. */
+static void judge_header(struct live *live, const struct wire_task *row, const uint64_t *words,
+			 struct row_check *check)
+{
+	const struct runtime_site *found = live->sites[row->site].found;
+
+	check->valid = words[2] == found->vtable && words[found->id_word & 7] == row->id &&
+		       tokio_alive(words[0], words[1], KEY_HEADER(row->key));
+	check->gone = !check->valid;
+	check->state = words[0];
+}
+
+/* Reads the headers that were gathered, all of one target. What cannot be read proves nothing. */
+static void read_headers(struct live *live, struct scan *scan, uint32_t target, uint32_t count)
+{
+	if (memory_readv(&live->targets[target].watch->memory, scan->pieces, count) < 0)
 		return;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t row = scan->piece_row[i], site = scan->rows[row].site;
-		const struct runtime_site *found;
+	for (uint32_t i = 0; i < count; i++)
+		if (!scan->pieces[i].error)
+			judge_header(live, &scan->rows[scan->piece_row[i]], scan->words[i],
+				     check_of(live, scan, scan->piece_row[i]));
+}
 
-		if (scan->pieces[i].error || site >= live->sites_count ||
-		    !live->sites[site].found)
+static void gather_header(struct scan *scan, uint32_t n, uint32_t i)
+{
+	scan->piece_row[n] = i;
+	scan->pieces[n] = (struct memory_piece){
+		.addr = KEY_HEADER(scan->rows[i].key),
+		.buf = scan->words[n],
+		.len = sizeof(scan->words[n]),
+		.error = -EFAULT,
+	};
+}
+
+/* The next rows in turn, from where the last scan stopped; `budget` bounds them. */
+static void check_rows(struct live *live, struct scan *scan, uint32_t budget)
+{
+	uint32_t target = ID_NONE, n = 0, begin = scan->count ? live->check_cursor % scan->count : 0;
+
+	for (uint32_t step = 0; step < scan->count && budget; step++) {
+		uint32_t i = (begin + step) % scan->count;
+		const struct wire_task *row = &scan->rows[i];
+
+		live->check_cursor = i + 1;
+		if (!is_watched(live, row) || check_of(live, scan, i)->gone)
 			continue;
-		found = live->sites[site].found;
-		scan->valid[row] = scan->words[row][2] == found->vtable &&
-				   scan->words[row][found->id_word & 7] == scan->rows[row].id &&
-				   tokio_alive(scan->words[row][0], scan->words[row][1],
-					       KEY_HEADER(scan->rows[row].key));
-		scan->gone[row] = !scan->valid[row];
+		if (n == HEADER_BATCH || (n && KEY_TARGET(row->key) != target)) {
+			read_headers(live, scan, target, n);
+			n = 0;
+		}
+		target = KEY_TARGET(row->key);
+		gather_header(scan, n++, i);
+		budget--;
+	}
+	if (n)
+		read_headers(live, scan, target, n);
+}
+
+/* A row that has gone to another task is not known yet. */
+static void renew_checks(struct live *live, const struct scan *scan)
+{
+	size_t before = live->checks_cap, rows = kernel_task_rows(live->kernel);
+
+	live->checks = xgrow(live->checks, &live->checks_cap, rows, sizeof(*live->checks));
+	if (live->checks_cap > before)
+		memset(live->checks + before, 0,
+		       (live->checks_cap - before) * sizeof(*live->checks));
+	for (uint32_t i = 0; i < scan->count; i++) {
+		struct row_check *check = check_of(live, scan, i);
+
+		if (check->id != scan->rows[i].id)
+			*check = (struct row_check){ .id = scan->rows[i].id };
 	}
 }
 
@@ -160,83 +226,54 @@ static void offer_ready(struct live *live, const struct ev_task *task, uint32_t 
 	};
 }
 
+static void fill_state(struct ev_task *t, const struct row_check *check)
+{
+	t->state_valid = check->valid;
+	if (!check->valid)
+		return;
+	t->running = check->state & TOKIO_STATE_RUNNING;
+	t->complete = check->state & TOKIO_STATE_COMPLETE;
+	t->ready = (check->state & TOKIO_STATE_NOTIFIED) && !t->running && !t->complete;
+	t->cancelled = check->state & TOKIO_STATE_CANCELLED;
+	t->has_handle = check->state & TOKIO_STATE_JOIN_INTEREST;
+	t->refs = check->state >> TOKIO_STATE_REF_SHIFT;
+}
+
 static int emit_row(struct live *live, struct emit *emit, struct scan *scan, uint32_t i)
 {
 	const struct wire_task *row = &scan->rows[i];
-	uint32_t target = KEY_TARGET(scan->rows[i].key);
-	uint64_t state = scan->words[i][0];
-	struct event event = { 0 };
-	struct ev_task *t = &event.as_task;
-	uint32_t tid = 0;
-
-	if (row->last_slot < WIRE_MAX_SLOTS)
-		tid = live->kernel->slots[row->last_slot].tid;
-	*t = (struct ev_task){
-		.key = KEY_HEADER(scan->rows[i].key),
+	uint32_t target = KEY_TARGET(row->key);
+	struct event event = { .as_task = {
+		.key = KEY_HEADER(row->key),
 		.id = row->id,
 		.site = row->site,
 		.runtime = live_runtime_of(live, emit, target, row->site, row->sched,
-					   KEY_HEADER(scan->rows[i].key)),
+					   KEY_HEADER(row->key)),
 		.first_ns = row->first_ns,
 		.last_ns = row->last_ns,
 		.polls = row->polls,
 		.busy_ns = row->busy_ns,
-		.last_tid = tid,
-		.state_valid = scan->valid[i],
-	};
-	if (scan->valid[i]) {
-		t->running = state & TOKIO_STATE_RUNNING;
-		t->complete = state & TOKIO_STATE_COMPLETE;
-		t->ready = (state & TOKIO_STATE_NOTIFIED) && !t->running && !t->complete;
-		t->cancelled = state & TOKIO_STATE_CANCELLED;
-		t->has_handle = state & TOKIO_STATE_JOIN_INTEREST;
-		t->refs = state >> TOKIO_STATE_REF_SHIFT;
-		if (!t->complete)
-			offer_ready(live, t, target, scan->index[i]);
-	}
+	} };
+
+	if (row->last_slot < WIRE_MAX_SLOTS)
+		event.as_task.last_tid = live->kernel->slots[row->last_slot].tid;
+	fill_state(&event.as_task, check_of(live, scan, i));
+	if (!event.as_task.complete)
+		offer_ready(live, &event.as_task, target, scan->index[i]);
 	if (row->first_ns < emit->now)
 		live->sites[row->site].alive++;
 	scan->sent[target]++;
 	return live_emit(emit, EV_TASK, target, &event);
 }
 
-static int emit_batch(struct live *live, struct emit *emit, struct scan *scan)
+static int emit_rows(struct live *live, struct emit *emit, struct scan *scan)
 {
 	int ret = 0;
 
-	memset(scan->valid, 0, sizeof(scan->valid));
-	memset(scan->gone, 0, sizeof(scan->gone));
-	for (uint32_t target = 0; target < live->targets_count; target++)
-		if (!live->targets[target].ended)
-			read_headers(live, scan, target);
-	for (uint32_t i = 0; i < scan->count && !ret; i++) {
-		uint32_t target = KEY_TARGET(scan->rows[i].key);
-
-		if (target < live->targets_count && !live->targets[target].ended &&
-		    scan->rows[i].site < live->sites_count && !scan->gone[i])
+	for (uint32_t i = 0; i < scan->count && !ret; i++)
+		if (is_watched(live, &scan->rows[i]) && !check_of(live, scan, i)->gone)
 			ret = emit_row(live, emit, scan, i);
-	}
 	return ret;
-}
-
-static int scan_rows(struct live *live, struct emit *emit, struct scan *scan, bool *truncated)
-{
-	uint32_t rows = kernel_task_rows(live->kernel), total = 0;
-	int ret = 0;
-
-	scan->count = 0;
-	for (uint32_t row = 0; row < rows && total < SCAN_MAX && !ret; row++) {
-		if (!kernel_task(live->kernel, row, &scan->rows[scan->count]))
-			continue;
-		scan->index[scan->count++] = row;
-		total++;
-		if (scan->count < SCAN_BATCH)
-			continue;
-		ret = emit_batch(live, emit, scan);
-		scan->count = 0;
-	}
-	*truncated = total >= SCAN_MAX;
-	return ret ? ret : emit_batch(live, emit, scan);
 }
 
 static uint64_t tasks_seen(const struct kernel *k, uint32_t id)
@@ -271,16 +308,19 @@ static void count_end(struct live *live)
 int live_task_scan(struct live *live, struct emit *emit)
 {
 	uint64_t begin = thread_cpu_ns(), cost;
-	bool truncated = false;
 	struct scan *scan;
+	bool truncated;
 	int ret;
 
 	if (live->opts.level < 2 || emit->now < live->task_scan_next)
 		return 0;
-	scan = xcalloc(1, sizeof(*scan));
+	scan = scan_new(live->kernel);
+	truncated = scan->count >= SCAN_MAX;
 	live->ready_seen = 0;
 	count_begin(live);
-	ret = scan_rows(live, emit, scan, &truncated);
+	renew_checks(live, scan);
+	check_rows(live, scan, live->opts.fresh_tasks ? SCAN_MAX : HEADERS_A_SCAN);
+	ret = emit_rows(live, emit, scan);
 	if (!truncated)
 		count_end(live);
 	for (uint32_t target = 0; target < live->targets_count && !ret; target++) {
@@ -291,100 +331,9 @@ int live_task_scan(struct live *live, struct emit *emit)
 		if (!live->targets[target].ended)
 			ret = live_emit(emit, EV_TASK_SCAN, target, &event);
 	}
-	free(scan);
+	scan_free(scan);
 	cost = (thread_cpu_ns() - begin) * SCAN_SHARE;
 	live->task_scan_next = emit->now + (cost > SCAN_PERIOD_NS ? cost : SCAN_PERIOD_NS) -
 			       SCAN_PERIOD_NS / 10;
-	return ret;
-}
-
-/* True when every thread that works for the runtime is inside a poll. */
-static bool held(const struct live *live, uint32_t runtime)
-{
-	const struct live_runtime *r;
-
-	if (runtime >= live->runtimes_count)
-		return false;
-	r = &live->runtimes[runtime];
-	return r->threads > 0 && r->polling >= r->threads;
-}
-
-/* Advances one sampled task; returns how long it has surely been ready, 0 when it is not. */
-static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_t state,
-			   uint64_t now)
-{
-	struct wire_task row;
-
-	if (!(state & TOKIO_STATE_NOTIFIED) ||
-	    (state & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) ||
-	    !kernel_task(live->kernel, probe->row, &row) || row.key != probe->key ||
-	    row.id != probe->id) {
-		probe->since_ns = 0;
-		return 0;
-	}
-	if (!probe->since_ns || row.polls != probe->polls) {
-		probe->since_ns = now;
-		probe->polls = row.polls;
-		return 0;
-	}
-	return now - probe->since_ns;
-}
-
-static int ready_target(struct live *live, struct emit *emit, uint32_t target)
-{
-	static const struct memory_piece empty = { 0 };
-	struct memory_piece pieces[LIVE_READY_SAMPLE];
-	uint64_t states[LIVE_READY_SAMPLE] = { 0 };
-	uint64_t waits[LIVE_READY_SAMPLE] = { 0 };
-	uint32_t rows[LIVE_READY_SAMPLE], n = 0, ready = 0;
-	int ret = 0;
-
-	for (uint32_t i = 0; i < live->ready_count; i++) {
-		struct ready_probe *probe = &live->ready[i];
-
-		if (KEY_TARGET(probe->key) != target)
-			continue;
-		if (!held(live, probe->runtime)) {
-			probe->since_ns = 0;
-			continue;
-		}
-		pieces[n] = empty;
-		pieces[n].addr = KEY_HEADER(probe->key);
-		pieces[n].buf = &states[n];
-		pieces[n].len = sizeof(states[n]);
-		rows[n++] = i;
-	}
-	if (!n || memory_readv(&live->targets[target].watch->memory, pieces, n) < 0)
-		return 0;
-	for (uint32_t i = 0; i < n; i++) {
-		if (pieces[i].error)
-			states[i] = 0;
-		waits[i] = ready_step(live, &live->ready[rows[i]], states[i], emit->now);
-		ready += live->ready[rows[i]].since_ns != 0;
-	}
-	for (uint32_t i = 0; i < n && !ret; i++) {
-		const struct ready_probe *probe = &live->ready[rows[i]];
-		struct event event = { .as_ready = {
-			.runtime = probe->runtime,
-			.site = probe->site,
-			.task_id = probe->id,
-			.waited_ns = waits[i],
-			.ready = ready,
-			.sampled = n,
-		} };
-
-		if (waits[i] >= READY_MIN_NS)
-			ret = live_emit(emit, EV_READY, target, &event);
-	}
-	return ret;
-}
-
-int live_ready(struct live *live, struct emit *emit)
-{
-	int ret = 0;
-
-	for (uint32_t target = 0; target < live->targets_count && !ret; target++)
-		if (!live->targets[target].ended)
-			ret = ready_target(live, emit, target);
 	return ret;
 }

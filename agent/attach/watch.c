@@ -68,8 +68,12 @@ static bool given_up(struct watch *watch, const struct object *object)
 
 	for (size_t i = 0; i < watch->unsure_count; i++) {
 		unsure = &watch->unsure[i];
-		if (unsure->key.dev == object->dev && unsure->key.inode == object->inode)
-			return ++unsure->tries >= UNSURE_TRIES;
+		if (unsure->key.dev != object->dev || unsure->key.inode != object->inode)
+			continue;
+		if (++unsure->tries < UNSURE_TRIES)
+			return false;
+		*unsure = watch->unsure[--watch->unsure_count];
+		return true;
 	}
 	watch->unsure = xgrow(watch->unsure, &watch->unsure_cap, watch->unsure_count + 1,
 			      sizeof(*watch->unsure));

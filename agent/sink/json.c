@@ -32,6 +32,7 @@ struct written {
 struct known {
 	uint32_t binaries;
 	int64_t workers;
+	uint64_t begin_ns;
 	bool ended;
 };
 
@@ -68,7 +69,7 @@ static int emit(struct json_sink *s, cJSON *object)
 
 static struct known known_of(const struct model *m, const struct target *t)
 {
-	struct known known = {.ended = t->ended};
+	struct known known = {.ended = t->ended, .begin_ns = t->begin_ns};
 
 	for (uint32_t i = 0; i < m->binaries_count; i++) {
 		int64_t workers;
@@ -90,6 +91,16 @@ static void remember_targets(struct json_sink *s, const struct model *m)
 	s->known_count = m->targets_count;
 }
 
+/* The process began anew within one tick: the end of what it ran before was never to be seen. */
+static int emit_exec(struct json_sink *s, const struct target *t)
+{
+	struct target before = *t;
+
+	before.end_reason = TARGET_EXECED;
+	before.end_ns = t->begin_ns;
+	return emit(s, json_target_end(&before));
+}
+
 /* Targets that came, are known better, or ended since the last call. */
 static int emit_targets(struct json_sink *s, const struct model *m)
 {
@@ -105,7 +116,10 @@ static int emit_targets(struct json_sink *s, const struct model *m)
 			continue;
 		if (met)
 			old = s->known[i];
-		if (!met || now.binaries != old.binaries || now.workers != old.workers)
+		if (met && !old.ended && now.begin_ns != old.begin_ns)
+			rc = emit_exec(s, t);
+		if (!rc && (!met || now.binaries != old.binaries || now.workers != old.workers ||
+			    now.begin_ns != old.begin_ns))
 			rc = emit(s, json_target_event(m, t));
 		if (!rc && now.ended && !old.ended)
 			rc = emit(s, json_target_end(t));

@@ -180,6 +180,23 @@ uint64_t proc_cpu_ns(const struct proc *proc)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
+uint64_t proc_exec_kib(const struct proc *proc)
+{
+	char path[64], buf[4096], *p;
+	uint64_t exe = 0, lib = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", proc->pid);
+	if (read_small(path, buf, sizeof(buf)) <= 0)
+		return 0;
+	p = strstr(buf, "\nVmExe:");
+	if (p)
+		sscanf(p, "\nVmExe: %" SCNu64, &exe);
+	p = strstr(buf, "\nVmLib:");
+	if (p)
+		sscanf(p, "\nVmLib: %" SCNu64, &lib);
+	return exe + lib;
+}
+
 uint32_t proc_cpus(const struct proc *proc)
 {
 	cpu_set_t set;

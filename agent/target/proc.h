@@ -45,6 +45,12 @@ uint64_t proc_cpu_ns(const struct proc *proc);
 /* How many threads it has now; 0 when it is gone. */
 uint32_t proc_threads(const struct proc *proc);
 
+/*
+ * Kibibytes of executable mappings; changes when an object is mapped. Read from status, which takes
+ * no lock of the target's memory map, so it can be asked often; 0 when it is gone.
+ */
+uint64_t proc_exec_kib(const struct proc *proc);
+
 /* Number of CPUs that it may use. */
 uint32_t proc_cpus(const struct proc *proc);
 

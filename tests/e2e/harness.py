@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 APPS = pathlib.Path(os.environ.get("STALLTOP_APPS", ROOT / ".output/apps"))
 BINARY = os.environ.get("STALLTOP_BIN") or os.environ.get("STALLTOP") or \
     str(ROOT / ".output/stalltop")
+SHORT_POLLS = ("blocking-call", "cpu-bound-poll")
 RANK = {"info": 0, "warning": 1, "critical": 2}
 
 # A loaded machine takes its time to schedule us; a deadline only bounds a hang.
@@ -144,6 +145,38 @@ def check_stream(objects):
     assert [o["type"] for o in objects].count("footer") == 1
     assert objects[-1]["type"] == "footer", objects[-1]
     check_footer(objects[-1])
+
+
+def cpu_pressure_us():
+    """Microseconds since boot in which some thread had to wait for a CPU; None: not counted here."""
+    try:
+        with open("/proc/pressure/cpu") as file:
+            return int(file.readline().rsplit("total=", 1)[1])
+    except OSError:
+        return None
+
+
+class Pressure:
+    """with Pressure() as p: ...; p.share: for what part of that time some thread lacked a CPU."""
+
+    def __enter__(self):
+        self.begin, self.time = cpu_pressure_us(), time.monotonic()
+        return self
+
+    def __exit__(self, *exc):
+        end, seconds = cpu_pressure_us(), time.monotonic() - self.time
+        self.share = None if end is None else (end - self.begin) / (seconds * 1e6)
+
+    def explains(self, finding):
+        """Whether a finding on a healthy program is the machine's doing, not the program's.
+
+        Where threads queue for the CPUs, the holder of a lock loses its CPU for a time slice or
+        two, and a poll that waits for that lock is truly blocked; on a virtual machine the host
+        takes a CPU away and the poll that had it truly lasts. That is seldom and short.
+        """
+        return self.share is not None and self.share > 0.3 and finding["count"] <= 2 and \
+            finding["severity"] == "warning" and finding["rule"] in SHORT_POLLS and \
+            finding["worst_ns"] < 50_000_000
 
 
 class Output:

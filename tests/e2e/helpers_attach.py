@@ -151,8 +151,10 @@ def run(argv, deadline=60, **more):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=deadline, **more)
     text = done.stderr.decode("utf-8", "replace")
     harness.check_sanitizers(text)
-    return harness.Result([str(a) for a in argv], done.returncode,
-                          done.stdout.decode("utf-8", "surrogateescape"), text)
+    result = harness.Result([str(a) for a in argv], done.returncode,
+                            done.stdout.decode("utf-8", "surrogateescape"), text)
+    result.lines = [json.loads(x) for x in result.stdout.splitlines() if x.startswith('{"')]
+    return result
 
 
 def one_line(result, code, *words):

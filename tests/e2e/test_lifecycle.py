@@ -43,9 +43,9 @@ def test_exec(app, stream):
 def test_exec_to_a_program_without_runtime(root, stalltop, path_of, tmp_path):
     """Nothing is left to watch, which is said, and no error."""
     script = tmp_path / "start.sh"
-    script.write_text(f"#!/bin/sh\n{path_of('churn')} 10 1 > /dev/null & exec sleep 0.7\n")
+    script.write_text(f"#!/bin/sh\n{path_of('churn')} 10 1 > /dev/null 2>&1 &\nexec sleep 0.7\n")
     script.chmod(0o755)
-    seen = stalltop("check", "--json", "--", script)
+    seen = stalltop("check", "--json", "--", script, env={"STALLTOP_APP_SECONDS": "2"})
     assert seen.rc == 0 and seen.findings == []
     assert [(e["reason"], e["exit_code"]) for e in seen.of("target_end")][-1] == ("exited", 0)
     assert seen.footer["polls"] == 0, "the child is another process"
@@ -96,7 +96,8 @@ def test_exit_while_watched(app, stream):
     watch.watch(1.5)
     target.proc.kill()
     end = watch.until(lambda o: o["type"] == "target_end", 10)
-    assert (end["reason"], end["signal"]) == ("exited", 9), end
+    # Only the parent of a process is told how it ended; what is not known is null.
+    assert end["reason"] == "exited" and end["signal"] in (None, 9) and not end["exit_code"], end
     watch.until(lambda o: o["type"] == "footer", 10)
     assert watch.proc.wait(10) == 1, "a critical finding"
     assert blamed(watch) == [("blocking-call", SITE)]
@@ -116,12 +117,12 @@ def test_one_of_two_exits(app, stream):
 def test_exit_during_attach(root, path_of):
     """Programs that end at any moment of the attach: 0, 3 or 4, one line, never a crash."""
     path, codes = path_of("churn"), {}
-    for i in range(60):
+    for i in range(40):
         target = subprocess.Popen([path, "10", "1"], stdout=subprocess.DEVNULL)
-        watch = subprocess.Popen([harness.BINARY, "check", "--duration", "200ms", "-p",
+        watch = subprocess.Popen([harness.BINARY, "check", "--duration", "600ms", "-p",
                                   str(target.pid)], stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
-        time.sleep(i * 0.0025)
+        time.sleep(i * 0.012)
         target.kill()
         out, err = watch.communicate(timeout=20)
         target.wait()
@@ -231,7 +232,7 @@ def test_other_namespaces(app, stream, path_of, tmp_path):
     pid = int(subprocess.run(["pgrep", "-P", str(outer.pid)], stdout=subprocess.PIPE,
                              text=True, check=True).stdout)
     assert not (rootfs / "bin").exists(), "the host sees it"
-    until(lambda: os.readlink(f"/proc/{pid}/exe") == "/bin/hidden_service", 10)
+    until(lambda: os.readlink(f"/proc/{pid}/exe").endswith("/hidden_service"), 10)
     watch = stream("-p", pid, command="check")
     watch.attached()
     watch.watch(1.5)

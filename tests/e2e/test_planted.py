@@ -23,8 +23,11 @@ def runqueue_wait(pid):
     """Nanoseconds that the threads of a process were ready to run and had no CPU."""
     total = 0
     for tid in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{tid}/schedstat") as file:
-            total += int(file.read().split()[1])
+        try:
+            with open(f"/proc/{pid}/task/{tid}/schedstat") as file:
+                total += int(file.read().split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # a thread of the blocking pool that ended: no worker
     return total
 
 

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Tasks that wait ready while every worker is held: a sample of them, looked at from outside. */
+#include "attach/live_priv.h"
+
+#define READY_MIN_NS 5000000ULL
+
+/* True when every thread that works for the runtime is inside a poll. */
+static bool held(const struct live *live, uint32_t runtime)
+{
+	const struct live_runtime *r;
+
+	if (runtime >= live->runtimes_count)
+		return false;
+	r = &live->runtimes[runtime];
+	return r->threads > 0 && r->polling >= r->threads;
+}
+
+/* Advances one sampled task; returns how long it has surely been ready, 0 when it is not. */
+static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_t state,
+			   uint64_t now)
+{
+	struct wire_task row;
+
+	if (!(state & TOKIO_STATE_NOTIFIED) ||
+	    (state & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) ||
+	    !kernel_task(live->kernel, probe->row, &row) || row.key != probe->key ||
+	    row.id != probe->id) {
+		probe->since_ns = 0;
+		return 0;
+	}
+	if (!probe->since_ns || row.polls != probe->polls) {
+		probe->since_ns = now;
+		probe->polls = row.polls;
+		return 0;
+	}
+	return now - probe->since_ns;
+}
+
+static int ready_target(struct live *live, struct emit *emit, uint32_t target)
+{
+	static const struct memory_piece empty = { 0 };
+	struct memory_piece pieces[LIVE_READY_SAMPLE];
+	uint64_t states[LIVE_READY_SAMPLE] = { 0 };
+	uint64_t waits[LIVE_READY_SAMPLE] = { 0 };
+	uint32_t rows[LIVE_READY_SAMPLE], n = 0, ready = 0;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < live->ready_count; i++) {
+		struct ready_probe *probe = &live->ready[i];
+
+		if (KEY_TARGET(probe->key) != target)
+			continue;
+		if (!held(live, probe->runtime)) {
+			probe->since_ns = 0;
+			continue;
+		}
+		pieces[n] = empty;
+		pieces[n].addr = KEY_HEADER(probe->key);
+		pieces[n].buf = &states[n];
+		pieces[n].len = sizeof(states[n]);
+		rows[n++] = i;
+	}
+	if (!n || memory_readv(&live->targets[target].watch->memory, pieces, n) < 0)
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (pieces[i].error)
+			states[i] = 0;
+		waits[i] = ready_step(live, &live->ready[rows[i]], states[i], emit->now);
+		ready += live->ready[rows[i]].since_ns != 0;
+	}
+	for (uint32_t i = 0; i < n && !ret; i++) {
+		const struct ready_probe *probe = &live->ready[rows[i]];
+		struct event event = { .as_ready = {
+			.runtime = probe->runtime,
+			.site = probe->site,
+			.task_id = probe->id,
+			.waited_ns = waits[i],
+			.ready = ready,
+			.sampled = n,
+		} };
+
+		if (waits[i] >= READY_MIN_NS)
+			ret = live_emit(emit, EV_READY, target, &event);
+	}
+	return ret;
+}
+
+int live_ready(struct live *live, struct emit *emit)
+{
+	int ret = 0;
+
+	for (uint32_t target = 0; target < live->targets_count && !ret; target++)
+		if (!live->targets[target].ended)
+			ret = ready_target(live, emit, target);
+	return ret;
+}
