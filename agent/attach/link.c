@@ -6,8 +6,14 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define KERNEL_ENOTSUPP 524
@@ -52,55 +58,144 @@ static int is_site_error(int error)
 	       error == -EIO;
 }
 
-static int attach_range(struct link_set *set, int prog_fd, const char *path, pid_t pid,
-			struct link_site *sites, size_t count)
+/* What the keeper tells, in memory that both share. */
+struct report {
+	int ret;
+	size_t attached;
+	int errors[];	/* a site each */
+};
+
+/* The keeper's side of an attach. */
+struct keeper {
+	int prog_fd, sock;
+	const char *path;
+	pid_t pid;
+	const struct link_site *sites;
+	struct report *report;
+	int *fds;
+	size_t count, cap;
+};
+
+static int attach_range(struct keeper *keeper, size_t first, size_t count)
 {
 	uint64_t *offsets = xcalloc(count, sizeof(*offsets));
 	uint64_t *cookies = xcalloc(count, sizeof(*cookies));
 	int fd, ret = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		offsets[i] = sites[i].offset;
-		cookies[i] = sites[i].cookie;
+		offsets[i] = keeper->sites[first + i].offset;
+		cookies[i] = keeper->sites[first + i].cookie;
 	}
-	fd = link_create(prog_fd, path, pid, offsets, cookies, count);
+	fd = link_create(keeper->prog_fd, keeper->path, keeper->pid, offsets, cookies, count);
 	free(offsets);
 	free(cookies);
 	if (fd >= 0) {
-		set->fds = xgrow(set->fds, &set->cap, set->count + 1, sizeof(*set->fds));
-		set->fds[set->count++] = fd;
-		set->attached += count;
+		keeper->fds = xgrow(keeper->fds, &keeper->cap, keeper->count + 1,
+				    sizeof(*keeper->fds));
+		keeper->fds[keeper->count++] = fd;
+		keeper->report->attached += count;
 		return 0;
 	}
 	if (!is_site_error(fd))
 		return fd;
 	if (count == 1) {
-		sites[0].error = fd;
+		keeper->report->errors[first] = fd;
 		return 0;
 	}
-	ret = attach_range(set, prog_fd, path, pid, sites, count / 2);
+	ret = attach_range(keeper, first, count / 2);
 	if (!ret)
-		ret = attach_range(set, prog_fd, path, pid, sites + count / 2, count - count / 2);
+		ret = attach_range(keeper, first + count / 2, count - count / 2);
 	return ret;
+}
+
+static void close_others(int a, int b)
+{
+	unsigned int low = a < b ? a : b, high = a < b ? b : a;
+
+	if (low)
+		close_range(0, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0U, 0);
+}
+
+/* In the keeper: attaches, and detaches when the agent has closed its end or is no more. */
+static void keeper_run(struct keeper *keeper, size_t count)
+{
+	sigset_t all;
+	char byte = 0;
+	int ret = 0;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setsid();
+	prctl(PR_SET_NAME, "probe-keeper");
+	close_others(keeper->prog_fd, keeper->sock);
+	for (size_t i = 0; i < count && !ret; i += LINK_BATCH)
+		ret = attach_range(keeper, i, count - i < LINK_BATCH ? count - i : LINK_BATCH);
+	keeper->report->ret = ret;
+	close(keeper->prog_fd);
+	if (send(keeper->sock, &byte, 1, MSG_NOSIGNAL) == 1)
+		while (read(keeper->sock, &byte, 1) > 0)
+			;
+	while (keeper->count)
+		close(keeper->fds[--keeper->count]);
+	_exit(0);
+}
+
+/* Starts the keeper and waits until it has attached. */
+static int keeper_start(struct link_set *set, struct keeper *keeper, size_t count)
+{
+	int socks[2];
+	char byte;
+	ssize_t n;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks))
+		return -errno;
+	keeper->sock = socks[1];
+	set->keeper = fork();
+	if (set->keeper == 0)
+		keeper_run(keeper, count);
+	close(socks[1]);
+	if (set->keeper < 0) {
+		n = -errno;
+		set->keeper = 0;
+		close(socks[0]);
+		return n;
+	}
+	set->sock = socks[0];
+	do
+		n = read(set->sock, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? keeper->report->ret : -ECHILD;
 }
 
 int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 		struct link_site *sites, size_t count, struct err *err)
 {
-	size_t before = set->attached;
-	int ret = 0;
+	size_t size = sizeof(struct report) + count * sizeof(int);
+	struct report *report = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct keeper keeper = {
+		.prog_fd = prog_fd, .path = path, .pid = pid, .sites = sites, .report = report,
+	};
+	int ret;
 
+	if (report == MAP_FAILED)
+		return err_set(err, -ENOMEM, "cannot probe %s: %s", path, strerror(errno));
+	ret = count ? keeper_start(set, &keeper, count) : 0;
+	set->attached = report->attached;
 	for (size_t i = 0; i < count; i++)
-		sites[i].error = 0;
-	for (size_t i = 0; i < count && !ret; i += LINK_BATCH)
-		ret = attach_range(set, prog_fd, path, pid, sites + i,
-				   count - i < LINK_BATCH ? count - i : LINK_BATCH);
+		sites[i].error = report->errors[i];
+	munmap(report, size);
+	if (ret)
+		link_detach(set);
 	if (ret == -EPERM)
 		return err_set(err, ret, "the kernel refuses the probes: run as root, or give "
 			       "stalltop CAP_BPF and CAP_PERFMON");
 	if (ret)
 		return err_set(err, ret, "cannot probe %s: %s", path, strerror(-ret));
-	if (count && set->attached == before && sites[0].error == -EINVAL)
+	if (count && !set->attached && sites[0].error == -EINVAL)
 		return err_set(err, -EINVAL, "this kernel has no multi-uprobe link: Linux 6.6 or "
 			       "newer is needed");
 	return 0;
@@ -108,8 +203,10 @@ int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 
 void link_detach(struct link_set *set)
 {
-	while (set->count)
-		close(set->fds[--set->count]);
-	free(set->fds);
+	if (set->keeper) {
+		close(set->sock);
+		while (waitpid(set->keeper, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
 	*set = (struct link_set){ 0 };
 }

@@ -5,7 +5,13 @@
  * .uprobe_multi, since 6.6).
  *
  * A link is a file descriptor and nothing else: no pin, no tracefs event. When the last copy is
- * closed, by us or by the kernel after a SIGKILL, the probes are gone.
+ * closed the probes are gone.
+ *
+ * The descriptors are held by a child process, the keeper, one a set. It alone attaches and
+ * detaches, the latter also when the agent is no more: a SIGKILL that hits a process inside one of
+ * these calls makes the kernel leave breakpoints in the target ("failed to unregister, leaking
+ * uprobe", seen with 6.18: it gives up on a page as soon as a fatal signal is pending). The keeper
+ * ignores all signals that can be ignored and has its own session.
  */
 #ifndef ATTACH_LINK_H
 #define ATTACH_LINK_H
@@ -26,8 +32,8 @@ struct link_site {
 };
 
 struct link_set {
-	int *fds;
-	size_t count, cap;
+	pid_t keeper;		/* 0: nothing is attached */
+	int sock;		/* closing it lets the keeper detach and end */
 	size_t attached;	/* sites */
 };
 
@@ -35,12 +41,12 @@ struct link_set {
  * Probes every site of the file `path` in process pid with program prog_fd, in batches. A batch
  * that the kernel refuses is halved until the bad sites are alone: these get `error` and are left
  * out. Returns 0 (also when some sites were refused) or -errno when it is no site's fault
- * (-EPERM, -ESRCH, -EINVAL before Linux 6.6, ...).
+ * (-EPERM, -ESRCH, -EINVAL before Linux 6.6, ...). The set must be empty.
  */
 int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 		struct link_site *sites, size_t count, struct err *err);
 
-/* Detaches, last first. The set can be used again. */
+/* Detaches, last first, and returns when that is done. The set can be used again. */
 void link_detach(struct link_set *set);
 
 #endif
