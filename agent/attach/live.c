@@ -336,8 +336,16 @@ static int attach_target(struct live *live, uint32_t target, struct err *err)
 
 	t->cpu_first = t->cpu_last = proc_cpu_ns(t->watch->proc);
 	bpf_map_update_elem(live->kernel->targets_fd, &pid, &target, BPF_ANY);
+	/* From here on an exec is told; one since the look at the process has made that worthless. */
+	t->exec_pending = proc_execed(t->watch->proc);
+	if (t->exec_pending)
+		return 0;
 	for (size_t i = 0; i < t->watch->count && !ret; i++)
 		ret = live_attach_object(live, target, t->watch->objects[i], err);
+	/* Also when it failed: the files of the mappings are gone after an exec. */
+	t->exec_pending = proc_execed(t->watch->proc);
+	if (t->exec_pending)
+		return 0;
 	if (!ret || proc_same(t->watch->proc))
 		return ret;
 	/* One of several may end meanwhile: the next tick reports it. */

@@ -94,11 +94,36 @@ void proc_thread_comm(const struct proc *proc, pid_t tid, char *out)
 	read_comm(path, out);
 }
 
+/*
+ * A hash of the auxiliary vector: it holds addresses that the kernel draws by lot at each exec, of
+ * the vDSO and of 16 random bytes. 0 when it cannot be read.
+ */
+static uint64_t read_image(pid_t pid)
+{
+	char path[64], buf[1024];
+	uint64_t hash = 0xcbf29ce484222325;
+	int n;
+
+	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
+	n = read_small(path, buf, sizeof(buf));
+	for (int i = 0; i < n; i++)
+		hash = (hash ^ (uint8_t)buf[i]) * 0x100000001b3;
+	return n > 0 ? hash : 0;
+}
+
+bool proc_execed(const struct proc *proc)
+{
+	uint64_t image = read_image(proc->pid);
+
+	return image && image != proc->image;
+}
+
 int proc_refresh(struct proc *proc, struct err *err)
 {
 	char path[64];
 	ssize_t n;
 
+	proc->image = read_image(proc->pid);
 	snprintf(path, sizeof(path), "/proc/%d/comm", proc->pid);
 	read_comm(path, proc->comm);
 	snprintf(path, sizeof(path), "/proc/%d/exe", proc->pid);
@@ -127,12 +152,16 @@ int proc_open(pid_t pid, struct proc **out, struct err *err)
 	proc->pidfd = syscall(SYS_pidfd_open, pid, 0);
 	if (proc->pidfd < 0) {
 		ret = -errno;
-		if (ret == -EINVAL)
-			err_set(err, -ESRCH, "%d is a thread, not a process: give the id of its "
-				"process", pid);
-		else
+		/* A thread that leads no process: EINVAL, and ENOENT since Linux 6.9. */
+		if (ret == -EINVAL || ret == -ENOENT)
+			ret = err_set(err, -ESRCH, "%d is a thread, not a process: give the id "
+				      "of its process", pid);
+		else if (ret == -ESRCH)
 			err_set(err, ret, "no process with id %d", pid);
-		ret = -ESRCH;
+		else
+			err_set(err, ret, "cannot open process %d: %s%s", pid, strerror(-ret),
+				ret == -EPERM || ret == -ENOSYS ?
+				" (does a seccomp filter forbid pidfd_open?)" : "");
 		goto fail;
 	}
 	ret = read_start_time(pid, &proc->start_time);

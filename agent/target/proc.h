@@ -27,6 +27,7 @@ struct proc {
 	uint64_t start_time;	/* field 22 of /proc/PID/stat: clock ticks since boot */
 	char comm[PROC_COMM];
 	char exe[PATH_MAX];	/* as the process sees it, without " (deleted)" */
+	uint64_t image;		/* another one after each exec; see proc_execed() */
 };
 
 /* -ESRCH: no such process; -EACCES: not allowed; -ENOENT: a kernel thread (no executable). */
@@ -35,6 +36,9 @@ void proc_close(struct proc *proc);
 
 /* Reads comm and exe again, after an exec. */
 int proc_refresh(struct proc *proc, struct err *err);
+
+/* Whether it runs another program, or the same one anew, since proc_open() or proc_refresh(). */
+bool proc_execed(const struct proc *proc);
 
 /* False once the process has ended or pid names another one. */
 bool proc_same(const struct proc *proc);
