@@ -98,7 +98,6 @@ enum exit_code command_rules(const struct opts *opts)
 		ret = show(rules, opts->rules_arg, &err);
 	else if (!ret)
 		ret = check(rules, opts->rules_arg, &err);
-	if (!ret)
-		rules_free(rules);
+	rules_free(rules);
 	return ret ? report_error(&err) : EXIT_FINE;
 }
