@@ -13,7 +13,7 @@
 #include "util/map.h"
 
 #define LIVE_MAX_RUNTIMES 1024
-#define LIVE_READY_SAMPLE 64
+#define LIVE_READY_SAMPLE 128
 
 #define KEY_HEADER(key) ((key) & 0xffffffffffffULL)
 #define KEY_TARGET(key) ((uint32_t)((key) >> 48))

@@ -258,7 +258,7 @@ static int emit_row(struct live *live, struct emit *emit, struct scan *scan, uin
 	if (row->last_slot < WIRE_MAX_SLOTS)
 		event.as_task.last_tid = live->kernel->slots[row->last_slot].tid;
 	fill_state(&event.as_task, check_of(live, scan, i));
-	if (!event.as_task.complete)
+	if (event.as_task.state_valid && !event.as_task.complete)
 		offer_ready(live, &event.as_task, target, scan->index[i]);
 	if (row->first_ns < emit->now)
 		live->sites[row->site].alive++;
