@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -59,6 +60,10 @@ static int load(struct kernel *k, struct err *err)
 		bpf_map__set_max_entries(skel->maps.free_rows, 1);
 	}
 	ret = stalltop_bpf__load(skel);
+	if ((ret == -EPERM || ret == -ENOSYS) && prctl(PR_GET_SECCOMP) > 0)
+		return err_set(err, -EPERM, "the kernel refuses to load BPF programs, and a "
+			       "seccomp filter is in force: allow bpf and perf_event_open in it, "
+			       "or start stalltop outside (it needs CAP_BPF and CAP_PERFMON, too)");
 	if (ret == -EPERM)
 		return err_set(err, -EPERM, "the kernel refuses to load BPF programs: run as root, "
 			       "or give stalltop CAP_BPF and CAP_PERFMON (`stalltop doctor` tells "

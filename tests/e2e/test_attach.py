@@ -162,7 +162,9 @@ def test_current_thread(app, stalltop, version, fault, rule):
     """Spawned and local tasks of one thread; the fault is in a LocalSet's task."""
     target = app("current_thread", version, args=(fault,))
     seen = stalltop("check", "-p", target.pid, "--duration", "2s", "--json")
-    bad = [(f["rule"], f["site"]) for f in seen.at_least("warning")]
+    # 60 ms on the only thread: that the others waited so long may be said as well.
+    bad = [(f["rule"], f["site"]) for f in seen.at_least("warning")
+           if not rule or f["rule"] != "starvation"]
     assert bad == ([(rule, "current_thread::local_session")] if rule else []), bad
 
 

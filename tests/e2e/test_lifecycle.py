@@ -40,6 +40,24 @@ def test_exec(app, stream):
     assert blamed(watch) == [("blocking-call", "execs::after_exec")]
 
 
+def test_exec_during_attach(app):
+    """Between the look at a process and the probes: what was seen is worth nothing then."""
+    delays = [0.02, 0.08, 0.14, 0.2, 0.26]
+    targets = [app("execs", args=("first", 1), ready=False) for _ in delays]
+    begin, runs = time.monotonic(), []
+    for target in targets:
+        target.wait_line(lambda line: line.startswith("ready"))
+    for target, delay in reversed(list(zip(targets, delays))):
+        time.sleep(max(0, begin + 1 - delay - time.monotonic()))
+        runs.append(subprocess.Popen([harness.BINARY, "check", "-p", str(target.pid), "--fail-on",
+                                      "warning", "--duration", "2500ms"], stderr=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True))
+    for one, delay in zip(runs, reversed(delays)):
+        out, err = one.communicate(timeout=20)
+        assert one.returncode == 1, (delay, out, err)
+        assert "execs::after_exec blocked" in out, (delay, out)
+
+
 def test_exec_to_a_program_without_runtime(root, stalltop, path_of, tmp_path):
     """Nothing is left to watch, which is said, and no error."""
     script = tmp_path / "start.sh"
@@ -59,14 +77,14 @@ def test_fork(app, stream, kind):
     watch.attached()
     child = int(target.wait_line(lambda x: x.startswith("child pid=")).split("=")[1])
     try:
-        before = cpu_of(child)
+        before = switches(child)
         watch.finding("blocking-call", 10, "warning")
         watch.watch(1.5)
         watch.stop()
         assert blamed(watch) == [("blocking-call", "forks::parent_job")]
         assert {f["pid"] for f in watch.findings} == {target.pid}
         assert os.path.exists(f"/proc/{child}/exe"), "the child lives"
-        assert kind == "tokio" or cpu_of(child) > before, "and works"
+        assert kind == "tokio" or switches(child) > before, "and works"
         assert harness.changed_text(child) == []
         # The child alone can be watched too.
         if kind == "tokio":
@@ -79,11 +97,10 @@ def test_fork(app, stream, kind):
         os.kill(child, signal.SIGKILL)
 
 
-def cpu_of(pid):
-    """User and system time, in ticks."""
-    with open(f"/proc/{pid}/stat") as stat:
-        words = stat.read().rsplit(")", 1)[1].split()
-    return int(words[11]) + int(words[12])
+def switches(pid):
+    """Times that it went to sleep of its own will."""
+    with open(f"/proc/{pid}/status") as status:
+        return int(status.read().split("\nvoluntary_ctxt_switches:")[1].split()[0])
 
 
 # --- exit ----------------------------------------------------------------------------------
