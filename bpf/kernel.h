@@ -60,7 +60,27 @@ struct pid {
 	struct upid numbers[1];
 };
 
+/* A CPU's run queue. */
+struct rq {
+	__u64 clock;
+	__u64 prev_steal_time_rq;	/* taken by the hypervisor, as far as it was noticed */
+};
+
+struct sched_info {
+	unsigned long long last_queued;	/* by the clock of the run queue; 0: not waiting */
+};
+
+struct cfs_rq {
+	struct rq *rq;
+};
+
+struct sched_entity {
+	struct cfs_rq *cfs_rq;	/* of the CPU it is on */
+};
+
 struct task_struct {
+	struct sched_entity se;
+	struct sched_info sched_info;
 	int pid;
 	int tgid;
 	int exit_code;
@@ -68,7 +88,6 @@ struct task_struct {
 	struct pid *thread_pid;
 };
 
-struct linux_binprm;
 struct bpf_perf_event_data;
 
 #pragma clang attribute pop

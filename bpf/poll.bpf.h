@@ -65,6 +65,41 @@ static __always_inline void slot_end(struct wire_slot *slot, __u64 now)
 	*(volatile __u32 *)&slot->seq += 1;
 }
 
+/*
+ * Nanoseconds that the hypervisor has taken of the current CPU, as the scheduler's clock counts
+ * them (CONFIG_PARAVIRT_TIME_ACCOUNTING and, for the way to it, CONFIG_FAIR_GROUP_SCHED); 0 where
+ * it does not. It notices at a tick or a switch, and a tick is due whenever the CPU comes back.
+ */
+static __always_inline __u64 stolen_of_cpu(void)
+{
+	const struct task_struct *current = bpf_get_current_task_btf();
+
+	if (!bpf_core_field_exists(current->se.cfs_rq) ||
+	    !bpf_core_field_exists(((struct rq *)0)->prev_steal_time_rq))
+		return 0;
+	return current->se.cfs_rq->rq->prev_steal_time_rq;
+}
+
+/*
+ * Accounts what the hypervisor took while the current thread had the CPU: for the thread it is a
+ * preemption like any other.
+ */
+static __always_inline void slot_stolen(struct wire_slot *slot)
+{
+	__u64 stolen = stolen_of_cpu(), span = stolen - slot->stolen_mark;
+	__u32 depth = slot->depth;
+
+	if (!span)
+		return;
+	slot->stolen_mark = stolen;
+	if (depth == 0 || depth > WIRE_MAX_DEPTH) {
+		slot->waiting_ns += span;
+		return;
+	}
+	slot->preempted_ns += span;
+	slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)].preempted_ns += span;
+}
+
 static __always_inline struct wire_slot *slot_at(__u32 index)
 {
 	return bpf_map_lookup_elem(&slots, &index);
@@ -130,6 +165,7 @@ static __attribute__((noinline)) int slot_give(__u32 target)
 	slot->hits = slot->emitted = slot->filtered = slot->lost = 0;
 	slot->task_polls = slot->poll_ns = slot->blocked_ns = slot->preempted_ns = 0;
 	slot->parked_ns = slot->waiting_ns = slot->sched = 0;
+	slot->stolen_mark = stolen_of_cpu();
 	slot->tid = task_tid(current);
 	slot_end(slot, slot->first_ns);
 	return index;

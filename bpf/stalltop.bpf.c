@@ -160,6 +160,7 @@ int on_poll(struct pt_regs *ctx)
 		count(slot, HIT_FILTERED);
 		goto out;
 	}
+	slot_stolen(slot);
 	polls_close_ended(slot, index, sp, now);
 	if (slot->depth >= WIRE_MAX_DEPTH) {
 		__sync_fetch_and_add(&totals.nesting_lost, 1);
@@ -220,6 +221,7 @@ int on_dealloc(struct pt_regs *ctx)
 	if (slot) {
 		slot_begin(slot);
 		count(slot, ok ? HIT_EMITTED : HIT_FILTERED);
+		slot_stolen(slot);
 		if (ok)
 			slot_task_freed(slot, index, hit.header, now);
 		slot_end(slot, now);
@@ -247,6 +249,7 @@ static __always_inline void switch_out(struct task_struct *task, __u32 index, bo
 		return;
 	}
 	slot_begin(slot);
+	slot_stolen(slot);
 	poll = polls_running(slot, index, now, false);
 	slot->off_syscall = WIRE_NO_SYSCALL;
 	if (voluntary) {
@@ -286,11 +289,29 @@ static __always_inline void add_preempted(struct wire_slot *slot, __u64 span)
 	slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)].preempted_ns += span;
 }
 
-static __always_inline void switch_in(__u32 index, __u64 now)
+/*
+ * How much of the span that ends now `next` was ready and only waited for the CPU
+ * (CONFIG_SCHED_INFO); 0 when the kernel does not say.
+ */
+static __always_inline __u64 wait_of(const struct task_struct *next, __u64 span)
+{
+	__u64 queued, clock;
+
+	if (!bpf_core_field_exists(next->se.cfs_rq) ||
+	    !bpf_core_field_exists(next->sched_info.last_queued))
+		return 0;
+	queued = next->sched_info.last_queued;
+	clock = next->se.cfs_rq->rq->clock;
+	if (!queued || clock < queued)
+		return 0;
+	return clock - queued < span ? clock - queued : span;
+}
+
+static __always_inline void switch_in(const struct task_struct *next, __u32 index, __u64 now)
 {
 	struct wire_slot *slot = slot_at(index);
+	__u64 span, wait;
 	bool inside;
-	__u64 span;
 
 	if (!slot || slot->off_kind == WIRE_ON_CPU)
 		return;
@@ -298,15 +319,20 @@ static __always_inline void switch_in(__u32 index, __u64 now)
 	inside = slot->seq & 1;	/* it was preempted inside one of our programs */
 	if (!inside)
 		slot_begin(slot);
-	if (slot->off_kind == WIRE_OFF_BLOCKED)
-		add_blocked(slot, span);
-	else if (slot->off_kind == WIRE_OFF_PREEMPTED)
+	wait = wait_of(next, span);
+	if (slot->off_kind == WIRE_OFF_BLOCKED) {
+		add_blocked(slot, span - wait);
+		add_preempted(slot, wait);
+	} else if (slot->off_kind == WIRE_OFF_PREEMPTED) {
 		add_preempted(slot, span);
-	else if (slot->off_kind == WIRE_OFF_PARKED)
-		slot->parked_ns += span;
-	else
+	} else if (slot->off_kind == WIRE_OFF_PARKED) {
+		slot->parked_ns += span - wait;
+		slot->waiting_ns += wait;
+	} else {
 		slot->waiting_ns += span;
+	}
 	slot->off_kind = WIRE_ON_CPU;
+	slot->stolen_mark = stolen_of_cpu();
 	if (!inside)
 		slot_end(slot, now);
 }
@@ -321,7 +347,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 		switch_out(prev, ref->slot, !preempt && prev_state != 0, bpf_ktime_get_ns());
 	ref = bpf_task_storage_get(&threads, next, NULL, 0);
 	if (ref)
-		switch_in(ref->slot, bpf_ktime_get_ns());
+		switch_in(next, ref->slot, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -343,6 +369,7 @@ int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
 		return 0;
 	now = bpf_ktime_get_ns();
 	slot_begin(slot);
+	slot_stolen(slot);
 	polls_running(slot, index, now, true);
 	slot_end(slot, now);
 	return 0;
@@ -383,6 +410,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	now = bpf_ktime_get_ns();
 	tid = slot->tid;
 	slot_begin(slot);
+	slot_stolen(slot);
 	for (int i = 0; i < WIRE_MAX_DEPTH; i++) {
 		__u32 depth = slot->depth;
 

@@ -149,7 +149,7 @@ struct wire_poll {
 	__u64 sched;		/* scheduler handle: which runtime; 0: not read yet */
 	__u64 sp;		/* stack pointer at entry: tells a nested poll from the next one */
 	__u64 blocked_ns;
-	__u64 preempted_ns;
+	__u64 preempted_ns;	/* ready, without a CPU: another thread or the hypervisor had it */
 	__u64 nested_ns;	/* polls of other tasks within it */
 	__u64 worst_block_ns;	/* longest single voluntary span */
 	__u64 confirmed_ns;	/* last time the RUNNING bit was seen set by this thread's owner */
@@ -163,7 +163,7 @@ struct wire_poll {
 
 enum wire_off_kind {
 	WIRE_ON_CPU = 0,
-	WIRE_OFF_BLOCKED = 1,	/* left the CPU voluntarily with a poll open */
+	WIRE_OFF_BLOCKED = 1,	/* left the CPU voluntarily with a poll open; may be ready again */
 	WIRE_OFF_PREEMPTED = 2,	/* with a poll open */
 	WIRE_OFF_PARKED = 3,	/* voluntarily, no poll open */
 	WIRE_OFF_WAITING = 4,	/* preempted, no poll open */
@@ -195,6 +195,7 @@ struct wire_slot {
 	__u64 preempted_ns;
 	__u64 parked_ns;	/* voluntary off-CPU outside any poll */
 	__u64 waiting_ns;	/* preempted outside any poll */
+	__u64 stolen_mark;	/* of the CPU it runs on, accounted so far: see slot_stolen() */
 	__u64 sched;		/* scheduler handle of the last task polled */
 	struct wire_poll polls[WIRE_MAX_DEPTH];
 };
@@ -262,7 +263,7 @@ struct wire_process {
 _Static_assert(sizeof(struct wire_site) == 24, "wire_site");
 _Static_assert(sizeof(struct wire_site_stats) == 8 * (6 + HIST_BUCKETS), "wire_site_stats");
 _Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
-_Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 12 - 8 + 4 * 96, "wire_slot");
+_Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 13 - 8 + 4 * 96, "wire_slot");
 _Static_assert(sizeof(struct wire_task) == 64, "wire_task");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");
 _Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");

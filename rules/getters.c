@@ -32,10 +32,13 @@ bool get_poll_worst_block(const struct field_ctx *c, double *out)
 	return give(out, (double)c->poll->worst_block_ns);
 }
 
-/* Off-CPU times come from other moments than the length of an open poll: never below 0. */
+/*
+ * At least so long: the CPU of an open poll may have been the hypervisor's since it was last seen.
+ * Off-CPU times come from other moments than the length of an open poll: never below 0.
+ */
 bool get_poll_on_cpu(const struct field_ctx *c, double *out)
 {
-	uint64_t off = c->poll->blocked_ns + c->poll->preempted_ns;
+	uint64_t off = c->poll->blocked_ns + c->poll->preempted_ns + c->poll->unseen_ns;
 
 	return give(out, off < c->poll->length_ns ? (double)(c->poll->length_ns - off) : 0);
 }

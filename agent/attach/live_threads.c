@@ -98,25 +98,33 @@ int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_
 	return live_emit(emit, EV_POLL, rec->head.target, &event);
 }
 
-/* The span that the thread is off the CPU now is not in the poll's sums yet. */
-static int emit_open_poll(struct emit *emit, const struct wire_slot *slot,
+/*
+ * The span that the thread is off the CPU now is not in the poll's sums yet. When it is over and the
+ * thread only waits for a CPU, nobody says since when. On the CPU, what a hypervisor took is known up
+ * to the last sample only.
+ */
+static int emit_open_poll(const struct live *live, struct emit *emit, const struct wire_slot *slot,
 			  const struct wire_poll *poll, uint32_t runtime)
 {
+	const struct proc *proc = live->targets[slot->target].watch->proc;
 	uint64_t off = span(slot->off_since, emit->now);
 	struct event event = { 0 };
 	struct ev_poll *out = &event.as_poll;
 
 	poll_event(out, poll, slot->tid, runtime, emit->now);
-	if (slot->off_kind == WIRE_OFF_BLOCKED) {
-		out->off_cpu = true;
+	out->off_cpu = slot->off_kind != WIRE_ON_CPU;
+	if (slot->off_kind == WIRE_OFF_BLOCKED && proc_thread_ready(proc, slot->tid)) {
+		out->unseen_ns = off;
+	} else if (slot->off_kind == WIRE_OFF_BLOCKED) {
 		out->blocked_ns += off;
 		if (off > out->worst_block_ns) {
 			out->worst_block_ns = off;
 			out->syscall = slot->off_syscall;
 		}
 	} else if (slot->off_kind == WIRE_OFF_PREEMPTED) {
-		out->off_cpu = true;
 		out->preempted_ns += off;
+	} else if (live->kernel->sampling == live->kernel->cpus) {
+		out->unseen_ns = span(poll->confirmed_ns, emit->now);
 	}
 	return live_emit(emit, EV_POLL_OPEN, slot->target, &event);
 }
@@ -202,7 +210,7 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 		}
 		if (!ret && poll && span(poll->start_ns, emit->now) >= live->opts.threshold_ns &&
 		    sent < SCAN_MAX_OPEN && still_running(live, &slot, poll)) {
-			ret = emit_open_poll(emit, &slot, poll, runtime);
+			ret = emit_open_poll(live, emit, &slot, poll, runtime);
 			*open = true;
 			sent++;
 		}

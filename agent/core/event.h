@@ -136,7 +136,7 @@ struct ev_thread {
 	uint64_t polls;		/* cumulative; open intervals are counted up to the event's time */
 	uint64_t busy_ns;	/* in polls, on the CPU */
 	uint64_t blocked_ns;	/* in polls, voluntarily off the CPU */
-	uint64_t preempted_ns;	/* in polls, preempted */
+	uint64_t preempted_ns;	/* in polls, ready without a CPU */
 	uint64_t parked_ns;	/* outside polls, voluntarily off the CPU */
 	uint64_t searching_ns;	/* outside polls, the rest */
 };
@@ -153,7 +153,8 @@ struct ev_poll {
 	uint64_t start_ns;	/* (tid, start_ns) identifies the poll */
 	uint64_t length_ns;	/* so far, when open */
 	uint64_t blocked_ns;	/* voluntary off-CPU time so far */
-	uint64_t preempted_ns;
+	uint64_t preempted_ns;	/* ready, without a CPU: another thread or the hypervisor had it */
+	uint64_t unseen_ns;	/* open: the newest part, of which nobody knows what it was */
 	uint64_t nested_ns;	/* polls of other tasks within it (LocalSet, block_on) */
 	uint64_t worst_block_ns;	/* longest single voluntary span */
 	int32_t syscall;	/* of that span; -1 unknown or page fault */

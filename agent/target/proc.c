@@ -67,6 +67,17 @@ uint32_t proc_threads(const struct proc *proc)
 	return read_stat_field(proc->pid, 20, &threads) ? 0 : threads;
 }
 
+bool proc_thread_ready(const struct proc *proc, pid_t tid)
+{
+	char path[64], buf[1024], *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", proc->pid, tid);
+	if (read_small(path, buf, sizeof(buf)) < 0)
+		return false;
+	p = strrchr(buf, ')');
+	return p && strncmp(p, ") R", 3) == 0;
+}
+
 static void strip_suffix(char *s, const char *suffix)
 {
 	size_t len = strlen(s), cut = strlen(suffix);

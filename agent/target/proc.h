@@ -58,6 +58,9 @@ uint64_t proc_exec_kib(const struct proc *proc);
 /* Number of CPUs that it may use. */
 uint32_t proc_cpus(const struct proc *proc);
 
+/* Whether the kernel would run this thread now, or does; false when it sleeps or is gone. */
+bool proc_thread_ready(const struct proc *proc, pid_t tid);
+
 /* The name of a thread; "" when it is gone. out has PROC_COMM bytes. */
 void proc_thread_comm(const struct proc *proc, pid_t tid, char *out);
 
