@@ -23,7 +23,8 @@ struct watcher {
 };
 
 struct loop {
-	int epoll, signals;
+	int epoll, signals, ticks;
+	int pace_ms;
 	sigset_t mask;
 	loop_signal_fn on_signal;
 	void *signal_ctx;
@@ -44,7 +45,7 @@ static int signal_ready(void *ctx)
 
 static int add(struct loop *loop, int fd, bool timer, loop_fn fn, void *ctx)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u32 = loop->count };
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = loop->count};
 
 	if (fd < 0)
 		return -errno;
@@ -52,7 +53,7 @@ static int add(struct loop *loop, int fd, bool timer, loop_fn fn, void *ctx)
 		return -ENOSPC;
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event))
 		return -errno;
-	loop->watches[loop->count++] = (struct watcher){ fd, timer, fn, ctx };
+	loop->watches[loop->count++] = (struct watcher){fd, timer, fn, ctx};
 	return 0;
 }
 
@@ -98,29 +99,37 @@ int loop_watch(struct loop *loop, int fd, loop_fn fn, void *ctx)
 	return add(loop, fd, false, fn, ctx);
 }
 
-static int add_timer(struct loop *loop, uint64_t first_ns, uint64_t every_ns, loop_fn fn, void *ctx)
+static void set_timer(int fd, uint64_t first_ns, uint64_t every_ns)
 {
 	struct itimerspec when = {
-		.it_value = { first_ns / 1000000000, first_ns % 1000000000 },
-		.it_interval = { every_ns / 1000000000, every_ns % 1000000000 },
+		.it_value = {first_ns / 1000000000, first_ns % 1000000000},
+		.it_interval = {every_ns / 1000000000, every_ns % 1000000000},
 	};
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
-	if (fd >= 0)
-		timerfd_settime(fd, 0, &when, NULL);
-	return add(loop, fd, true, fn, ctx);
+	timerfd_settime(fd, 0, &when, NULL);
 }
 
 int loop_every(struct loop *loop, int ms, loop_fn fn, void *ctx)
 {
-	uint64_t ns = ms * 1000000ULL;
+	loop->ticks = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	loop_pace(loop, ms);
+	return add(loop, loop->ticks, true, fn, ctx);
+}
 
-	return add_timer(loop, ns, ns, fn, ctx);
+void loop_pace(struct loop *loop, int ms)
+{
+	if (ms == loop->pace_ms)
+		return;
+	loop->pace_ms = ms;
+	set_timer(loop->ticks, ms * 1000000ULL, ms * 1000000ULL);
 }
 
 int loop_after(struct loop *loop, uint64_t ns, loop_fn fn, void *ctx)
 {
-	return add_timer(loop, ns ? ns : 1, 0, fn, ctx);
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	set_timer(fd, ns ? ns : 1, 0);
+	return add(loop, fd, true, fn, ctx);
 }
 
 static int dispatch(const struct watcher *watch)

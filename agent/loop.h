@@ -24,8 +24,10 @@ void loop_free(struct loop *loop);
 
 /* Calls fn while fd is readable. */
 int loop_watch(struct loop *loop, int fd, loop_fn fn, void *ctx);
-/* Calls fn every `ms` milliseconds; a tick that comes late is not made up for. */
+/* Calls fn every `ms` milliseconds, of one fn a loop; a tick that comes late is not made up for. */
 int loop_every(struct loop *loop, int ms, loop_fn fn, void *ctx);
+/* From now on the calls of loop_every()'s fn come every `ms` milliseconds. */
+void loop_pace(struct loop *loop, int ms);
 /* Calls fn once, `ns` nanoseconds from now. */
 int loop_after(struct loop *loop, uint64_t ns, loop_fn fn, void *ctx);
 

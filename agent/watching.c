@@ -19,7 +19,9 @@
 #define CHILD_GRACE_MS 5000
 
 static const char *const names[CMD_COUNT] = {
-	[CMD_TOP] = "top", [CMD_CHECK] = "check", [CMD_DUMP] = "dump",
+	[CMD_TOP] = "top",
+	[CMD_CHECK] = "check",
+	[CMD_DUMP] = "dump",
 };
 
 struct session {
@@ -28,11 +30,11 @@ struct session {
 	struct source *source;
 	struct model *model;
 	struct rules *rules;
-	struct sink *sink;	/* text, JSON, or the live view */
-	struct sink *report;	/* after the live view: the final report as text */
+	struct sink *sink;   /* text, JSON, or the live view */
+	struct sink *report; /* after the live view: the final report as text */
 	struct loop *loop;
-	pid_t child;		/* started by us */
-	int signal;		/* that ended it, 0 none */
+	pid_t child; /* started by us */
+	int signal;  /* that ended it, 0 none */
 };
 
 static int on_source(void *ctx)
@@ -40,19 +42,16 @@ static int on_source(void *ctx)
 	return pipeline_drain(&((struct session *)ctx)->pipeline);
 }
 
+/* The live view stays open when its target has ended; it is left by a key. */
 static int on_tick(void *ctx)
 {
-	int ret = pipeline_tick(&((struct session *)ctx)->pipeline);
+	struct session *s = ctx;
+	int ret = pipeline_tick(&s->pipeline);
 
-	return ret == 1 ? LOOP_STOP : ret;
-}
-
-/* The live view stays open when its target has ended; it is left by a key. */
-static int on_tick_live(void *ctx)
-{
-	int ret = pipeline_tick(&((struct session *)ctx)->pipeline);
-
-	return ret == 1 ? 0 : ret;
+	loop_pace(s->loop, s->source->ops->interval_ms(s->source));
+	if (ret == 1)
+		return s->report ? 0 : LOOP_STOP;
+	return ret;
 }
 
 static int on_input(void *ctx)
@@ -83,7 +82,8 @@ static int on_signal(void *ctx, int signal)
 static struct outcome_opts outcome_opts(const struct opts *o)
 {
 	return (struct outcome_opts){
-		.fail_on = o->fail_on, .max_loss_given = o->max_loss_given,
+		.fail_on = o->fail_on,
+		.max_loss_given = o->max_loss_given,
 		.max_loss = o->max_loss,
 	};
 }
@@ -94,18 +94,20 @@ static struct sink *text_sink(const struct opts *o)
 		.color = opts_color(o, stdout),
 		.verbose = o->verbose,
 		.outcome = outcome_opts(o),
-		.progress = {
-			.out = o->command == CMD_TOP ? NULL : stderr,
-			.terminal = isatty(STDERR_FILENO),
-			.duration_ns = o->duration_ns,
-		},
+		.progress =
+			{
+				.out = o->command == CMD_TOP ? NULL : stderr,
+				.terminal = isatty(STDERR_FILENO),
+				.duration_ns = o->duration_ns,
+			},
 	};
 
 	return text_sink_new(stdout, &text);
 }
 
 static const enum tui_color tui_colors[] = {
-	[COLOR_AUTO] = TUI_COLOR_AUTO, [COLOR_ALWAYS] = TUI_COLOR_ALWAYS,
+	[COLOR_AUTO] = TUI_COLOR_AUTO,
+	[COLOR_ALWAYS] = TUI_COLOR_ALWAYS,
 	[COLOR_NEVER] = TUI_COLOR_NEVER,
 };
 
@@ -113,15 +115,16 @@ static const enum tui_color tui_colors[] = {
 static void choose_sink(struct session *s)
 {
 	const struct opts *o = s->opts;
-	struct tui_opts tui = { .color = tui_colors[o->color], .in_fd = STDIN_FILENO };
+	struct tui_opts tui = {.color = tui_colors[o->color], .in_fd = STDIN_FILENO};
 	struct json_sink_opts json = {
 		.version = STALLTOP_VERSION,
 		.outcome = outcome_opts(o),
-		.progress = {
-			.out = o->command == CMD_TOP ? NULL : stderr,
-			.terminal = isatty(STDERR_FILENO),
-			.duration_ns = o->duration_ns,
-		},
+		.progress =
+			{
+				.out = o->command == CMD_TOP ? NULL : stderr,
+				.terminal = isatty(STDERR_FILENO),
+				.duration_ns = o->duration_ns,
+			},
 	};
 
 	if (o->json) {
@@ -142,8 +145,8 @@ static const struct {
 	const char *name;
 	size_t flag;
 } features[] = {
-	{ "sampling", offsetof(struct live_opts, no_sampling) },
-	{ "queues", offsetof(struct live_opts, no_queues) },
+	{"sampling", offsetof(struct live_opts, no_sampling)},
+	{"queues", offsetof(struct live_opts, no_queues)},
 };
 
 static int set_features(const struct opts *o, struct live_opts *live, struct err *err)
@@ -158,8 +161,10 @@ static int set_features(const struct opts *o, struct live_opts *live, struct err
 			known = true;
 		}
 		if (!known)
-			return err_set(err, -EINVAL, "there is no feature %s: sampling and queues "
-				       "can be switched off", o->no_features.v[i]);
+			return err_set(err, -EINVAL,
+				       "there is no feature %s: sampling and queues "
+				       "can be switched off",
+				       o->no_features.v[i]);
 	}
 	return 0;
 }
@@ -178,7 +183,7 @@ static int open_source(struct session *s, struct targets *targets, struct err *e
 	if (ret)
 		return ret;
 	ret = live_open(&live, targets->watches, targets->count, &s->source, err);
-	targets->count = 0;	/* taken over, also on error */
+	targets->count = 0; /* taken over, also on error */
 	if (ret || !targets->launch.pid)
 		return ret;
 	ret = launch_release(&targets->launch, err);
@@ -197,8 +202,7 @@ static int set_loop(struct session *s, struct err *err)
 
 	ret = loop_watch(s->loop, s->source->ops->fd(s->source), on_source, s);
 	if (!ret)
-		ret = loop_every(s->loop, s->source->ops->interval_ms(s->source),
-				 s->report ? on_tick_live : on_tick, s);
+		ret = loop_every(s->loop, s->source->ops->interval_ms(s->source), on_tick, s);
 	if (!ret && input >= 0)
 		ret = loop_watch(s->loop, input, on_input, s);
 	if (!ret && s->opts->duration_ns)
@@ -266,9 +270,9 @@ static void session_close(struct session *s)
 
 enum exit_code command_watch(const struct opts *opts)
 {
-	struct session s = { .opts = opts };
-	struct targets targets = { 0 };
-	struct err err = { 0 };
+	struct session s = {.opts = opts};
+	struct targets targets = {0};
+	struct err err = {0};
 	enum exit_code code;
 	int ret;
 

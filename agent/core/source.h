@@ -13,7 +13,7 @@ struct source;
 struct source_ops {
 	/* A descriptor that becomes readable when drain() has work; -1: none. */
 	int (*fd)(struct source *source);
-	/* How long until the source wants tick() again, milliseconds. */
+	/* How long until the source wants tick() again, milliseconds; asked after each one. */
 	int (*interval_ms)(struct source *source);
 	/* Passes on what is pending. Returns 0, 1 at the end of the stream, or -errno. */
 	int (*drain)(struct source *source, event_fn fn, void *ctx);
