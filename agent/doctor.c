@@ -81,7 +81,8 @@ static void check_bpf_caps(struct result *r)
 	if ((bpf && perfmon) || has_cap(CAP_SYS_ADMIN))
 		say(r, true, "CAP_BPF and CAP_PERFMON, or root");
 	else
-		say(r, false, "missing %s%s%s: run as root, or `setcap "
+		say(r, false,
+		    "missing %s%s%s: run as root, or `setcap "
 		    "cap_bpf,cap_perfmon,cap_sys_ptrace+ep` on the stalltop binary",
 		    bpf ? "" : "CAP_BPF", !bpf && !perfmon ? " and " : "",
 		    perfmon ? "" : "CAP_PERFMON");
@@ -104,7 +105,7 @@ static int no_record(void *ctx __attribute__((unused)), void *data __attribute__
 static void check_load(struct result *r)
 {
 	struct kernel *k = NULL;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (kernel_open(2, true, 64, no_record, NULL, &k, &err)) {
 		say(r, false, "%s", err.msg);
@@ -124,23 +125,24 @@ static void check_yama(struct result *r)
 	if (f)
 		fclose(f);
 	if (scope == 0 || has_cap(CAP_SYS_PTRACE))
-		say(r, scope < 3, scope < 3 ? "memory of targets can be read" :
-		    "kernel.yama.ptrace_scope is 3: memory of other processes cannot be read");
+		say(r, scope < 3,
+		    scope < 3 ?
+			    "memory of targets can be read" :
+			    "kernel.yama.ptrace_scope is 3: memory of other processes cannot be read");
 	else
-		say(r, false, "kernel.yama.ptrace_scope is %d: give stalltop CAP_SYS_PTRACE, or "
-		    "`sysctl kernel.yama.ptrace_scope=0`", scope);
+		say(r, false,
+		    "kernel.yama.ptrace_scope is %d: give stalltop CAP_SYS_PTRACE, or "
+		    "`sysctl kernel.yama.ptrace_scope=0`",
+		    scope);
 }
 
 static const struct {
 	const char *name;
 	void (*check)(struct result *r);
 } checks[] = {
-	{ "kernel", check_kernel },
-	{ "type information", check_btf },
-	{ "BPF rights", check_bpf_caps },
-	{ "ptrace rights", check_ptrace },
-	{ "target memory", check_yama },
-	{ "BPF programs", check_load },
+	{"kernel", check_kernel},	{"type information", check_btf},
+	{"BPF rights", check_bpf_caps}, {"ptrace rights", check_ptrace},
+	{"target memory", check_yama},	{"BPF programs", check_load},
 };
 
 static void print(const struct opts *opts, const char *name, const struct result *r)
@@ -198,11 +200,11 @@ static int check_target(const struct opts *opts, struct err *err)
 
 enum exit_code command_doctor(const struct opts *opts)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	bool ok = true;
 
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
-		struct result r = { 0 };
+		struct result r = {0};
 
 		checks[i].check(&r);
 		print(opts, checks[i].name, &r);

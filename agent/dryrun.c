@@ -12,12 +12,8 @@
 #include <string.h>
 
 static const struct table_column columns[] = {
-	{ "PROGRAM", TABLE_LEFT, 0 },
-	{ "FILE OFFSET", TABLE_RIGHT, 0 },
-	{ "INSTRUCTION", TABLE_LEFT, 0 },
-	{ "TYPES", TABLE_RIGHT, 0 },
-	{ "SIZE", TABLE_RIGHT, 0 },
-	{ "SITE", TABLE_LEFT, 0 },
+	{"PROGRAM", TABLE_LEFT, 0}, {"FILE OFFSET", TABLE_RIGHT, 0}, {"INSTRUCTION", TABLE_LEFT, 0},
+	{"TYPES", TABLE_RIGHT, 0},  {"SIZE", TABLE_RIGHT, 0},	     {"SITE", TABLE_LEFT, 0},
 };
 
 static void print_probes(FILE *out, const struct runtime_found *found, const struct plan *plan)

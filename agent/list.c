@@ -13,16 +13,12 @@
 #include <unistd.h>
 
 static const struct table_column columns[] = {
-	{ "PID", TABLE_RIGHT, 0 },
-	{ "COMM", TABLE_LEFT, 0 },
-	{ "RUNTIME", TABLE_LEFT, 0 },
-	{ "VERSION", TABLE_LEFT, 0 },
-	{ "TASK TYPES", TABLE_RIGHT, 0 },
-	{ "BINARY", TABLE_LEFT, 0 },
+	{"PID", TABLE_RIGHT, 0},    {"COMM", TABLE_LEFT, 0},	    {"RUNTIME", TABLE_LEFT, 0},
+	{"VERSION", TABLE_LEFT, 0}, {"TASK TYPES", TABLE_RIGHT, 0}, {"BINARY", TABLE_LEFT, 0},
 };
 
 struct listing {
-	struct table *table;	/* NULL: JSON */
+	struct table *table; /* NULL: JSON */
 	unsigned int found, denied;
 };
 
@@ -95,7 +91,7 @@ static int visit(void *ctx, pid_t pid)
 
 enum exit_code command_list(const struct opts *opts)
 {
-	struct listing list = { 0 };
+	struct listing list = {0};
 	char *text;
 
 	if (!opts->json)
@@ -109,8 +105,10 @@ enum exit_code command_list(const struct opts *opts)
 		puts("no process here carries a runtime that stalltop knows (Tokio 1.24 or newer)");
 	}
 	if (list.denied)
-		fprintf(stderr, "stalltop: %u processes may not be looked at: run as root, or give "
-			"stalltop CAP_SYS_PTRACE\n", list.denied);
+		fprintf(stderr,
+			"stalltop: %u processes may not be looked at: run as root, or give "
+			"stalltop CAP_SYS_PTRACE\n",
+			list.denied);
 	table_free(list.table);
 	return EXIT_FINE;
 }

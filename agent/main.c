@@ -28,27 +28,20 @@ enum exit_code report_error(const struct err *err)
 	fprintf(stderr, "stalltop: %s\n", text);
 	free(text);
 	switch (err->code) {
-	case -EINVAL:
-		return EXIT_USAGE;
-	case -ESRCH:
-		return EXIT_NO_TARGET;
-	default:
-		return EXIT_CANNOT_ATTACH;
+	case -EINVAL: return EXIT_USAGE;
+	case -ESRCH: return EXIT_NO_TARGET;
+	default: return EXIT_CANNOT_ATTACH;
 	}
 }
 
 static enum exit_code (*const commands[CMD_COUNT])(const struct opts *opts) = {
-	[CMD_TOP] = command_watch,
-	[CMD_CHECK] = command_watch,
-	[CMD_DUMP] = command_watch,
-	[CMD_LIST] = command_list,
-	[CMD_DOCTOR] = command_doctor,
-	[CMD_RULES] = command_rules,
+	[CMD_TOP] = command_watch, [CMD_CHECK] = command_watch,	  [CMD_DUMP] = command_watch,
+	[CMD_LIST] = command_list, [CMD_DOCTOR] = command_doctor, [CMD_RULES] = command_rules,
 };
 
 int main(int argc, char **argv)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	struct opts opts;
 	int ret;
 

@@ -21,8 +21,8 @@ struct pipeline {
 	unsigned int sinks_count;
 	struct snapshot snap;
 	char host[256];
-	bool opened;		/* the sinks have had their open() */
-	uint64_t rejected;	/* events that the model did not accept: our own mistake, reported */
+	bool opened;	   /* the sinks have had their open() */
+	uint64_t rejected; /* events that the model did not accept: our own mistake, reported */
 };
 
 void pipeline_init(struct pipeline *p, struct source *source, struct model *model,

@@ -30,9 +30,9 @@ int load_rules(const struct opts *opts, struct rules **out, struct err *err)
 }
 
 static const struct table_column columns[] = {
-	{ "RULE", TABLE_LEFT, 0 },
-	{ "TITLE", TABLE_LEFT, 60 },
-	{ "FROM", TABLE_LEFT, 0 },
+	{"RULE", TABLE_LEFT, 0},
+	{"TITLE", TABLE_LEFT, 60},
+	{"FROM", TABLE_LEFT, 0},
 };
 
 static void list(const struct rules *rules)
@@ -58,10 +58,12 @@ static int show(const struct rules *rules, const char *id, struct err *err)
 	struct rule_info info;
 
 	if (rules_find(rules, id, &info))
-		return err_set(err, -EINVAL, "there is no rule %s: `stalltop rules list` names "
-			       "them", id);
-	printf("%s: %s\nfrom: %s\n\n%s\n\nthresholds (--set %s.KEY=VALUE):\n", info.id,
-	       info.title, info.file, info.why, info.id);
+		return err_set(err, -EINVAL,
+			       "there is no rule %s: `stalltop rules list` names "
+			       "them",
+			       id);
+	printf("%s: %s\nfrom: %s\n\n%s\n\nthresholds (--set %s.KEY=VALUE):\n", info.id, info.title,
+	       info.file, info.why, info.id);
 	for (size_t i = 0; i < info.params_count; i++)
 		printf("  %-16s %-8s %s\n", info.params[i].key, info.params[i].text,
 		       info.params[i].meaning ? info.params[i].meaning : "");
@@ -88,7 +90,7 @@ static int check(struct rules *rules, const char *path, struct err *err)
 enum exit_code command_rules(const struct opts *opts)
 {
 	struct rules *rules = NULL;
-	struct err err = { 0 };
+	struct err err = {0};
 	int ret;
 
 	ret = load_rules(opts, &rules, &err);

@@ -10,17 +10,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_TARGETS (WIRE_MAX_TARGETS - 1)	/* the last index is the calibration's */
+#define MAX_TARGETS (WIRE_MAX_TARGETS - 1) /* the last index is the calibration's */
 
 static int no_runtime(const struct watch *watch, struct err *err)
 {
 	char exe[256];
 
 	text_sanitize(exe, sizeof(exe), watch->proc->exe, strlen(watch->proc->exe));
-	return err_set(err, -ENOTSUP, "process %d (%s) carries no async runtime that stalltop "
+	return err_set(err, -ENOTSUP,
+		       "process %d (%s) carries no async runtime that stalltop "
 		       "knows (Tokio 1.24 or newer): %zu mapped objects looked at; with --wait it "
-		       "is watched until it loads one", watch->proc->pid, exe,
-		       watch->known_count + watch->unsure_count);
+		       "is watched until it loads one",
+		       watch->proc->pid, exe, watch->known_count + watch->unsure_count);
 }
 
 static int add(struct targets *targets, pid_t pid, bool unrelocated, bool wait, struct err *err)
@@ -53,10 +54,10 @@ static int add(struct targets *targets, pid_t pid, bool unrelocated, bool wait, 
 
 struct search {
 	struct targets *targets;
-	const char *name;	/* NULL: all */
+	const char *name; /* NULL: all */
 	bool wait;
 	unsigned int matched;
-	struct err *err;	/* of the last one that could not be watched */
+	struct err *err; /* of the last one that could not be watched */
 };
 
 static int try_process(void *ctx, pid_t pid)
@@ -72,7 +73,9 @@ static int try_process(void *ctx, pid_t pid)
 static int search(struct targets *targets, const struct opts *opts, struct err *err)
 {
 	struct search s = {
-		.targets = targets, .name = opts->name, .wait = opts->name && opts->wait,
+		.targets = targets,
+		.name = opts->name,
+		.wait = opts->name && opts->wait,
 		.err = err,
 	};
 	int ret = proc_each(try_process, &s);
@@ -80,10 +83,13 @@ static int search(struct targets *targets, const struct opts *opts, struct err *
 	if (ret || targets->count)
 		return ret;
 	if (opts->name && !s.matched)
-		return err_set(err, -ESRCH, "no process is named %s (neither its comm nor its "
-			       "executable)", opts->name);
+		return err_set(err, -ESRCH,
+			       "no process is named %s (neither its comm nor its "
+			       "executable)",
+			       opts->name);
 	if (!opts->name)
-		return err_set(err, -ESRCH, "no process here carries a runtime that can be "
+		return err_set(err, -ESRCH,
+			       "no process here carries a runtime that can be "
 			       "watched: `stalltop list` shows what there is");
 	return err->code ? err->code : -ENOTSUP;
 }
@@ -103,7 +109,7 @@ int targets_open(const struct opts *opts, struct targets *out, struct err *err)
 {
 	int ret = 0;
 
-	*out = (struct targets){ 0 };
+	*out = (struct targets){0};
 	if (opts->argv)
 		ret = launch(out, opts, err);
 	else if (opts->pids_count == 0)
@@ -122,5 +128,5 @@ void targets_close(struct targets *targets)
 	free(targets->watches);
 	if (targets->launch.pid)
 		launch_end(targets->launch.pid, 0);
-	*targets = (struct targets){ 0 };
+	*targets = (struct targets){0};
 }

@@ -12,7 +12,7 @@
 struct targets {
 	struct watch **watches;
 	size_t count, cap;
-	struct launch launch;	/* pid 0: nothing was started */
+	struct launch launch; /* pid 0: nothing was started */
 };
 
 /*

@@ -69,7 +69,10 @@ bool field_in_scope(const struct field *f, enum rule_scope scope);
 /* "poll", "site", "worker", "runtime", "target" */
 const char *scope_name(enum rule_scope scope);
 
-/* The site that held workers of the target longest in the last `seconds`; ID_NONE: none did. */
+/*
+ * The site that held workers of the target longest in the last `seconds`, and how long; where the
+ * watch has no history yet, the one that most workers are in now, with 0; ID_NONE: none.
+ */
 uint32_t field_culprit(const struct model *m, uint32_t target, uint32_t seconds, uint64_t *held_ns);
 
 #endif

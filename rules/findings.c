@@ -144,11 +144,9 @@ static bool during_loss(const struct model *m, const struct occurrence *o)
 }
 
 /* The numbers of the worst occurrence are those that the finding shows. */
-static void part_capture(struct part *part, const struct model *m, const struct occurrence *o,
-			 double measure)
+static void part_capture(struct part *part, const struct occurrence *o, double measure)
 {
 	struct finding *f = &part->f;
-	uint64_t held;
 
 	part->rc = o->verdict.rc;
 	part->worst = measure;
@@ -166,8 +164,20 @@ static void part_capture(struct part *part, const struct model *m, const struct 
 			f->values[f->values_count++] = (struct finding_value){
 				field->name, field_unit_name(field->unit), value};
 	}
-	if (part->rc->wants_culprit)
-		f->culprit = field_culprit(m, o->target, o->ctx->window_s, &held);
+}
+
+/* Nobody may have been seen in a poll when it was worst: then a later occurrence tells. */
+static void part_blame(struct part *part, const struct model *m, const struct occurrence *o,
+		       bool worst)
+{
+	uint64_t held;
+	uint32_t site;
+
+	if (!part->rc->wants_culprit || !(worst || part->f.culprit == ID_NONE))
+		return;
+	site = field_culprit(m, o->target, o->ctx->window_s, &held);
+	if (site != ID_NONE)
+		part->f.culprit = site;
 }
 
 /* Returns whether the occurrence is the worst so far. */
@@ -183,7 +193,8 @@ static bool part_add(struct part *part, const struct model *m, const struct occu
 	worst = !f->count || (o->verdict.rc == part->rc ? measure >= part->worst :
 							  o->verdict.severity > f->severity);
 	if (worst)
-		part_capture(part, m, o, measure);
+		part_capture(part, o, measure);
+	part_blame(part, m, o, worst);
 	if (o->verdict.rc->measure->unit == UNIT_NS && worst)
 		f->worst_ns = (uint64_t)measure;
 	if (!f->count || o->begin_ns < f->first_ns)

@@ -391,6 +391,36 @@ static uint32_t culprit_seconds(const struct model *m, uint32_t seconds)
 	return watched > 1 ? (uint32_t)watched - 1 : 1;
 }
 
+static uint32_t polled_by(const struct model *m, uint32_t target, uint32_t site)
+{
+	uint32_t workers = 0;
+
+	for (uint32_t i = 0; i < m->workers_count; i++) {
+		const struct worker *w = &m->workers[i];
+
+		workers += w->target == target && !w->ended && w->now.site == site;
+	}
+	return workers;
+}
+
+/* Before there is any history: the site that most workers are in at this moment. */
+static uint32_t culprit_now(const struct model *m, uint32_t target)
+{
+	uint32_t best = ID_NONE, most = 0;
+
+	for (uint32_t i = 0; i < m->workers_count; i++) {
+		const struct worker *w = &m->workers[i];
+		const struct site *s = w->target == target ? model_site(m, w->now.site) : NULL;
+		uint32_t workers = s && s->kind == SITE_TASK ? polled_by(m, target, s->id) : 0;
+
+		if (workers > most) {
+			most = workers;
+			best = s->id;
+		}
+	}
+	return best;
+}
+
 uint32_t field_culprit(const struct model *m, uint32_t target, uint32_t seconds, uint64_t *held_ns)
 {
 	uint32_t best = ID_NONE;
@@ -422,7 +452,7 @@ uint32_t field_culprit(const struct model *m, uint32_t target, uint32_t seconds,
 			best = s->id;
 		}
 	}
-	return best;
+	return best != ID_NONE ? best : culprit_now(m, target);
 }
 
 bool get_runtime_culprit_share(const struct field_ctx *c, double *out)
@@ -430,8 +460,10 @@ bool get_runtime_culprit_share(const struct field_ctx *c, double *out)
 	uint64_t held;
 	double workers;
 
-	if (!get_runtime_workers(c, &workers) ||
-	    field_culprit(c->m, c->runtime->target, c->window_s, &held) == ID_NONE)
+	if (!get_runtime_workers(c, &workers))
+		return false;
+	field_culprit(c->m, c->runtime->target, c->window_s, &held);
+	if (!held)
 		return false;
 	*out = (double)held / ((double)culprit_seconds(c->m, c->window_s) * NS_PER_SEC * workers);
 	if (*out > 1)

@@ -61,19 +61,24 @@ static int load(struct kernel *k, struct err *err)
 	}
 	ret = stalltop_bpf__load(skel);
 	if ((ret == -EPERM || ret == -ENOSYS) && prctl(PR_GET_SECCOMP) > 0)
-		return err_set(err, -EPERM, "the kernel refuses to load BPF programs, and a "
+		return err_set(err, -EPERM,
+			       "the kernel refuses to load BPF programs, and a "
 			       "seccomp filter is in force: allow bpf and perf_event_open in it, "
 			       "or start stalltop outside (it needs CAP_BPF and CAP_PERFMON, too)");
 	if (ret == -EPERM)
-		return err_set(err, -EPERM, "the kernel refuses to load BPF programs: run as root, "
+		return err_set(err, -EPERM,
+			       "the kernel refuses to load BPF programs: run as root, "
 			       "or give stalltop CAP_BPF and CAP_PERFMON (`stalltop doctor` tells "
 			       "more)");
 	if (ret == -ESRCH || ret == -ENOENT || access("/sys/kernel/btf/vmlinux", R_OK))
-		return err_set(err, -ENOENT, "this kernel has no type information "
+		return err_set(err, -ENOENT,
+			       "this kernel has no type information "
 			       "(/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF=y is needed");
 	if (ret)
-		return err_set(err, ret, "cannot load the BPF programs: %s (`stalltop doctor` "
-			       "tells more, -v prints the verifier's log)", strerror(-ret));
+		return err_set(err, ret,
+			       "cannot load the BPF programs: %s (`stalltop doctor` "
+			       "tells more, -v prints the verifier's log)",
+			       strerror(-ret));
 	return 0;
 }
 
@@ -87,7 +92,8 @@ static int map_all(struct kernel *k, struct err *err)
 			     (size_t)k->max_sites * k->cpus, PROT_READ);
 	k->slots = map_array(skel->maps.slots, sizeof(*k->slots), WIRE_MAX_SLOTS, PROT_READ);
 	if (k->level >= 2)
-		k->tasks = map_array(skel->maps.tasks, sizeof(*k->tasks), WIRE_MAX_TASKS, PROT_READ);
+		k->tasks = map_array(skel->maps.tasks, sizeof(*k->tasks), WIRE_MAX_TASKS,
+				     PROT_READ);
 	if (!k->sites || !k->stats || !k->slots || (k->level >= 2 && !k->tasks))
 		return err_set(err, -errno, "cannot map the BPF arrays: %s", strerror(errno));
 	return 0;
@@ -142,8 +148,8 @@ static void attach_samples(struct kernel *k)
 	}
 }
 
-int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_record_fn fn,
-		void *ctx, struct kernel **out, struct err *err)
+int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_record_fn fn, void *ctx,
+		struct kernel **out, struct err *err)
 {
 	struct kernel *k = xcalloc(1, sizeof(*k));
 	int ret;
@@ -271,7 +277,7 @@ bool kernel_slot(const struct kernel *k, uint32_t index, struct wire_slot *out)
 
 uint64_t kernel_missed(const struct kernel *k)
 {
-	struct bpf_prog_info info = { 0 };
+	struct bpf_prog_info info = {0};
 	uint32_t len = sizeof(info);
 	uint64_t missed = 0;
 

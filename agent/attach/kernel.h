@@ -23,12 +23,12 @@ struct kernel {
 	struct stalltop_bpf *skel;
 	unsigned int level;
 	uint32_t cpus, max_sites;
-	struct wire_site *sites;		/* max_sites */
-	struct wire_site_stats *stats;		/* cpus * max_sites */
-	const struct wire_slot *slots;		/* WIRE_MAX_SLOTS */
-	const struct wire_task *tasks;		/* WIRE_MAX_TASKS; NULL below level 2 */
-	int *sample_fds;			/* a CPU each; -1 where it could not be opened */
-	uint32_t sampling;			/* how many could */
+	struct wire_site *sites;       /* max_sites */
+	struct wire_site_stats *stats; /* cpus * max_sites */
+	const struct wire_slot *slots; /* WIRE_MAX_SLOTS */
+	const struct wire_task *tasks; /* WIRE_MAX_TASKS; NULL below level 2 */
+	int *sample_fds;	       /* a CPU each; -1 where it could not be opened */
+	uint32_t sampling;	       /* how many could */
 	struct ring_buffer *ring;
 	int on_poll_fd, on_dealloc_fd, vtables_fd, targets_fd, ring_fd;
 };
@@ -39,8 +39,8 @@ typedef int (*kernel_record_fn)(void *ctx, void *data, size_t size);
  * -EPERM names the missing capability, -ENOENT the missing BTF. `fn` gets the records of the ring
  * during kernel_drain().
  */
-int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_record_fn fn,
-		void *ctx, struct kernel **out, struct err *err);
+int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_record_fn fn, void *ctx,
+		struct kernel **out, struct err *err);
 void kernel_close(struct kernel *k);
 
 /* Passes on what is in the ring; 0 or -errno from fn. */

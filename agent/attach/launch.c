@@ -110,8 +110,7 @@ static int run_to_entry(pid_t pid)
 	ret = wait_trap(pid);
 	if (ret)
 		return ret;
-	if (ptrace(PTRACE_POKETEXT, pid, entry, word) ||
-	    ptrace(PTRACE_GETREGS, pid, 0, &regs))
+	if (ptrace(PTRACE_POKETEXT, pid, entry, word) || ptrace(PTRACE_GETREGS, pid, 0, &regs))
 		return -errno;
 	if (regs.rip != entry + 1)
 		return -EPROTO;
@@ -147,7 +146,7 @@ int launch_start(char *const argv[], bool quiet, struct launch *out, struct err 
 {
 	int report[2], ret;
 
-	*out = (struct launch){ 0 };
+	*out = (struct launch){0};
 	if (pipe2(report, O_CLOEXEC))
 		return err_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
 	out->pid = fork();
@@ -178,7 +177,7 @@ int launch_release(const struct launch *launch, struct err *err)
 
 void launch_end(pid_t pid, int ms)
 {
-	struct pollfd p = { .fd = syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+	struct pollfd p = {.fd = syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
 
 	if (p.fd < 0)
 		return;

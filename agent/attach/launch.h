@@ -18,7 +18,7 @@
 
 struct launch {
 	pid_t pid;
-	bool unrelocated;	/* static-pie: it relocates itself after its entry point */
+	bool unrelocated; /* static-pie: it relocates itself after its entry point */
 };
 
 /*

@@ -62,7 +62,7 @@ static int is_site_error(int error)
 struct report {
 	int ret;
 	size_t attached;
-	int errors[];	/* a site each */
+	int errors[]; /* a site each */
 };
 
 /* The keeper's side of an attach. */
@@ -174,10 +174,14 @@ int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 		struct link_site *sites, size_t count, struct err *err)
 {
 	size_t size = sizeof(struct report) + count * sizeof(int);
-	struct report *report = mmap(NULL, size, PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct report *report = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+				     -1, 0);
 	struct keeper keeper = {
-		.prog_fd = prog_fd, .path = path, .pid = pid, .sites = sites, .report = report,
+		.prog_fd = prog_fd,
+		.path = path,
+		.pid = pid,
+		.sites = sites,
+		.report = report,
 	};
 	int ret;
 
@@ -191,12 +195,14 @@ int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 	if (ret)
 		link_detach(set);
 	if (ret == -EPERM)
-		return err_set(err, ret, "the kernel refuses the probes: run as root, or give "
+		return err_set(err, ret,
+			       "the kernel refuses the probes: run as root, or give "
 			       "stalltop CAP_BPF and CAP_PERFMON");
 	if (ret)
 		return err_set(err, ret, "cannot probe %s: %s", path, strerror(-ret));
 	if (count && !set->attached && sites[0].error == -EINVAL)
-		return err_set(err, -EINVAL, "this kernel has no multi-uprobe link: Linux 6.6 or "
+		return err_set(err, -EINVAL,
+			       "this kernel has no multi-uprobe link: Linux 6.6 or "
 			       "newer is needed");
 	return 0;
 }
@@ -208,5 +214,5 @@ void link_detach(struct link_set *set)
 		while (waitpid(set->keeper, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	*set = (struct link_set){ 0 };
+	*set = (struct link_set){0};
 }

@@ -22,19 +22,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BPF_ATTACH_TRACE_UPROBE_MULTI 48	/* enum bpf_attach_type */
-#define LINK_BATCH 4096				/* sites a link */
+#define BPF_ATTACH_TRACE_UPROBE_MULTI 48 /* enum bpf_attach_type */
+#define LINK_BATCH 4096			 /* sites a link */
 
 struct link_site {
-	uint64_t offset;	/* in the file */
+	uint64_t offset; /* in the file */
 	uint64_t cookie;
-	int error;		/* out: 0, or why the kernel refused this one (524 is ENOTSUPP) */
+	int error; /* out: 0, or why the kernel refused this one (524 is ENOTSUPP) */
 };
 
 struct link_set {
-	pid_t keeper;		/* 0: nothing is attached */
-	int sock;		/* closing it lets the keeper detach and end */
-	size_t attached;	/* sites */
+	pid_t keeper;	 /* 0: nothing is attached */
+	int sock;	 /* closing it lets the keeper detach and end */
+	size_t attached; /* sites */
 };
 
 /*

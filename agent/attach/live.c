@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 #define TICK_MS 50
-#define THREADS_EVERY 4		/* ticks: 200 ms */
-#define SLOW_EVERY 20		/* ticks: 1 s */
+#define READY_MS 10	/* between two looks while ready tasks wait */
+#define THREADS_EVERY 4 /* ticks: 200 ms */
+#define SLOW_EVERY 20	/* ticks: 1 s */
 #define MIN_SITES 1024
 #define MAX_STATS_BYTES (128ULL << 20)
 
@@ -41,7 +42,7 @@ int live_emit(struct emit *emit, enum event_kind kind, uint32_t target, struct e
 
 int live_note(struct emit *emit, uint32_t target, enum note_severity severity, const char *fmt, ...)
 {
-	struct event event = { 0 };
+	struct event event = {0};
 	char text[256];
 	va_list args;
 
@@ -58,7 +59,7 @@ static int on_record(void *ctx, void *data, size_t size)
 {
 	struct live *live = ctx;
 	const struct wire_head *head = data;
-	struct event event = { 0 };
+	struct event event = {0};
 
 	if (size < sizeof(*head) || live->emit_error)
 		return 0;
@@ -89,14 +90,14 @@ static int announce_target(struct live *live, struct emit *emit, uint32_t target
 	for (size_t i = 0; i < watch->count; i++)
 		if (watch->objects[i]->object->is_exe)
 			build_id = watch->objects[i]->object->elf->build_id;
-	event = (struct event){ .as_target = {
-		.pid = proc->pid,
-		.start_time = proc->start_time,
-		.comm = comm,
-		.exe = exe,
-		.build_id = build_id && build_id[0] ? build_id : NULL,
-		.cpus = proc_cpus(proc),
-	} };
+	event = (struct event){.as_target = {
+				       .pid = proc->pid,
+				       .start_time = proc->start_time,
+				       .comm = comm,
+				       .exe = exe,
+				       .build_id = build_id && build_id[0] ? build_id : NULL,
+				       .cpus = proc_cpus(proc),
+			       }};
 	ret = live_emit(emit, EV_TARGET, target, &event);
 	free(exe);
 	free(comm);
@@ -116,9 +117,10 @@ static int announce(struct live *live, struct emit *emit)
 		ret = live_announce(live, emit);
 	if (!ret && live->ticks == 0 && !live->opts.no_sampling &&
 	    live->kernel->sampling < live->kernel->cpus)
-		ret = live_note(emit, ID_NONE, NOTE_INFO, "sampling works on %u of %u CPUs: the "
-				"end of a poll may be seen late", live->kernel->sampling,
-				live->kernel->cpus);
+		ret = live_note(emit, ID_NONE, NOTE_INFO,
+				"sampling works on %u of %u CPUs: the "
+				"end of a poll may be seen late",
+				live->kernel->sampling, live->kernel->cpus);
 	return ret;
 }
 
@@ -136,7 +138,7 @@ static int drain(struct live *live, struct emit *emit)
 static int live_source_drain(struct source *source, event_fn fn, void *ctx)
 {
 	struct live *live = (struct live *)source;
-	struct emit emit = { fn, ctx, now_ns() };
+	struct emit emit = {fn, ctx, now_ns()};
 	int ret = announce(live, &emit);
 
 	return ret ? ret : drain(live, &emit);
@@ -154,7 +156,7 @@ static int reap(const struct live *live, const struct proc *proc)
 static int check_alive(struct live *live, struct emit *emit, uint32_t target)
 {
 	struct live_target *t = &live->targets[target];
-	struct event event = { 0 };
+	struct event event = {0};
 	int ret;
 
 	if (t->ended || proc_same(t->watch->proc))
@@ -220,7 +222,7 @@ static int tick_events(struct live *live, struct emit *emit, bool all)
 {
 	bool threads = all || live->ticks % THREADS_EVERY == 0;
 	bool slow = all || live->ticks % SLOW_EVERY == 0;
-	struct event event = { 0 };
+	struct event event = {0};
 	bool open = false;
 	int ret;
 
@@ -234,7 +236,7 @@ static int tick_events(struct live *live, struct emit *emit, bool all)
 		ret = slow_part(live, emit);
 	if (!ret)
 		ret = live_threads(live, emit, threads, &open);
-	if (!ret && live->opts.level >= 2)
+	if (!ret)
 		ret = live_ready(live, emit);
 	if (!ret && threads && !live->opts.no_queues)
 		ret = live_queues(live, emit);
@@ -246,28 +248,43 @@ static int tick_events(struct live *live, struct emit *emit, bool all)
 	return ret;
 }
 
-static int look(struct live *live, event_fn fn, void *ctx, bool all)
+static int look(struct live *live, struct emit *emit, bool all)
 {
-	struct emit emit = { fn, ctx, now_ns() };
-	int ret;
+	int ret = announce(live, emit);
 
-	ret = announce(live, &emit);
 	if (!ret)
-		ret = tick_events(live, &emit, all);
+		ret = tick_events(live, emit, all);
 	if (ret)
 		return ret;
 	return all_ended(live) ? 1 : 0;
 }
 
+/* Between two ticks, while ready tasks were seen to wait: how long, to a few milliseconds. */
+static int look_at_ready(struct live *live, struct emit *emit)
+{
+	bool open;
+	int ret = live_threads(live, emit, false, &open);
+
+	return ret ? ret : live_ready(live, emit);
+}
+
 static int live_source_tick(struct source *source, event_fn fn, void *ctx)
 {
-	return look((struct live *)source, fn, ctx, false);
+	struct live *live = (struct live *)source;
+	struct emit emit = {fn, ctx, now_ns()};
+
+	if (live->ready_waiting && emit.now + READY_MS * 500000ULL < live->tick_due)
+		return look_at_ready(live, &emit);
+	live->tick_due = emit.now + TICK_MS * 1000000ULL;
+	return look(live, &emit, false);
 }
 
 static int live_source_finish(struct source *source, event_fn fn, void *ctx)
 {
+	struct emit emit = {fn, ctx, now_ns()};
+
 	((struct live *)source)->task_scan_next = 0;
-	return look((struct live *)source, fn, ctx, true);
+	return look((struct live *)source, &emit, true);
 }
 
 static int live_source_fd(struct source *source)
@@ -275,9 +292,9 @@ static int live_source_fd(struct source *source)
 	return ((struct live *)source)->kernel->ring_fd;
 }
 
-static int live_source_interval(struct source *source __attribute__((unused)))
+static int live_source_interval(struct source *source)
 {
-	return TICK_MS;
+	return ((struct live *)source)->ready_waiting ? READY_MS : TICK_MS;
 }
 
 static void live_source_close(struct source *source)
@@ -370,7 +387,8 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 	for (size_t i = 0; i < count; i++)
 		live->targets[i].watch = watches[i];
 	max_sites = choose_max_sites(watches, count, sysconf(_SC_NPROCESSORS_CONF));
-	ret = kernel_open(opts->level, !opts->no_sampling, max_sites, on_record, live, &live->kernel, err);
+	ret = kernel_open(opts->level, !opts->no_sampling, max_sites, on_record, live,
+			  &live->kernel, err);
 	if (!ret)
 		ret = live_calibrate(live, err);
 	if (ret)

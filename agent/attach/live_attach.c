@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOOK_NS 3000000000ULL	/* after an exec new objects are looked for at each tick, this long */
+#define LOOK_NS 3000000000ULL /* after an exec new objects are looked for at each tick, this long */
 
 /* Tells the kernel part about the sites of a binary: what to expect in a task header. */
 static void sites_publish(struct live *live, const struct live_binary *binary,
@@ -94,15 +94,17 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 
 		if (probe->program != program || probe->site >= binary->sites)
 			continue;
-		live->sites[binary->first_site + probe->site].stepped |=
-			poll && probe->class == INSN_STEPPED;
+		live->sites[binary->first_site + probe->site].stepped |= poll &&
+									 probe->class ==
+										 INSN_STEPPED;
 		if (probe->refused) {
 			live->sites[binary->first_site + probe->site].off |= poll;
 			continue;
 		}
 		probes[n] = probe->site;
 		sites[n++] = (struct link_site){
-			.offset = probe->offset, .cookie = binary->first_site + probe->site,
+			.offset = probe->offset,
+			.cookie = binary->first_site + probe->site,
 		};
 	}
 	ret = link_attach(poll ? &binary->polls : &binary->deallocs,
@@ -160,17 +162,17 @@ void live_detach_target(struct live *live, uint32_t target)
 static int announce_site(struct live *live, struct emit *emit, uint32_t id)
 {
 	const struct live_site *site = &live->sites[id];
-	struct event event = { .as_site = {
-		.site = id,
-		.binary = site->binary,
-		.kind = site->found->kind,
-		.name = site->found->name,
-		.scheduler = site->found->scheduler,
-		.name_from = site->found->name_from,
-		.ambiguous = site->found->ambiguous,
-		.size = site->found->size,
-		.offset = site->offset,
-	} };
+	struct event event = {.as_site = {
+				      .site = id,
+				      .binary = site->binary,
+				      .kind = site->found->kind,
+				      .name = site->found->name,
+				      .scheduler = site->found->scheduler,
+				      .name_from = site->found->name_from,
+				      .ambiguous = site->found->ambiguous,
+				      .size = site->found->size,
+				      .offset = site->offset,
+			      }};
 
 	return live_emit(emit, EV_SITE, site->target, &event);
 }
@@ -181,14 +183,15 @@ static int announce_binary(struct live *live, struct emit *emit, uint32_t id)
 	const struct object *object = binary->object->object;
 	const char *version = binary->object->found.version;
 	char *path = text_sanitize_dup(object->name);
-	struct event event = { .as_binary = {
-		.binary = id,
-		.path = path,
-		.build_id = object->elf->build_id[0] ? object->elf->build_id : NULL,
-		.runtime = binary->object->found.ops->name,
-		.version = version[0] ? version : NULL,
-		.task_types = binary->object->found.sites_count,
-	} };
+	struct event event = {
+		.as_binary = {
+			.binary = id,
+			.path = path,
+			.build_id = object->elf->build_id[0] ? object->elf->build_id : NULL,
+			.runtime = binary->object->found.ops->name,
+			.version = version[0] ? version : NULL,
+			.task_types = binary->object->found.sites_count,
+		}};
 	int ret = live_emit(emit, EV_BINARY, binary->target, &event);
 
 	free(path);
@@ -218,7 +221,7 @@ int live_announce(struct live *live, struct emit *emit)
 int live_look(struct live *live, struct emit *emit, uint32_t target)
 {
 	struct live_target *t = &live->targets[target];
-	struct err err = { 0 };
+	struct err err = {0};
 	size_t added = 0;
 	int ret;
 
@@ -237,7 +240,7 @@ int live_look(struct live *live, struct emit *emit, uint32_t target)
 int live_exec(struct live *live, struct emit *emit, uint32_t target)
 {
 	struct live_target *t = &live->targets[target];
-	struct event event = { 0 };
+	struct event event = {0};
 	char *exe;
 	int ret;
 
@@ -248,8 +251,8 @@ int live_exec(struct live *live, struct emit *emit, uint32_t target)
 	if (proc_refresh(t->watch->proc, NULL))
 		return 0;
 	exe = text_sanitize_dup(t->watch->proc->exe);
-	ret = live_note(emit, target, NOTE_INFO, "process %d now runs %s",
-			t->watch->proc->pid, exe);
+	ret = live_note(emit, target, NOTE_INFO, "process %d now runs %s", t->watch->proc->pid,
+			exe);
 	free(exe);
 	if (!ret) {
 		event.as_target_end.reason = TARGET_EXECED;

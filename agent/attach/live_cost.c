@@ -8,11 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CALIBRATION_TARGET (WIRE_MAX_TARGETS - 1)	/* of no real target */
+#define CALIBRATION_TARGET (WIRE_MAX_TARGETS - 1) /* of no real target */
 #define CALIBRATION_BATCHES 8
 #define CALIBRATION_HITS 200
 #define STEPPED_HITS 40
-#define MIN_CORE_SHARE 10	/* a target counts as using at least a tenth of a core */
+#define MIN_CORE_SHARE 10 /* a target counts as using at least a tenth of a core */
 
 /*
  * Two functions of ours that look like a poll: one begins with an instruction that the kernel
@@ -58,11 +58,11 @@ static uint64_t time_calls(void (*fn)(void *), void *arg, unsigned int calls)
 static int probe_cost(struct live *live, void (*fn)(void *), void *header, unsigned int calls,
 		      uint64_t *cost, struct err *err)
 {
-	struct link_set links = { 0 };
-	struct link_site site = { .cookie = live->kernel->max_sites - 1 };
+	struct link_set links = {0};
+	struct link_site site = {.cookie = live->kernel->max_sites - 1};
 	uint64_t plain = time_calls(fn, header, calls), probed;
 	struct proc_map *maps = NULL;
-	struct proc proc = { .pid = getpid() };
+	struct proc proc = {.pid = getpid()};
 	size_t count = 0;
 	int ret;
 
@@ -85,15 +85,18 @@ static int probe_cost(struct live *live, void (*fn)(void *), void *header, unsig
 /* Runs before any target is probed: what it counted is taken off all later totals. */
 int live_calibrate(struct live *live, struct err *err)
 {
-	uint64_t header[16] __attribute__((aligned(128))) = { 0 };
+	uint64_t header[16] __attribute__((aligned(128))) = {0};
 	struct kernel *k = live->kernel;
 	struct wire_slot slot;
 	int ret;
 
 	header[2] = (uintptr_t)header;
 	k->sites[k->max_sites - 1] = (struct wire_site){
-		.vtable = header[2], .target = CALIBRATION_TARGET, .kind = WIRE_SITE_TASK,
-		.id_word = 5, .sched_word = 4,
+		.vtable = header[2],
+		.target = CALIBRATION_TARGET,
+		.kind = WIRE_SITE_TASK,
+		.id_word = 5,
+		.sched_word = 4,
 	};
 	live->calibration_slot = UINT32_MAX;
 	ret = probe_cost(live, calibrate_emulated, header, CALIBRATION_HITS, &live->hit_ns, err);
@@ -179,17 +182,18 @@ static int emit_loss(struct live *live, struct emit *emit)
 		const char *stage;
 		uint64_t count;
 	} stages[] = {
-		{ "ring", now.ring_lost - last->ring_lost },
-		{ "threads", now.slots_lost - last->slots_lost },
-		{ "tasks", now.tasks_lost - last->tasks_lost },
-		{ "nesting", now.nesting_lost - last->nesting_lost },
+		{"ring", now.ring_lost - last->ring_lost},
+		{"threads", now.slots_lost - last->slots_lost},
+		{"tasks", now.tasks_lost - last->tasks_lost},
+		{"nesting", now.nesting_lost - last->nesting_lost},
 	};
 
 	*last = now;
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]) && !ret; i++) {
-		struct event event = { .as_lost = {
-			.stage = stages[i].stage, .count = stages[i].count,
-		} };
+		struct event event = {.as_lost = {
+					      .stage = stages[i].stage,
+					      .count = stages[i].count,
+				      }};
 
 		if (stages[i].count)
 			ret = live_emit(emit, EV_LOST, ID_NONE, &event);
@@ -214,12 +218,13 @@ static int check_budget(struct live *live, struct emit *emit, const struct ev_co
 	return live_note(emit, ID_NONE, NOTE_WARNING,
 			 "watching costs about %.1f %% of the targets' CPU time, more than the "
 			 "%.1f %% of --overhead: this version does not reduce it by itself; "
-			 "--level 1 costs less", ratio * 100, live->opts.overhead_ratio * 100);
+			 "--level 1 costs less",
+			 ratio * 100, live->opts.overhead_ratio * 100);
 }
 
 int live_cost(struct live *live, struct emit *emit)
 {
-	struct event event = { 0 };
+	struct event event = {0};
 	struct ev_cost *cost = &event.as_cost;
 	int ret;
 

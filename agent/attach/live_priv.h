@@ -15,7 +15,7 @@
 #define LIVE_MAX_RUNTIMES 1024
 #define LIVE_READY_SAMPLE 128
 
-#define KEY_HEADER(key) ((key) & 0xffffffffffffULL)
+#define KEY_HEADER(key) ((key)&0xffffffffffffULL)
 #define KEY_TARGET(key) ((uint32_t)((key) >> 48))
 
 /* Where events go during one call of the source. */
@@ -27,22 +27,22 @@ struct emit {
 
 struct live_site {
 	uint32_t target, binary;
-	const struct runtime_site *found;	/* NULL after an exec */
-	bool off;		/* not probed: refused, or failed the check of its hits */
-	bool stepped;		/* its poll probe is single-stepped */
-	uint64_t checksum;	/* of the statistics last sent: unchanged ones are not sent again */
-	uint64_t offset;	/* of poll in the file */
-	uint64_t seen, alive;	/* tasks met before the present scan, and of these alive in it */
-	uint64_t ended;		/* cumulative, as of the last scan */
+	const struct runtime_site *found; /* NULL after an exec */
+	bool off;			  /* not probed: refused, or failed the check of its hits */
+	bool stepped;			  /* its poll probe is single-stepped */
+	uint64_t checksum;    /* of the statistics last sent: unchanged ones are not sent again */
+	uint64_t offset;      /* of poll in the file */
+	uint64_t seen, alive; /* tasks met before the present scan, and of these alive in it */
+	uint64_t ended;	      /* cumulative, as of the last scan */
 };
 
 struct live_binary {
 	uint32_t target;
-	const struct watch_object *object;	/* NULL after an exec */
+	const struct watch_object *object; /* NULL after an exec */
 	struct link_set polls, deallocs;
 	uint32_t first_site, sites;
 	struct tokio_version version;
-	struct tokio_layout *layout;	/* from its debug information; NULL: none, or not tried */
+	struct tokio_layout *layout; /* from its debug information; NULL: none, or not tried */
 	bool layout_tried;
 };
 
@@ -50,30 +50,34 @@ struct live_target {
 	struct watch *watch;
 	bool ended;
 	bool exec_pending;
-	uint64_t look_until;	/* look for new objects at each tick until then */
-	uint64_t exec_kib;	/* executable mappings when they were last looked at */
+	uint64_t look_until; /* look for new objects at each tick until then */
+	uint64_t exec_kib;   /* executable mappings when they were last looked at */
 	uint64_t cpu_first, cpu_last;
 };
 
 struct live_runtime {
 	uint32_t target, binary;
 	uint64_t handle;
-	uint64_t owner_id;		/* of its tasks; 0 not known */
-	struct tokio_queue *queue;	/* NULL: depths are not known */
-	char why[160];			/* why not */
+	uint64_t owner_id;	   /* of its tasks; 0 not known */
+	struct tokio_queue *queue; /* NULL: depths are not known */
+	char why[160];		   /* why not */
 	uint32_t attempts;
 	enum runtime_flavor flavor;
 	int32_t workers;
 	/* Of the present tick. */
 	uint32_t threads, polling;
+	uint64_t polls; /* begun on these threads */
+	/* When the run queues were read last, and what was known then; 0: they were empty. */
+	uint64_t queued_ns, queued_polls;
+	uint32_t queued;
 };
 
-/* A task looked at from outside, to see how long it stays ready. */
+/* A task with a row, looked at from outside to see how long it stays ready. */
 struct ready_probe {
 	uint64_t key, id;
 	uint32_t site, runtime, row;
 	uint64_t polls;
-	uint64_t since_ns;	/* 0: was not ready when last looked at */
+	uint64_t since_ns; /* 0: was not ready when last looked at */
 };
 
 /*
@@ -82,10 +86,10 @@ struct ready_probe {
  * unmaps memory waits for it; so headers are read in turns, a bounded number a second.
  */
 struct row_check {
-	uint64_t id;		/* of the task that the rest is about */
-	uint64_t state;		/* its state word when last read */
-	bool valid;		/* the header was read and is this task's */
-	bool gone;		/* it is no longer this task's: freed */
+	uint64_t id;	/* of the task that the rest is about */
+	uint64_t state; /* its state word when last read */
+	bool valid;	/* the header was read and is this task's */
+	bool gone;	/* it is no longer this task's: freed */
 };
 
 struct live {
@@ -100,28 +104,30 @@ struct live {
 	size_t sites_count, sites_cap;
 	struct live_runtime *runtimes;
 	size_t runtimes_count, runtimes_cap;
-	struct map runtime_ids;		/* (handle, target) -> id */
+	struct map runtime_ids; /* (handle, target) -> id */
 
 	uint64_t ticks, begin_ns;
 	bool announced;
 	uint32_t announced_sites, announced_binaries;
 	bool over_budget;
-	uint64_t hit_ns, stepped_hit_ns;	/* calibrated cost of one hit */
-	struct wire_totals baseline;		/* of the calibration: not the targets' */
+	uint64_t hit_ns, stepped_hit_ns; /* calibrated cost of one hit */
+	struct wire_totals baseline;	 /* of the calibration: not the targets' */
 	struct wire_totals last_totals;
 	uint64_t last_hits;
 	uint32_t calibration_slot;
-	uint32_t slot_seen[WIRE_MAX_SLOTS];	/* generation of the thread that was announced */
+	uint32_t slot_seen[WIRE_MAX_SLOTS]; /* generation of the thread that was announced */
 	uint64_t agent_cpu_begin;
 
-	struct row_check *checks;		/* by row of the task table */
+	struct row_check *checks; /* by row of the task table */
 	size_t checks_cap;
-	uint32_t check_cursor;			/* where the next scan goes on reading headers */
+	uint32_t check_cursor; /* where the next scan goes on reading headers */
 	struct ready_probe ready[LIVE_READY_SAMPLE];
 	uint32_t ready_count;
-	uint64_t ready_seen;		/* rows offered to the sample in this scan */
-	uint64_t task_scan_next;	/* when the table is read again */
-	struct emit *emit;		/* valid while records of the ring are passed on */
+	uint32_t ready_waiting;	 /* tasks that were ready when last looked at */
+	uint64_t tick_due;	 /* when the next full tick is */
+	uint64_t ready_seen;	 /* rows offered to the sample in this scan */
+	uint64_t task_scan_next; /* when the table is read again */
+	struct emit *emit;	 /* valid while records of the ring are passed on */
 	int emit_error;
 };
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Tasks that wait ready while every worker is held: a sample of them, looked at from outside. */
+/*
+ * Tasks that wait ready while every worker is held, from outside in two ways: a sample of the tasks
+ * that have a row, and the run queues, where those wait too that were never polled.
+ */
 #include "attach/live_priv.h"
 
 #define READY_MIN_NS 5000000ULL
@@ -38,10 +41,10 @@ static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_
 
 static int ready_target(struct live *live, struct emit *emit, uint32_t target)
 {
-	static const struct memory_piece empty = { 0 };
+	static const struct memory_piece empty = {0};
 	struct memory_piece pieces[LIVE_READY_SAMPLE];
-	uint64_t states[LIVE_READY_SAMPLE] = { 0 };
-	uint64_t waits[LIVE_READY_SAMPLE] = { 0 };
+	uint64_t states[LIVE_READY_SAMPLE] = {0};
+	uint64_t waits[LIVE_READY_SAMPLE] = {0};
 	uint32_t rows[LIVE_READY_SAMPLE], n = 0, ready = 0;
 	int ret = 0;
 
@@ -68,16 +71,17 @@ static int ready_target(struct live *live, struct emit *emit, uint32_t target)
 		waits[i] = ready_step(live, &live->ready[rows[i]], states[i], emit->now);
 		ready += live->ready[rows[i]].since_ns != 0;
 	}
+	live->ready_waiting += ready;
 	for (uint32_t i = 0; i < n && !ret; i++) {
 		const struct ready_probe *probe = &live->ready[rows[i]];
-		struct event event = { .as_ready = {
-			.runtime = probe->runtime,
-			.site = probe->site,
-			.task_id = probe->id,
-			.waited_ns = waits[i],
-			.ready = ready,
-			.sampled = n,
-		} };
+		struct event event = {.as_ready = {
+					      .runtime = probe->runtime,
+					      .site = probe->site,
+					      .task_id = probe->id,
+					      .waited_ns = waits[i],
+					      .ready = ready,
+					      .sampled = n,
+				      }};
 
 		if (waits[i] >= READY_MIN_NS)
 			ret = live_emit(emit, EV_READY, target, &event);
@@ -85,11 +89,68 @@ static int ready_target(struct live *live, struct emit *emit, uint32_t target)
 	return ret;
 }
 
+/* Tasks in all run queues of the runtime; 0 when that is not known. */
+static uint32_t queued_now(const struct live_runtime *r)
+{
+	const struct tokio_depths *depths;
+	struct err err = {0};
+	uint64_t sum;
+
+	if (!r->queue || tokio_queue_sample(r->queue, &depths, &err) || !depths->inject.known)
+		return 0;
+	sum = depths->inject.value;
+	for (uint32_t i = 0; i < depths->workers; i++) {
+		if (!depths->local[i].known)
+			return 0;
+		sum += depths->local[i].value;
+	}
+	return sum < UINT32_MAX ? sum : UINT32_MAX;
+}
+
+/*
+ * A queued task leaves the queue by being polled: if fewer polls have begun since than tasks were
+ * queued then, one of these still waits, whatever the order. As many polls as there are threads may
+ * be about to begin.
+ */
+static int ready_queue(struct live *live, struct emit *emit, uint32_t id)
+{
+	struct live_runtime *r = &live->runtimes[id];
+	uint64_t begun = r->polls - r->queued_polls + r->threads;
+	struct event event = {.as_ready = {
+				      .runtime = id,
+				      .site = ID_NONE,
+				      .waited_ns = emit->now - r->queued_ns,
+			      }};
+
+	if (!held(live, id)) {
+		r->queued = 0;
+		return 0;
+	}
+	if (!r->queued || begun >= r->queued) {
+		r->queued = queued_now(r);
+		r->queued_ns = emit->now;
+		r->queued_polls = r->polls;
+		live->ready_waiting += r->queued > r->threads;
+		return 0;
+	}
+	live->ready_waiting++;
+	if (event.as_ready.waited_ns < READY_MIN_NS)
+		return 0;
+	event.as_ready.ready = r->queued - begun;
+	event.as_ready.sampled = r->queued;
+	return live_emit(emit, EV_READY, r->target, &event);
+}
+
 int live_ready(struct live *live, struct emit *emit)
 {
 	int ret = 0;
 
-	for (uint32_t target = 0; target < live->targets_count && !ret; target++)
+	live->ready_waiting = 0;
+	for (uint32_t id = 0; id < live->runtimes_count && !ret && !live->opts.no_queues; id++)
+		if (!live->targets[live->runtimes[id].target].ended)
+			ret = ready_queue(live, emit, id);
+	for (uint32_t target = 0; target < live->targets_count && !ret && live->opts.level >= 2;
+	     target++)
 		if (!live->targets[target].ended)
 			ret = ready_target(live, emit, target);
 	return ret;

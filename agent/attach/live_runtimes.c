@@ -64,7 +64,7 @@ static void queue_open(struct live *live, struct live_runtime *runtime)
 		.process_threads = proc_threads(live->targets[runtime->target].watch->proc),
 	};
 	const struct tokio_depths *depths;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	runtime->attempts++;
 	if (!binary->version.major) {
@@ -84,13 +84,13 @@ static void queue_open(struct live *live, struct live_runtime *runtime)
 static int announce(struct live *live, struct emit *emit, uint32_t id)
 {
 	const struct live_runtime *runtime = &live->runtimes[id];
-	struct event event = { .as_runtime = {
-		.runtime = id,
-		.binary = runtime->binary,
-		.flavor = runtime->flavor,
-		.handle = runtime->handle,
-		.workers = runtime->workers,
-	} };
+	struct event event = {.as_runtime = {
+				      .runtime = id,
+				      .binary = runtime->binary,
+				      .flavor = runtime->flavor,
+				      .handle = runtime->handle,
+				      .workers = runtime->workers,
+			      }};
 
 	return live_emit(emit, EV_RUNTIME, runtime->target, &event);
 }
@@ -137,7 +137,7 @@ static int emit_depths(struct live *live, struct emit *emit, uint32_t id,
 {
 	uint32_t each[QUEUES_MAX_WORKERS], n = 0;
 	const char *reason = NULL;
-	struct event event = { 0 };
+	struct event event = {0};
 	struct ev_queues *q = &event.as_queues;
 	int64_t local;
 
@@ -165,12 +165,16 @@ static int emit_depths(struct live *live, struct emit *emit, uint32_t id,
 
 static int emit_unknown(struct live *live, struct emit *emit, uint32_t id)
 {
-	struct event event = { .as_queues = {
-		.runtime = id,
-		.inject = -1, .local = -1, .alive = -1,
-		.blocking_queue = -1, .blocking_threads = -1, .blocking_idle = -1,
-		.reason = live->runtimes[id].why,
-	} };
+	struct event event = {.as_queues = {
+				      .runtime = id,
+				      .inject = -1,
+				      .local = -1,
+				      .alive = -1,
+				      .blocking_queue = -1,
+				      .blocking_threads = -1,
+				      .blocking_idle = -1,
+				      .reason = live->runtimes[id].why,
+			      }};
 
 	return live_emit(emit, EV_QUEUES, live->runtimes[id].target, &event);
 }
@@ -182,7 +186,7 @@ int live_queues(struct live *live, struct emit *emit)
 	for (uint32_t id = 0; id < live->runtimes_count && !ret; id++) {
 		struct live_runtime *runtime = &live->runtimes[id];
 		const struct tokio_depths *depths;
-		struct err err = { 0 };
+		struct err err = {0};
 
 		if (live->targets[runtime->target].ended)
 			continue;

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <time.h>
 
-#define HEADER_BATCH 256		/* headers in one system call */
-#define HEADERS_A_SCAN 2048		/* see struct row_check */
-#define SCAN_MAX 200000			/* rows of one scan; the rest is announced as truncated */
+#define HEADER_BATCH 256    /* headers in one system call */
+#define HEADERS_A_SCAN 2048 /* see struct row_check */
+#define SCAN_MAX 200000	    /* rows of one scan; the rest is announced as truncated */
 #define SCAN_PERIOD_NS 1000000000ULL
-#define SCAN_SHARE 50			/* a scan takes at most 1/50 of one core */
+#define SCAN_SHARE 50 /* a scan takes at most 1/50 of one core */
 
 static uint64_t thread_cpu_ns(void)
 {
@@ -69,18 +69,18 @@ int live_site_stats(struct live *live, struct emit *emit)
 		if (checksum == site->checksum)
 			continue;
 		site->checksum = checksum;
-		event = (struct event){ .as_site_stats = {
-			.site = id,
-			.polls = hist_sum(live->kernel, id, hist),
-			.busy_ns = sum.busy_ns,
-			.blocked_ns = sum.blocked_ns,
-			.preempted_ns = sum.preempted_ns,
-			.max_ns = sum.max_ns,
-			.seen = sum.first_seen,
-			.ended = site->ended,
-			.tasks_valid = live->opts.level >= 2,
-			.hist = hist,
-		} };
+		event = (struct event){.as_site_stats = {
+					       .site = id,
+					       .polls = hist_sum(live->kernel, id, hist),
+					       .busy_ns = sum.busy_ns,
+					       .blocked_ns = sum.blocked_ns,
+					       .preempted_ns = sum.preempted_ns,
+					       .max_ns = sum.max_ns,
+					       .seen = sum.first_seen,
+					       .ended = site->ended,
+					       .tasks_valid = live->opts.level >= 2,
+					       .hist = hist,
+				       }};
 		ret = live_emit(emit, EV_SITE_STATS, site->target, &event);
 	}
 	return ret;
@@ -89,7 +89,7 @@ int live_site_stats(struct live *live, struct emit *emit)
 /* The rows in use, copied; and the headers that are read in this scan. */
 struct scan {
 	struct wire_task *rows;
-	uint32_t *index;	/* of each in the table */
+	uint32_t *index; /* of each in the table */
 	uint32_t count;
 	uint32_t sent[WIRE_MAX_TARGETS];
 	struct memory_piece pieces[HEADER_BATCH];
@@ -167,7 +167,8 @@ static void gather_header(struct scan *scan, uint32_t n, uint32_t i)
 /* The next rows in turn, from where the last scan stopped; `budget` bounds them. */
 static void check_rows(struct live *live, struct scan *scan, uint32_t budget)
 {
-	uint32_t target = ID_NONE, n = 0, begin = scan->count ? live->check_cursor % scan->count : 0;
+	uint32_t target = ID_NONE, n = 0,
+		 begin = scan->count ? live->check_cursor % scan->count : 0;
 
 	for (uint32_t step = 0; step < scan->count && budget; step++) {
 		uint32_t i = (begin + step) % scan->count;
@@ -201,7 +202,7 @@ static void renew_checks(struct live *live, const struct scan *scan)
 		struct row_check *check = check_of(live, scan, i);
 
 		if (check->id != scan->rows[i].id)
-			*check = (struct row_check){ .id = scan->rows[i].id };
+			*check = (struct row_check){.id = scan->rows[i].id};
 	}
 }
 
@@ -221,8 +222,12 @@ static void offer_ready(struct live *live, const struct ev_task *task, uint32_t 
 	if (live->ready[at].key == key && live->ready[at].id == task->id)
 		return;
 	live->ready[at] = (struct ready_probe){
-		.key = key, .id = task->id, .site = task->site,
-		.runtime = task->runtime, .polls = task->polls, .row = row,
+		.key = key,
+		.id = task->id,
+		.site = task->site,
+		.runtime = task->runtime,
+		.polls = task->polls,
+		.row = row,
 	};
 }
 
@@ -243,17 +248,17 @@ static int emit_row(struct live *live, struct emit *emit, struct scan *scan, uin
 {
 	const struct wire_task *row = &scan->rows[i];
 	uint32_t target = KEY_TARGET(row->key);
-	struct event event = { .as_task = {
-		.key = KEY_HEADER(row->key),
-		.id = row->id,
-		.site = row->site,
-		.runtime = live_runtime_of(live, emit, target, row->site, row->sched,
-					   KEY_HEADER(row->key)),
-		.first_ns = row->first_ns,
-		.last_ns = row->last_ns,
-		.polls = row->polls,
-		.busy_ns = row->busy_ns,
-	} };
+	struct event event = {.as_task = {
+				      .key = KEY_HEADER(row->key),
+				      .id = row->id,
+				      .site = row->site,
+				      .runtime = live_runtime_of(live, emit, target, row->site,
+								 row->sched, KEY_HEADER(row->key)),
+				      .first_ns = row->first_ns,
+				      .last_ns = row->last_ns,
+				      .polls = row->polls,
+				      .busy_ns = row->busy_ns,
+			      }};
 
 	if (row->last_slot < WIRE_MAX_SLOTS)
 		event.as_task.last_tid = live->kernel->slots[row->last_slot].tid;
@@ -324,9 +329,10 @@ int live_task_scan(struct live *live, struct emit *emit)
 	if (!truncated)
 		count_end(live);
 	for (uint32_t target = 0; target < live->targets_count && !ret; target++) {
-		struct event event = { .as_task_scan = {
-			.rows = scan->sent[target], .truncated = truncated,
-		} };
+		struct event event = {.as_task_scan = {
+					      .rows = scan->sent[target],
+					      .truncated = truncated,
+				      }};
 
 		if (!live->targets[target].ended)
 			ret = live_emit(emit, EV_TASK_SCAN, target, &event);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define SCAN_MAX_OPEN 256	/* open long polls sent a tick */
+#define SCAN_MAX_OPEN 256 /* open long polls sent a tick */
 
 static uint64_t span(uint64_t from, uint64_t to)
 {
@@ -36,15 +36,11 @@ static uint64_t outermost_start(const struct wire_slot *slot)
 static enum thread_state state_of(const struct wire_slot *slot)
 {
 	switch ((enum wire_off_kind)slot->off_kind) {
-	case WIRE_OFF_BLOCKED:
-		return THREAD_BLOCKED;
-	case WIRE_OFF_PREEMPTED:
-		return THREAD_PREEMPTED;
-	case WIRE_OFF_PARKED:
-		return THREAD_PARKED;
+	case WIRE_OFF_BLOCKED: return THREAD_BLOCKED;
+	case WIRE_OFF_PREEMPTED: return THREAD_PREEMPTED;
+	case WIRE_OFF_PARKED: return THREAD_PARKED;
 	case WIRE_OFF_WAITING:
-	case WIRE_ON_CPU:
-		break;
+	case WIRE_ON_CPU: break;
 	}
 	return open_poll(slot) ? THREAD_POLLING : THREAD_SEARCHING;
 }
@@ -87,13 +83,12 @@ static void poll_event(struct ev_poll *out, const struct wire_poll *poll, uint32
 
 int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_poll *rec)
 {
-	struct event event = { 0 };
+	struct event event = {0};
 	uint32_t runtime;
 
 	if (rec->head.target >= live->targets_count || rec->poll.site >= live->sites_count)
 		return 0;
-	runtime = live_runtime_of(live, emit, rec->head.target, rec->poll.site, rec->poll.sched,
-				  0);
+	runtime = live_runtime_of(live, emit, rec->head.target, rec->poll.site, rec->poll.sched, 0);
 	poll_event(&event.as_poll, &rec->poll, rec->head.tid, runtime, rec->head.time_ns);
 	return live_emit(emit, EV_POLL, rec->head.target, &event);
 }
@@ -108,7 +103,7 @@ static int emit_open_poll(const struct live *live, struct emit *emit, const stru
 {
 	const struct proc *proc = live->targets[slot->target].watch->proc;
 	uint64_t off = span(slot->off_since, emit->now);
-	struct event event = { 0 };
+	struct event event = {0};
 	struct ev_poll *out = &event.as_poll;
 
 	poll_event(out, poll, slot->tid, runtime, emit->now);
@@ -144,7 +139,7 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 	uint64_t begun = outermost_start(slot);
 	uint64_t inside = slot->poll_ns + (begun ? span(begun, emit->now) : 0);
 	char raw[PROC_COMM], comm[4 * PROC_COMM];
-	struct event event = { 0 };
+	struct event event = {0};
 	struct ev_thread *t = &event.as_thread;
 
 	proc_thread_comm(live->targets[slot->target].watch->proc, slot->tid, raw);
@@ -188,7 +183,7 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 
 	*open = false;
 	for (uint32_t i = 0; i < live->runtimes_count; i++)
-		live->runtimes[i].threads = live->runtimes[i].polling = 0;
+		live->runtimes[i].threads = live->runtimes[i].polling = live->runtimes[i].polls = 0;
 	for (uint32_t i = 0; i < count && !ret; i++) {
 		const struct wire_poll *poll;
 		struct wire_slot slot;
@@ -203,6 +198,7 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 		if (runtime != ID_NONE) {
 			live->runtimes[runtime].threads++;
 			live->runtimes[runtime].polling += poll != NULL;
+			live->runtimes[runtime].polls += slot.task_polls + slot.depth;
 		}
 		if (all || live->slot_seen[i] != slot.generation) {
 			live->slot_seen[i] = slot.generation;

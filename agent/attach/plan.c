@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ENTRY_INSNS 8		/* how far into a function a cheaper instruction is looked for */
+#define ENTRY_INSNS 8 /* how far into a function a cheaper instruction is looked for */
 #define ENTRY_BYTES (ENTRY_INSNS * INSN_MAX_LEN)
 
 /*
@@ -32,7 +32,8 @@ static void choose_site(struct plan_probe *probe, const struct elf_file *elf)
 			probe->vaddr = probe->function;
 			probe->class = insn.class;
 			probe->refused = insn.class == INSN_REFUSED ?
-				"uprobes refuse its first instruction" : NULL;
+						 "uprobes refuse its first instruction" :
+						 NULL;
 		} else if (insn.class == INSN_EMULATED) {
 			probe->vaddr = probe->function + at;
 			probe->class = insn.class;
@@ -60,7 +61,10 @@ static void plan_add(struct plan *plan, struct map *seen, const struct object *o
 	map_put(seen, function, program, plan->count);
 	probe = &plan->probes[plan->count++];
 	*probe = (struct plan_probe){
-		.program = program, .site = site, .sharing = 1, .function = function,
+		.program = program,
+		.site = site,
+		.sharing = 1,
+		.function = function,
 	};
 	choose_site(probe, object->elf);
 	if (!probe->refused && elf_vaddr_to_offset(object->elf, probe->vaddr, &probe->offset))

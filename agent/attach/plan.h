@@ -17,13 +17,13 @@ enum plan_program { PLAN_POLL, PLAN_DEALLOC, PLAN_PROGRAMS };
 
 struct plan_probe {
 	enum plan_program program;
-	uint32_t site;		/* index into the found sites: the first of those that share it */
-	uint32_t sharing;	/* how many sites share the function (1: it alone) */
-	uint64_t function;	/* link-time address of the function */
-	uint64_t vaddr;		/* of the probed instruction */
-	uint64_t offset;	/* in the file */
+	uint32_t site;	   /* index into the found sites: the first of those that share it */
+	uint32_t sharing;  /* how many sites share the function (1: it alone) */
+	uint64_t function; /* link-time address of the function */
+	uint64_t vaddr;	   /* of the probed instruction */
+	uint64_t offset;   /* in the file */
 	enum insn_class class;
-	const char *refused;	/* NULL: will be attached; else why not */
+	const char *refused; /* NULL: will be attached; else why not */
 };
 
 struct plan {

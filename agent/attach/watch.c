@@ -58,7 +58,7 @@ static void remember(struct watch *watch, const struct object *object)
 {
 	watch->known = xgrow(watch->known, &watch->known_cap, watch->known_count + 1,
 			     sizeof(*watch->known));
-	watch->known[watch->known_count++] = (struct object_key){ object->dev, object->inode };
+	watch->known[watch->known_count++] = (struct object_key){object->dev, object->inode};
 }
 
 /* Whether an object without a task type was looked at often enough. */
@@ -78,7 +78,8 @@ static bool given_up(struct watch *watch, const struct object *object)
 	watch->unsure = xgrow(watch->unsure, &watch->unsure_cap, watch->unsure_count + 1,
 			      sizeof(*watch->unsure));
 	watch->unsure[watch->unsure_count++] = (struct watch_unsure){
-		.key = { object->dev, object->inode }, .tries = 1,
+		.key = {object->dev, object->inode},
+		.tries = 1,
 	};
 	return false;
 }
@@ -101,7 +102,7 @@ static int try_object(struct watch *watch, struct object *object, struct err *er
 	if (ret)
 		return ret == -ENOTSUP ? ret : 0;
 	kept = xmalloc(sizeof(*kept));
-	*kept = (struct watch_object){ .object = object, .found = found };
+	*kept = (struct watch_object){.object = object, .found = found};
 	watch->objects = xgrow(watch->objects, &watch->cap, watch->count + 1,
 			       sizeof(*watch->objects));
 	watch->objects[watch->count++] = kept;
@@ -111,7 +112,7 @@ static int try_object(struct watch *watch, struct object *object, struct err *er
 int watch_scan(struct watch *watch, size_t *added, struct err *err)
 {
 	struct object **objects = NULL;
-	struct err reason = { 0 };
+	struct err reason = {0};
 	bool unsupported = false;
 	size_t count = 0;
 	int ret;

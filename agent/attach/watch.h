@@ -22,14 +22,14 @@ struct watch {
 	struct memory memory;
 	struct watch_object **objects;
 	size_t count, cap;
-	struct object_key *known;	/* objects looked at, with or without a runtime */
+	struct object_key *known; /* objects looked at, with or without a runtime */
 	size_t known_count, known_cap;
-	struct watch_unsure {		/* a runtime's traces but no task type: looked at again */
+	struct watch_unsure { /* a runtime's traces but no task type: looked at again */
 		struct object_key key;
 		unsigned int tries;
-	} *unsure;
+	} * unsure;
 	size_t unsure_count, unsure_cap;
-	bool unrelocated;		/* stopped before its loader ran, see object.h */
+	bool unrelocated; /* stopped before its loader ran, see object.h */
 };
 
 /* -ESRCH, -EACCES, -ENOENT (kernel thread): err says it for a person. */

@@ -6,7 +6,7 @@ static const struct {
 	enum event_kind kind;
 	const char *name;
 } kinds[] = {
-#define EVENT_ROW(kind, number, name, meaning) { EV_##kind, #name },
+#define EVENT_ROW(kind, number, name, meaning) {EV_##kind, #name},
 	EVENT_KINDS(EVENT_ROW)
 #undef EVENT_ROW
 };

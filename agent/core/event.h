@@ -28,7 +28,7 @@
 	X(THREAD, 7, thread, "cumulative statistics and present state of a polling thread")        \
 	X(THREAD_END, 8, thread_end, "a thread ended")                                             \
 	X(POLL, 9, poll, "a poll at or over the threshold has ended")                              \
-	X(POLL_OPEN, 10, poll_open, "a poll over the threshold is still open")                          \
+	X(POLL_OPEN, 10, poll_open, "a poll over the threshold is still open")                     \
 	X(TASK, 11, task, "a row of the task table")                                               \
 	X(TASK_SCAN, 12, task_scan, "the rows since the last scan are complete")                   \
 	X(READY, 13, ready, "a task was seen ready and not running for some time")                 \
@@ -44,31 +44,31 @@ enum event_kind {
 #undef EVENT_ENUM
 };
 
-#define ID_NONE UINT32_MAX	/* no such target, binary, runtime or site */
+#define ID_NONE UINT32_MAX /* no such target, binary, runtime or site */
 
 struct ev_target {
 	uint32_t pid;
-	uint64_t start_time;	/* field 22 of /proc/PID/stat, clock ticks since boot */
+	uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
 	const char *comm;
-	const char *exe;	/* as the process sees it; " (deleted)" stripped */
-	const char *build_id;	/* hex, NULL when there is none */
-	uint32_t cpus;		/* CPUs that it may use */
+	const char *exe;      /* as the process sees it; " (deleted)" stripped */
+	const char *build_id; /* hex, NULL when there is none */
+	uint32_t cpus;	      /* CPUs that it may use */
 };
 
 enum target_end_reason { TARGET_EXITED, TARGET_EXECED, TARGET_DETACHED };
 
 struct ev_target_end {
 	enum target_end_reason reason;
-	int32_t status;		/* as from wait(2); -1 unknown */
+	int32_t status; /* as from wait(2); -1 unknown */
 };
 
 struct ev_binary {
 	uint32_t binary;
 	const char *path;
-	const char *build_id;	/* hex, NULL */
-	const char *runtime;	/* "tokio" */
-	const char *version;	/* "1.54.1", NULL when unknown */
-	uint32_t task_types;	/* sites found in it */
+	const char *build_id; /* hex, NULL */
+	const char *runtime;  /* "tokio" */
+	const char *version;  /* "1.54.1", NULL when unknown */
+	uint32_t task_types;  /* sites found in it */
 };
 
 enum runtime_flavor { FLAVOR_UNKNOWN, FLAVOR_MULTI_THREAD, FLAVOR_CURRENT_THREAD, FLAVOR_LOCAL };
@@ -77,17 +77,17 @@ struct ev_runtime {
 	uint32_t runtime;
 	uint32_t binary;
 	enum runtime_flavor flavor;
-	uint64_t handle;	/* address in the target */
-	int32_t workers;	/* configured worker threads, -1 unknown */
+	uint64_t handle; /* address in the target */
+	int32_t workers; /* configured worker threads, -1 unknown */
 };
 
 enum site_kind { SITE_TASK, SITE_BLOCKING, SITE_WORKER };
 
 /* How the name was learned, best first. */
 enum site_name_from {
-	NAME_SYMBOL,	/* v0 symbol of poll, with generic arguments */
+	NAME_SYMBOL, /* v0 symbol of poll, with generic arguments */
 	NAME_DWARF,
-	NAME_DROP_GLUE,	/* drop_in_place<...> reached from poll or dealloc */
+	NAME_DROP_GLUE, /* drop_in_place<...> reached from poll or dealloc */
 	NAME_CALLEE,	/* first symbol outside the runtime that poll calls */
 	NAME_NONE,	/* "task type #7 (192 B) @ binary+0x43c80" */
 };
@@ -96,41 +96,41 @@ struct ev_site {
 	uint32_t site;
 	uint32_t binary;
 	enum site_kind kind;
-	const char *name;	/* readable and sanitised: safe for a terminal */
-	const char *scheduler;	/* its scheduler type, NULL when unknown */
+	const char *name;      /* readable and sanitised: safe for a terminal */
+	const char *scheduler; /* its scheduler type, NULL when unknown */
 	enum site_name_from name_from;
-	bool ambiguous;		/* identical-code folding gave several names; this is one */
-	uint32_t size;		/* bytes of one task in memory, 0 unknown */
-	uint64_t offset;	/* of poll in the binary's file */
+	bool ambiguous;	 /* identical-code folding gave several names; this is one */
+	uint32_t size;	 /* bytes of one task in memory, 0 unknown */
+	uint64_t offset; /* of poll in the binary's file */
 };
 
 struct ev_site_stats {
 	uint32_t site;
-	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns;	/* cumulative, closed polls */
-	uint64_t seen, ended;	/* tasks first met, tasks deallocated; valid with `tasks_valid` */
-	bool tasks_valid;	/* level 2 or higher */
-	bool sampled;		/* numbers are scaled from windows */
-	const uint64_t *hist;	/* HIST_BUCKETS counters (bpf/wire.h), cumulative */
+	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns; /* cumulative, closed polls */
+	uint64_t seen, ended; /* tasks first met, tasks deallocated; valid with `tasks_valid` */
+	bool tasks_valid;     /* level 2 or higher */
+	bool sampled;	      /* numbers are scaled from windows */
+	const uint64_t *hist; /* HIST_BUCKETS counters (bpf/wire.h), cumulative */
 };
 
 enum thread_state {
-	THREAD_SEARCHING,	/* on the CPU, no poll open */
-	THREAD_PARKED,		/* off the CPU, no poll open */
-	THREAD_POLLING,		/* a poll is open, on the CPU */
-	THREAD_BLOCKED,		/* a poll is open, voluntarily off the CPU */
-	THREAD_PREEMPTED,	/* a poll is open, preempted */
+	THREAD_SEARCHING, /* on the CPU, no poll open */
+	THREAD_PARKED,	  /* off the CPU, no poll open */
+	THREAD_POLLING,	  /* a poll is open, on the CPU */
+	THREAD_BLOCKED,	  /* a poll is open, voluntarily off the CPU */
+	THREAD_PREEMPTED, /* a poll is open, preempted */
 };
 
 struct ev_thread {
 	uint32_t tid;
 	const char *comm;
-	uint32_t runtime;	/* of the last task polled, ID_NONE unknown */
+	uint32_t runtime; /* of the last task polled, ID_NONE unknown */
 	enum thread_state state;
 	bool worker;		/* has polled tasks; false: only blocking-pool work so far */
 	uint64_t since_ns;	/* when this state began */
 	uint32_t site;		/* of the open poll, ID_NONE */
 	uint64_t task_id;	/* of the open poll */
-	uint64_t poll_start_ns;	/* 0: none open */
+	uint64_t poll_start_ns; /* 0: none open */
 	int32_t syscall;	/* that it is blocked in, -1 none */
 	uint64_t first_ns;	/* counting since */
 	uint64_t polls;		/* cumulative; open intervals are counted up to the event's time */
@@ -150,45 +150,48 @@ struct ev_poll {
 	uint32_t runtime;
 	uint32_t site;
 	uint64_t task_id;
-	uint64_t start_ns;	/* (tid, start_ns) identifies the poll */
-	uint64_t length_ns;	/* so far, when open */
-	uint64_t blocked_ns;	/* voluntary off-CPU time so far */
-	uint64_t preempted_ns;	/* ready, without a CPU: another thread or the hypervisor had it */
-	uint64_t unseen_ns;	/* open: the newest part, of which nobody knows what it was */
-	uint64_t nested_ns;	/* polls of other tasks within it (LocalSet, block_on) */
-	uint64_t worst_block_ns;	/* longest single voluntary span */
-	int32_t syscall;	/* of that span; -1 unknown or page fault */
-	bool off_cpu;		/* open: it is off the CPU now */
-	bool loose_end;		/* closed: length is a lower bound */
+	uint64_t start_ns;	 /* (tid, start_ns) identifies the poll */
+	uint64_t length_ns;	 /* so far, when open */
+	uint64_t blocked_ns;	 /* voluntary off-CPU time so far */
+	uint64_t preempted_ns;	 /* ready, without a CPU: another thread or the hypervisor had it */
+	uint64_t unseen_ns;	 /* open: the newest part, of which nobody knows what it was */
+	uint64_t nested_ns;	 /* polls of other tasks within it (LocalSet, block_on) */
+	uint64_t worst_block_ns; /* longest single voluntary span */
+	int32_t syscall;	 /* of that span; -1 unknown or page fault */
+	bool off_cpu;		 /* open: it is off the CPU now */
+	bool loose_end;		 /* closed: length is a lower bound */
 };
 
 struct ev_task {
-	uint64_t key;		/* identifies the task within its target while it lives */
-	uint64_t id;		/* the runtime's own id */
+	uint64_t key; /* identifies the task within its target while it lives */
+	uint64_t id;  /* the runtime's own id */
 	uint32_t site;
 	uint32_t runtime;
-	uint64_t first_ns;	/* first poll seen */
-	uint64_t last_ns;	/* end of its last poll */
+	uint64_t first_ns; /* first poll seen */
+	uint64_t last_ns;  /* end of its last poll */
 	uint64_t polls, busy_ns;
 	uint32_t last_tid;
-	bool state_valid;	/* the flags below were read from the target */
+	bool state_valid; /* the flags below were read from the target */
 	bool running, ready, complete, cancelled, has_handle;
 	uint32_t refs;
 };
 
 struct ev_task_scan {
-	uint32_t rows;		/* rows sent since the scan before */
-	bool truncated;		/* the table was full: more tasks live than rows */
+	uint32_t rows;	/* rows sent since the scan before */
+	bool truncated; /* the table was full: more tasks live than rows */
 };
 
-/* Sampled from outside: `waited_ns` is a lower bound. */
+/*
+ * A task that waits ready while every thread of the runtime is in a poll, seen from outside:
+ * `waited_ns` is a lower bound. One that is known by its queue only has no site and no id.
+ */
 struct ev_ready {
 	uint32_t runtime;
 	uint32_t site;
 	uint64_t task_id;
 	uint64_t waited_ns;
-	uint32_t ready;		/* tasks seen ready in this sample */
-	uint32_t sampled;	/* tasks looked at in this sample */
+	uint32_t ready;	  /* tasks seen ready at this moment, at least */
+	uint32_t sampled; /* tasks looked at */
 };
 
 #define QUEUES_MAX_WORKERS 256
@@ -196,22 +199,22 @@ struct ev_ready {
 /* A depth is -1 when it is not known; `reason` says why, for all that are. */
 struct ev_queues {
 	uint32_t runtime;
-	int64_t inject;		/* tasks in the shared queue */
-	int64_t local;		/* sum over workers */
-	int64_t alive;		/* tasks owned by the runtime */
+	int64_t inject; /* tasks in the shared queue */
+	int64_t local;	/* sum over workers */
+	int64_t alive;	/* tasks owned by the runtime */
 	int64_t blocking_queue;
 	int64_t blocking_threads;
 	int64_t blocking_idle;
-	uint32_t workers;	/* entries in local_each */
+	uint32_t workers; /* entries in local_each */
 	const uint32_t *local_each;
-	const char *reason;	/* NULL when all are known */
-	const char *source;	/* "dwarf" or "table 1.54 (rustc 1.95)" */
+	const char *reason; /* NULL when all are known */
+	const char *source; /* "dwarf" or "table 1.54 (rustc 1.95)" */
 };
 
 struct ev_cost {
-	uint64_t hits, emitted, filtered, lost;	/* cumulative; hits = emitted + filtered + lost */
+	uint64_t hits, emitted, filtered, lost; /* cumulative; hits = emitted + filtered + lost */
 	uint64_t cost_ns;	/* hits times the calibrated cost of one, cumulative */
-	uint64_t target_cpu_ns;	/* CPU time of the targets over the same time, cumulative */
+	uint64_t target_cpu_ns; /* CPU time of the targets over the same time, cumulative */
 	uint64_t agent_cpu_ns;	/* our own, cumulative */
 	uint32_t sites_on;	/* probed now */
 	uint32_t sites_off;	/* refused, failed their check, or detached by the budget */
@@ -219,15 +222,15 @@ struct ev_cost {
 };
 
 struct ev_lost {
-	const char *stage;	/* "ring", "tasks", "threads", "nesting" */
-	uint64_t count;		/* since the last such event */
+	const char *stage; /* "ring", "tasks", "threads", "nesting" */
+	uint64_t count;	   /* since the last such event */
 };
 
 enum note_severity { NOTE_INFO, NOTE_WARNING };
 
 struct ev_note {
 	enum note_severity severity;
-	const char *text;	/* sanitised, one line */
+	const char *text; /* sanitised, one line */
 };
 
 struct ev_tick {
@@ -236,7 +239,7 @@ struct ev_tick {
 
 struct event {
 	enum event_kind kind;
-	uint32_t target;	/* the process it is about; ID_NONE: none in particular */
+	uint32_t target; /* the process it is about; ID_NONE: none in particular */
 	uint64_t time_ns;
 	union {
 		struct ev_target as_target;

@@ -17,9 +17,9 @@ struct sink;
 struct snapshot {
 	const struct model *model;
 	const struct rules *rules;
-	const char *command;		/* "top", "check", "dump" */
+	const char *command; /* "top", "check", "dump" */
 	const char *host;
-	uint64_t wall_offset_ns;	/* wall clock = event time + this */
+	uint64_t wall_offset_ns; /* wall clock = event time + this */
 };
 
 struct sink_ops {

@@ -27,10 +27,10 @@
 #define MODEL_MAX_SITES WIRE_MAX_SITES
 #define MODEL_MAX_WORKERS WIRE_MAX_SLOTS
 #define MODEL_MAX_TASKS 200000
-#define MODEL_MAX_SITE_SERIES 16384	/* sites with a history; 3 KiB each */
-#define MODEL_POLLS 4096	/* closed long polls kept, a ring */
-#define MODEL_READY 512		/* ready observations kept since the last tick */
-#define SERIES_LEN 64		/* seconds of history kept by a series */
+#define MODEL_MAX_SITE_SERIES 16384 /* sites with a history; 3 KiB each */
+#define MODEL_POLLS 4096	    /* closed long polls kept, a ring */
+#define MODEL_READY 512		    /* ready observations kept since the last tick */
+#define SERIES_LEN 64		    /* seconds of history kept by a series */
 
 /*
  * One value a second for the last SERIES_LEN seconds. at(0) is the newest complete second.
@@ -64,7 +64,7 @@ struct target {
 	uint32_t id;
 	uint32_t pid;
 	uint64_t start_time;
-	char *comm, *exe, *build_id;	/* build_id NULL when there is none */
+	char *comm, *exe, *build_id; /* build_id NULL when there is none */
 	uint32_t cpus;
 	bool ended;
 	enum target_end_reason end_reason;
@@ -74,7 +74,7 @@ struct target {
 
 struct binary {
 	uint32_t id, target;
-	char *path, *build_id, *runtime, *version;	/* version NULL when unknown */
+	char *path, *build_id, *runtime, *version; /* version NULL when unknown */
 	uint32_t task_types;
 };
 
@@ -82,15 +82,16 @@ struct runtime {
 	uint32_t id, target, binary;
 	enum runtime_flavor flavor;
 	uint64_t handle;
-	int32_t workers;		/* configured, -1 unknown */
-	uint32_t workers_seen;		/* threads that polled for it */
+	int32_t workers;       /* configured, -1 unknown */
+	uint32_t workers_seen; /* threads that polled for it */
 	bool queues_seen;
-	struct ev_queues queues;	/* latest; strings and local_each owned by the model */
-	uint32_t held;			/* worker threads in a poll now */
-	uint64_t ready_worst_ns;	/* longest wait of a ready task seen in the last 5 s, lower bound */
-	uint32_t ready_seen;		/* tasks that waited >= 5 ms seen in the last 5 s */
-	struct series inject, alive;	/* empty while the depth is not known */
-	struct ready_window *window;	/* private to runtime.c */
+	struct ev_queues queues; /* latest; strings and local_each owned by the model */
+	uint32_t held;		 /* worker threads in a poll now */
+	uint64_t
+		ready_worst_ns; /* longest wait of a ready task seen in the last 5 s, lower bound */
+	uint32_t ready_seen;	/* tasks that waited >= 5 ms seen in the last 5 s */
+	struct series inject, alive; /* empty while the depth is not known */
+	struct ready_window *window; /* private to runtime.c */
 };
 
 struct site {
@@ -109,31 +110,31 @@ struct site {
 	struct hist hist;
 
 	/* From the last task scan: rows of this site. */
-	uint32_t live;			/* tasks alive among those seen */
+	uint32_t live; /* tasks alive among those seen */
 	uint32_t live_peak;
 	uint32_t idle, ready, running;
-	uint32_t completed_held;	/* complete, still allocated, JoinHandle exists */
-	uint64_t completed_held_oldest_ns;	/* age of the oldest of them: since its last poll */
-	uint32_t detached;		/* alive, no JoinHandle */
-	uint64_t idle_oldest_ns;	/* longest time since its last poll */
+	uint32_t completed_held;	   /* complete, still allocated, JoinHandle exists */
+	uint64_t completed_held_oldest_ns; /* age of the oldest of them: since its last poll */
+	uint32_t detached;		   /* alive, no JoinHandle */
+	uint64_t idle_oldest_ns;	   /* longest time since its last poll */
 
 	/* A value a second; allocated at the first activity, NULL before. */
 	struct site_series {
 		struct series polls, busy_ns, seen, ended, live, completed_held;
-	} *series;
+	} * series;
 };
 
 struct worker {
-	struct ev_thread now;		/* comm owned by the model, never NULL */
+	struct ev_thread now; /* comm owned by the model, never NULL */
 	uint32_t target;
-	bool announced;			/* an EV_THREAD has come; else only an open poll is known */
-	uint64_t now_ns;		/* time of `now` */
+	bool announced;	 /* an EV_THREAD has come; else only an open poll is known */
+	uint64_t now_ns; /* time of `now` */
 	bool ended;
-	uint64_t ended_ns;		/* with `ended` */
-	bool open;			/* a long poll is open: `poll` */
+	uint64_t ended_ns; /* with `ended` */
+	bool open;	   /* a long poll is open: `poll` */
 	struct ev_poll poll;
-	uint64_t poll_seen_ns;		/* when `poll` was last updated */
-	uint64_t closed_start_ns;	/* start of the poll that EV_POLL closed last */
+	uint64_t poll_seen_ns;	  /* when `poll` was last updated */
+	uint64_t closed_start_ns; /* start of the poll that EV_POLL closed last */
 	/* Cumulative values one second apart, for shares of the last seconds. */
 	struct series busy, blocked, preempted, parked, searching, polls;
 };
@@ -141,9 +142,9 @@ struct worker {
 struct task {
 	struct ev_task row;
 	uint32_t target;
-	uint32_t scan;			/* private to task.c */
-	uint64_t complete_since_ns;	/* its last poll, or the first scan that saw it complete; 0 */
-	uint64_t scan_ns;		/* time of the scan that saw it last */
+	uint32_t scan;		    /* private to task.c */
+	uint64_t complete_since_ns; /* its last poll, or the first scan that saw it complete; 0 */
+	uint64_t scan_ns;	    /* time of the scan that saw it last */
 };
 
 /* A long poll that has ended; seq grows by one each, so a reader knows what it has seen. */
@@ -162,7 +163,7 @@ struct ready_wait {
 
 /* An interval in which something was lost; findings that overlap it say so. */
 struct loss {
-	uint64_t begin_ns, end_ns;	/* end_ns: when it was noticed */
+	uint64_t begin_ns, end_ns; /* end_ns: when it was noticed */
 	uint64_t count;
 };
 
@@ -176,29 +177,29 @@ struct model {
 	uint32_t binaries_count;
 	struct runtime *runtimes;
 	uint32_t runtimes_count;
-	struct site *sites;		/* index = site id */
+	struct site *sites; /* index = site id */
 	uint32_t sites_count;
 	struct worker *workers;
 	uint32_t workers_count;
-	uint64_t workers_dropped;	/* threads over MODEL_MAX_WORKERS */
-	uint64_t site_series_dropped;	/* active sites over MODEL_MAX_SITE_SERIES */
+	uint64_t workers_dropped;     /* threads over MODEL_MAX_WORKERS */
+	uint64_t site_series_dropped; /* active sites over MODEL_MAX_SITE_SERIES */
 
-	struct task *tasks;		/* dense, no order; removed by moving the last one in */
+	struct task *tasks; /* dense, no order; removed by moving the last one in */
 	uint32_t tasks_count;
-	bool tasks_truncated;		/* the source's table was full */
-	uint64_t tasks_dropped;		/* rows over MODEL_MAX_TASKS in the last scan */
+	bool tasks_truncated;	/* the source's table was full */
+	uint64_t tasks_dropped; /* rows over MODEL_MAX_TASKS in the last scan */
 
-	struct long_poll *polls;	/* ring of MODEL_POLLS, index = seq % MODEL_POLLS */
-	uint64_t polls_seq;		/* next seq */
-	struct ready_wait *ready;	/* since the last tick but one; ready_count of them */
+	struct long_poll *polls;  /* ring of MODEL_POLLS, index = seq % MODEL_POLLS */
+	uint64_t polls_seq;	  /* next seq */
+	struct ready_wait *ready; /* since the last tick but one; ready_count of them */
 	uint32_t ready_count;
-	uint64_t ready_dropped;		/* over MODEL_READY; ready_worst_ns and ready_seen have them */
+	uint64_t ready_dropped; /* over MODEL_READY; ready_worst_ns and ready_seen have them */
 
-	struct ev_cost cost;		/* latest */
-	struct series cost_ns, target_cpu_ns, agent_cpu_ns;	/* cumulative, a value a second */
-	uint64_t lost;			/* total of EV_LOST */
-	uint64_t refused;		/* events that model_apply() turned down with -EINVAL */
-	struct loss loss_last;		/* count 0: none yet */
+	struct ev_cost cost;				    /* latest */
+	struct series cost_ns, target_cpu_ns, agent_cpu_ns; /* cumulative, a value a second */
+	uint64_t lost;					    /* total of EV_LOST */
+	uint64_t refused;      /* events that model_apply() turned down with -EINVAL */
+	struct loss loss_last; /* count 0: none yet */
 
 	/* Latest notes, newest last; a ring of 16. */
 	struct model_note {
@@ -206,9 +207,9 @@ struct model {
 		enum note_severity severity;
 		char text[192];
 	} notes[16];
-	uint32_t notes_count;		/* ever; index = n % 16 */
+	uint32_t notes_count; /* ever; index = n % 16 */
 
-	struct model_index *index;	/* private to model.c */
+	struct model_index *index; /* private to model.c */
 };
 
 struct model *model_new(void);

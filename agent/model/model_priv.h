@@ -10,14 +10,14 @@
 #include "model/model.h"
 #include "util/map.h"
 
-#define NS_PER_SEC   1000000000ULL
+#define NS_PER_SEC 1000000000ULL
 #define READY_WINDOW 5		/* seconds that ready_worst_ns and ready_seen cover */
 #define READY_MIN_NS 5000000ULL /* shorter waits are normal scheduling */
-#define NAME_LIMIT   4096	/* bytes kept of any string of an event */
+#define NAME_LIMIT 4096		/* bytes kept of any string of an event */
 
 /* Rows of one site in the scan under way. */
 struct site_tally {
-	uint64_t rows;		/* tasks that exist, complete ones too */
+	uint64_t rows; /* tasks that exist, complete ones too */
 	uint32_t live, idle, ready, running, completed_held, detached;
 	uint64_t held_oldest_ns, idle_oldest_ns;
 };

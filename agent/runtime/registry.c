@@ -16,5 +16,5 @@ void runtime_found_clear(struct runtime_found *found)
 	memset(found, 0, sizeof(*found));
 }
 
-const struct runtime_ops *const runtimes[] = { &tokio_runtime };
+const struct runtime_ops *const runtimes[] = {&tokio_runtime};
 const size_t runtimes_count = sizeof(runtimes) / sizeof(runtimes[0]);

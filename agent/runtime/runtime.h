@@ -16,26 +16,26 @@
 /* One task type of one binary. Strings are owned by the struct runtime_found. */
 struct runtime_site {
 	uint64_t vtable;	/* run-time address */
-	uint64_t poll, dealloc;	/* link-time addresses of the functions */
+	uint64_t poll, dealloc; /* link-time addresses of the functions */
 	uint8_t id_word;	/* word of the task header that holds the task's id */
 	uint8_t sched_word;	/* and the scheduler handle */
 	uint32_t size;		/* bytes of one task in memory, 0 unknown */
 	enum site_kind kind;
-	enum runtime_flavor flavor;	/* by the name of the scheduler type */
-	char *name, *scheduler;	/* scheduler NULL when unknown */
+	enum runtime_flavor flavor; /* by the name of the scheduler type */
+	char *name, *scheduler;	    /* scheduler NULL when unknown */
 	enum site_name_from name_from;
 	bool ambiguous;
 };
 
 struct runtime_found {
 	const struct runtime_ops *ops;
-	char version[32];	/* "" unknown */
+	char version[32]; /* "" unknown */
 	struct runtime_site *sites;
 	size_t sites_count;
 };
 
 struct runtime_ops {
-	const char *name;	/* "tokio" */
+	const char *name; /* "tokio" */
 	/*
 	 * 0 and `out` filled; -ENOENT: this runtime is not in the object; -EAGAIN: it is, but no
 	 * task type could be seen (not relocated yet): ask again later; -ENOTSUP: it is, but a

@@ -15,13 +15,22 @@
 #include <string.h>
 
 enum word {
-	W_POLL, W_SCHEDULE, W_DEALLOC, W_TRY_READ_OUTPUT, W_DROP_JOIN_HANDLE, W_DROP_ABORT_HANDLE,
-	W_SHUTDOWN, W_TRAILER, W_SCHEDULER, W_ID, W_COUNT
+	W_POLL,
+	W_SCHEDULE,
+	W_DEALLOC,
+	W_TRY_READ_OUTPUT,
+	W_DROP_JOIN_HANDLE,
+	W_DROP_ABORT_HANDLE,
+	W_SHUTDOWN,
+	W_TRAILER,
+	W_SCHEDULER,
+	W_ID,
+	W_COUNT
 };
 
-#define HEADER_MIN 32		/* state, queue_next, vtable, owner_id */
-#define HEADER_MAX 56		/* the probe reads 64 bytes of the header */
-#define TASK_MAX (1ULL << 31)	/* bytes of one task */
+#define HEADER_MIN 32	      /* state, queue_next, vtable, owner_id */
+#define HEADER_MAX 56	      /* the probe reads 64 bytes of the header */
+#define TASK_MAX (1ULL << 31) /* bytes of one task */
 
 /*
  * The offsets: the scheduler handle follows the header, then the id after one word (an Arc) or two
@@ -107,7 +116,7 @@ static void fill_sites(struct object *object, struct tokio_namer *namer,
 
 static int find_sites(struct object *object, struct runtime_found *out, struct err *err)
 {
-	struct tokio_namer_options options = { .path = object->name };
+	struct tokio_namer_options options = {.path = object->name};
 	struct tokio_namer *namer = NULL;
 	struct vtable *tables = NULL;
 	char root[64];
@@ -132,7 +141,7 @@ out:
 
 static int detect(struct object *object, struct runtime_found *out, struct err *err)
 {
-	struct elf_crate crate = { 0 };
+	struct elf_crate crate = {0};
 	unsigned int major = 0, minor = 0;
 	int ret;
 
@@ -147,8 +156,10 @@ static int detect(struct object *object, struct runtime_found *out, struct err *
 	snprintf(out->version, sizeof(out->version), "%s", crate.version);
 	if (sscanf(crate.version, "%u.%u", &major, &minor) == 2 &&
 	    (major < 1 || (major == 1 && minor < TOKIO_MIN_MINOR)))
-		return err_set(err, -ENOTSUP, "%s carries Tokio %s: stalltop needs Tokio 1.%d or "
-			       "newer", object->name, crate.version, TOKIO_MIN_MINOR);
+		return err_set(err, -ENOTSUP,
+			       "%s carries Tokio %s: stalltop needs Tokio 1.%d or "
+			       "newer",
+			       object->name, crate.version, TOKIO_MIN_MINOR);
 	ret = find_sites(object, out, err);
 	if (ret)
 		return ret;

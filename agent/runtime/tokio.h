@@ -5,7 +5,7 @@
 
 #include "runtime/runtime.h"
 
-#define TOKIO_MIN_MINOR 24	/* tokio/src/runtime/task/raw.rs has had this vtable since 1.24 */
+#define TOKIO_MIN_MINOR 24 /* tokio/src/runtime/task/raw.rs has had this vtable since 1.24 */
 
 extern const struct runtime_ops tokio_runtime;
 

@@ -14,7 +14,7 @@ struct scan {
 	const struct vtable_shape *shape;
 	struct elf_range code[ELF_MAX_RANGES];
 	size_t code_count;
-	uint64_t bias;	/* subtracted from a pointer to make it link-time */
+	uint64_t bias; /* subtracted from a pointer to make it link-time */
 	struct vtable *found;
 	size_t count, cap;
 };
@@ -29,7 +29,7 @@ static bool is_code(const struct scan *scan, uint64_t vaddr)
 
 static void try_at(struct scan *scan, const uint64_t *words, uint64_t vaddr)
 {
-	struct vtable table = { .addr = vaddr };
+	struct vtable table = {.addr = vaddr};
 
 	for (size_t i = 0; i < scan->shape->code_words; i++) {
 		table.words[i] = words[i] - scan->bias;
@@ -73,7 +73,7 @@ static void scan_range(struct scan *scan, const struct elf_range *range, uint64_
 int vtable_scan(struct object *object, const struct vtable_shape *shape, struct vtable **out,
 		size_t *count)
 {
-	struct scan scan = { .object = object, .shape = shape, .bias = object->bias };
+	struct scan scan = {.object = object, .shape = shape, .bias = object->bias};
 	struct elf_range ranges[ELF_MAX_RANGES];
 	size_t n = elf_table_ranges(object->elf, ranges, ELF_MAX_RANGES);
 	uint64_t *buf = xmalloc(CHUNK), total = 0;

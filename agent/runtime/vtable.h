@@ -13,17 +13,17 @@
 
 #define VTABLE_MAX_WORDS 12
 #define VTABLE_MAX_FOUND 65536		/* of one object */
-#define VTABLE_MAX_BYTES (512ULL << 20)	/* scanned of one object */
+#define VTABLE_MAX_BYTES (512ULL << 20) /* scanned of one object */
 
 struct vtable {
-	uint64_t addr;				/* link-time */
-	uint64_t words[VTABLE_MAX_WORDS];	/* pointers as link-time addresses */
+	uint64_t addr;			  /* link-time */
+	uint64_t words[VTABLE_MAX_WORDS]; /* pointers as link-time addresses */
 };
 
 struct vtable_shape {
-	size_t code_words;	/* leading pointers into text */
-	size_t words;		/* in all */
-	bool (*accept)(const uint64_t *words);	/* judges the words after the pointers too */
+	size_t code_words;		       /* leading pointers into text */
+	size_t words;			       /* in all */
+	bool (*accept)(const uint64_t *words); /* judges the words after the pointers too */
 };
 
 /* All tables of that shape, in order of address; freed by the caller. 0 or -errno. */

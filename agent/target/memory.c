@@ -87,9 +87,11 @@ int memory_open(struct memory *m, pid_t pid, struct err *err)
 	/* The first page is never there: existence and rights are checked before that is noticed. */
 	error = process_read((void *)(intptr_t)pid, sizeof(byte), &byte, sizeof(byte));
 	if (error == -EPERM || error == -ENOSYS)
-		return err_set(err, error, "cannot read the memory of process %d: give stalltop "
+		return err_set(err, error,
+			       "cannot read the memory of process %d: give stalltop "
 			       "CAP_SYS_PTRACE, and allow process_vm_readv where a seccomp filter "
-			       "is in force", (int)pid);
+			       "is in force",
+			       (int)pid);
 	if (error && error != -EFAULT)
 		return err_set(err, error, "cannot read the memory of process %d: %s", (int)pid,
 			       strerror(-error));

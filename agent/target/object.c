@@ -147,7 +147,7 @@ int objects_open(const struct proc *proc, const struct memory *memory,
 		    key_known(seen, seen_count, map))
 			continue;
 		seen = xgrow(seen, &seen_cap, seen_count + 1, sizeof(*seen));
-		seen[seen_count++] = (struct object_key){ map->dev, map->inode };
+		seen[seen_count++] = (struct object_key){map->dev, map->inode};
 		ret = object_open(proc, memory, map, main, &object, main ? err : NULL);
 		if (ret && main)
 			goto out;

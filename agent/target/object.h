@@ -21,11 +21,11 @@ struct object {
 	const struct memory *memory;
 	struct elf_file *elf;
 	uint64_t dev, inode;
-	uint64_t bias;		/* run-time address = vaddr + bias */
-	bool is_exe;		/* the main program */
-	bool unrelocated;	/* its loader has not run yet: take pointers from the file */
-	char *name;		/* path as the process sees it, raw */
-	char *path;		/* under /proc, opens the mapped file */
+	uint64_t bias;	  /* run-time address = vaddr + bias */
+	bool is_exe;	  /* the main program */
+	bool unrelocated; /* its loader has not run yet: take pointers from the file */
+	char *name;	  /* path as the process sees it, raw */
+	char *path;	  /* under /proc, opens the mapped file */
 };
 
 /* An executable file mapping that may carry a runtime, before its file is looked at. */

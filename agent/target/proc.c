@@ -165,14 +165,17 @@ int proc_open(pid_t pid, struct proc **out, struct err *err)
 		ret = -errno;
 		/* A thread that leads no process: EINVAL, and ENOENT since Linux 6.9. */
 		if (ret == -EINVAL || ret == -ENOENT)
-			ret = err_set(err, -ESRCH, "%d is a thread, not a process: give the id "
-				      "of its process", pid);
+			ret = err_set(err, -ESRCH,
+				      "%d is a thread, not a process: give the id "
+				      "of its process",
+				      pid);
 		else if (ret == -ESRCH)
 			err_set(err, ret, "no process with id %d", pid);
 		else
 			err_set(err, ret, "cannot open process %d: %s%s", pid, strerror(-ret),
 				ret == -EPERM || ret == -ENOSYS ?
-				" (does a seccomp filter forbid pidfd_open?)" : "");
+					" (does a seccomp filter forbid pidfd_open?)" :
+					"");
 		goto fail;
 	}
 	ret = read_start_time(pid, &proc->start_time);
@@ -202,7 +205,7 @@ void proc_close(struct proc *proc)
 
 bool proc_same(const struct proc *proc)
 {
-	struct pollfd p = { .fd = proc->pidfd, .events = POLLIN };
+	struct pollfd p = {.fd = proc->pidfd, .events = POLLIN};
 	uint64_t start;
 
 	if (poll(&p, 1, 0) > 0)
@@ -279,8 +282,10 @@ int proc_maps(const struct proc *proc, struct proc_map **out, size_t *count, str
 	snprintf(path, sizeof(path), "/proc/%d/maps", proc->pid);
 	f = fopen(path, "re");
 	if (!f && (errno == EACCES || errno == EPERM))
-		return err_set(err, -EACCES, "cannot read the mappings of process %d: run as "
-			       "root, or give stalltop CAP_SYS_PTRACE", proc->pid);
+		return err_set(err, -EACCES,
+			       "cannot read the mappings of process %d: run as "
+			       "root, or give stalltop CAP_SYS_PTRACE",
+			       proc->pid);
 	if (!f)
 		return err_set(err, -ESRCH, "process %d is gone", proc->pid);
 	while (n < PROC_MAX_MAPS && getline(&line, &size, f) > 0) {

@@ -19,15 +19,15 @@
 #include <sys/types.h>
 
 #define PROC_COMM 16
-#define PROC_MAX_MAPS 65536	/* mappings read of one process; more are ignored */
+#define PROC_MAX_MAPS 65536 /* mappings read of one process; more are ignored */
 
 struct proc {
 	pid_t pid;
 	int pidfd;
-	uint64_t start_time;	/* field 22 of /proc/PID/stat: clock ticks since boot */
+	uint64_t start_time; /* field 22 of /proc/PID/stat: clock ticks since boot */
 	char comm[PROC_COMM];
-	char exe[PATH_MAX];	/* as the process sees it, without " (deleted)" */
-	uint64_t image;		/* another one after each exec; see proc_execed() */
+	char exe[PATH_MAX]; /* as the process sees it, without " (deleted)" */
+	uint64_t image;	    /* another one after each exec; see proc_execed() */
 };
 
 /* -ESRCH: no such process; -EACCES: not allowed; -ENOENT: a kernel thread (no executable). */
@@ -69,7 +69,7 @@ struct proc_map {
 	uint64_t start, end, offset;
 	uint64_t dev, inode;
 	bool readable, writable, executable;
-	char *path;	/* as the process sees it, " (deleted)" stripped */
+	char *path; /* as the process sees it, " (deleted)" stripped */
 };
 
 /* All file-backed mappings, in order of address; freed with proc_maps_free(). */

@@ -10,8 +10,8 @@
 #define UTIL_ERR_H
 
 struct err {
-	int code;	/* negative errno, 0 when nothing was set */
-	char msg[256];	/* one line, no newline; truncated when longer */
+	int code;      /* negative errno, 0 when nothing was set */
+	char msg[256]; /* one line, no newline; truncated when longer */
 };
 
 /* Sets code and message; returns code, so that `return err_set(...)` reads well. */

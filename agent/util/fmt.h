@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FMT_SIZE 24	/* enough for every function here */
+#define FMT_SIZE 24 /* enough for every function here */
 
 /* Three significant digits: "0 ns", "850 ns", "1.30 us", "12.3 ms", "2.00 s", "3 min 20 s". */
 char *fmt_duration(char *out, size_t size, uint64_t ns);

@@ -13,8 +13,8 @@ import pytest
 from harness import Pressure
 
 HEALTHY_SECONDS = 4
-# Names and shares of task types are taken once a second.
-REST_SECONDS = 1.2
+# Names and shares of task types are taken once a second; a share needs two of them.
+REST_SECONDS = 2.5
 WORKERS = ("tokio-rt-worker", "tokio-runtime-worker", "tokio-runtime-w")
 SHORT_AGE = ("leaked-join-handle.age=3s", "leaked-join-handle.window=2s")
 MS = 1_000_000

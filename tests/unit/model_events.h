@@ -13,15 +13,15 @@
 
 #include "model/model.h"
 
-#define MS  1000000ULL
+#define MS 1000000ULL
 #define SEC 1000000000ULL
 /* The streams of the tests begin here: nothing may depend on a start at 0. */
 #define T0 (1000 * SEC)
 
-#define EVENT(kind_, time_, target_, ...) \
-	((const struct event){            \
+#define EVENT(kind_, time_, target_, ...)                                                          \
+	((const struct event){                                                                     \
 		.kind = (kind_), .time_ns = (time_), .target = (target_), __VA_ARGS__})
-#define APPLY(m, ...)	assert_int_equal(model_apply(m, &EVENT(__VA_ARGS__)), 0)
+#define APPLY(m, ...) assert_int_equal(model_apply(m, &EVENT(__VA_ARGS__)), 0)
 #define REFUSED(m, ...) assert_int_equal(model_apply(m, &EVENT(__VA_ARGS__)), -EINVAL)
 
 #define TICK(m, time_) APPLY(m, EV_TICK, time_, ID_NONE, .as_tick = {0})

@@ -54,7 +54,7 @@ void world_tick(struct world *w, uint64_t ns)
 			      .comm = "tokio-runtime-w",
 			      .state = w->held >> i & 1 ? THREAD_POLLING : THREAD_PARKED,
 			      .worker = true,
-			      .site = ID_NONE,
+			      .site = w->held >> i & 1 ? SITE_HANDLER : ID_NONE,
 			      .syscall = -1,
 			      .first_ns = T0,
 			      .poll_start_ns =

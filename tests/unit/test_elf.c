@@ -306,9 +306,9 @@ static void finds_debug_files(void **state)
 	(void)state;
 	/* A root of its own, as a container has. */
 	elf_fixture_run(&fx, "mkdir -p root/bin/.debug root/usr/lib/debug/bin;"
-			 "objcopy --only-keep-debug tasks.so root/bin/.debug/tasks.debug;"
-			 "cd root/bin/.debug; strip -o ../tasks ../../../tasks.so;"
-			 "objcopy --add-gnu-debuglink=tasks.debug ../tasks");
+			     "objcopy --only-keep-debug tasks.so root/bin/.debug/tasks.debug;"
+			     "cd root/bin/.debug; strip -o ../tasks ../../../tasks.so;"
+			     "objcopy --add-gnu-debuglink=tasks.debug ../tasks");
 	assert_int_equal(elf_open(fixture_path(&fx, "root/bin/tasks"), &f, NULL), 0);
 	fixture_path(&fx, "root");
 	assert_null(named(f, "long_function"));
@@ -321,14 +321,14 @@ static void finds_debug_files(void **state)
 	elf_close(debug);
 	/* One of another build is not taken. */
 	elf_fixture_run(&fx, "gcc -nostdlib -shared -Wl,--build-id=md5 -o x.so"
-			 " \"$OLDPWD\"/tests/unit/fixtures/tasks.S;"
-			 "objcopy --only-keep-debug x.so root/usr/lib/debug/bin/tasks.debug");
+			     " \"$OLDPWD\"/tests/unit/fixtures/tasks.S;"
+			     "objcopy --only-keep-debug x.so root/usr/lib/debug/bin/tasks.debug");
 	assert_int_equal(elf_open_debug(f, fx.out, "/bin/tasks", &debug, NULL), -ENOENT);
 	assert_null(debug);
 	/* By build-id alone. */
 	elf_fixture_run(&fx, "id=$(readelf -n tasks.so | sed -n 's/.*Build ID: //p');"
-			 "d=root/usr/lib/debug/.build-id/$(echo $id | cut -c1-2); mkdir -p $d;"
-			 "objcopy --only-keep-debug tasks.so $d/$(echo $id | cut -c3-).debug");
+			     "d=root/usr/lib/debug/.build-id/$(echo $id | cut -c1-2); mkdir -p $d;"
+			     "objcopy --only-keep-debug tasks.so $d/$(echo $id | cut -c3-).debug");
 	assert_int_equal(elf_open_debug(f, fixture_path(&fx, "root"), NULL, &debug, NULL), 0);
 	elf_close(debug);
 	elf_close(f);
@@ -340,8 +340,8 @@ static void checks_the_crc_without_build_ids(void **state)
 
 	(void)state;
 	elf_fixture_run(&fx, "mkdir crc; cd crc; objcopy -R .note.gnu.build-id ../tasks.so t;"
-			 "objcopy --only-keep-debug t t.debug; strip t;"
-			 "objcopy --add-gnu-debuglink=t.debug t");
+			     "objcopy --only-keep-debug t t.debug; strip t;"
+			     "objcopy --add-gnu-debuglink=t.debug t");
 	assert_int_equal(elf_open(fixture_path(&fx, "crc/t"), &f, NULL), 0);
 	assert_string_equal(f->build_id, "");
 	assert_int_equal(elf_open_debug(f, NULL, fx.out, &debug, NULL), 0);

@@ -9,8 +9,8 @@ static void close_to(double got, double want)
 }
 
 /* A task of target 0, site 0, whose state word was read; `...` sets more members of ev_task. */
-#define TASK(m, time_, key_, id_, ...) \
-	APPLY(m, EV_TASK, time_, 0,    \
+#define TASK(m, time_, key_, id_, ...)                                                             \
+	APPLY(m, EV_TASK, time_, 0,                                                                \
 	      .as_task = {.key = (key_), .id = (id_), .state_valid = true, __VA_ARGS__})
 #define SCAN(m, time_) APPLY(m, EV_TASK_SCAN, time_, 0, .as_task_scan = {0})
 
@@ -186,10 +186,10 @@ static void tasks_over_the_ceiling(void **state)
 	model_free(m);
 }
 
-#define THREAD(m, time_, tid_, state_, ...) \
-	APPLY(m, EV_THREAD, time_, 0,       \
+#define THREAD(m, time_, tid_, state_, ...)                                                        \
+	APPLY(m, EV_THREAD, time_, 0,                                                              \
 	      .as_thread = {.tid = (tid_), .state = (state_), .worker = true, __VA_ARGS__})
-#define POLL(m, kind_, time_, tid_, start_, ...) \
+#define POLL(m, kind_, time_, tid_, start_, ...)                                                   \
 	APPLY(m, kind_, time_, 0, .as_poll = {.tid = (tid_), .start_ns = (start_), __VA_ARGS__})
 
 static void held_workers(void **state)

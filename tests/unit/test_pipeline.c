@@ -15,7 +15,7 @@
 struct recorder {
 	struct sink sink;
 	char log[64];
-	int fail;	/* what snapshot() returns */
+	int fail; /* what snapshot() returns */
 };
 
 static void note(struct sink *sink, char c)
@@ -56,15 +56,23 @@ static int rec_finish(struct sink *sink, const struct snapshot *snap)
 }
 
 static const struct sink_ops all_ops = {
-	.open = rec_open, .event = rec_event, .snapshot = rec_snapshot, .finish = rec_finish,
+	.open = rec_open,
+	.event = rec_event,
+	.snapshot = rec_snapshot,
+	.finish = rec_finish,
 };
-static const struct sink_ops end_ops = { .finish = rec_finish };
+static const struct sink_ops end_ops = {.finish = rec_finish};
 
 static int fake_drain(struct source *source, event_fn fn, void *ctx)
 {
-	struct event event = { .kind = EV_TARGET, .time_ns = 1, .as_target = {
-		.pid = 7, .comm = "x", .exe = "/x", .cpus = 1,
-	} };
+	struct event event = {.kind = EV_TARGET,
+			      .time_ns = 1,
+			      .as_target = {
+				      .pid = 7,
+				      .comm = "x",
+				      .exe = "/x",
+				      .cpus = 1,
+			      }};
 
 	(void)source;
 	return fn(ctx, &event);
@@ -72,13 +80,13 @@ static int fake_drain(struct source *source, event_fn fn, void *ctx)
 
 static int fake_tick(struct source *source, event_fn fn, void *ctx)
 {
-	struct event event = { .kind = EV_TICK, .target = ID_NONE, .time_ns = 2 };
+	struct event event = {.kind = EV_TICK, .target = ID_NONE, .time_ns = 2};
 
 	(void)source;
 	return fn(ctx, &event);
 }
 
-static const struct source_ops fake_ops = { .drain = fake_drain, .tick = fake_tick };
+static const struct source_ops fake_ops = {.drain = fake_drain, .tick = fake_tick};
 
 struct world {
 	struct source source;
@@ -111,13 +119,13 @@ static int teardown(void **state)
 
 static void sinks_in_order(void **state)
 {
-	struct recorder all = { .sink.ops = &all_ops }, end = { .sink.ops = &end_ops };
+	struct recorder all = {.sink.ops = &all_ops}, end = {.sink.ops = &end_ops};
 	struct world *w = *state;
 
 	pipeline_add(&w->p, &all.sink);
 	pipeline_add(&w->p, &end.sink);
 	assert_int_equal(pipeline_redraw(&w->p), 0);
-	assert_string_equal(all.log, "");	/* nothing to show before the first tick */
+	assert_string_equal(all.log, ""); /* nothing to show before the first tick */
 	assert_int_equal(pipeline_drain(&w->p), 0);
 	assert_int_equal(pipeline_tick(&w->p), 0);
 	assert_int_equal(pipeline_tick(&w->p), 0);
@@ -130,8 +138,8 @@ static void sinks_in_order(void **state)
 
 static void an_error_ends_the_stream(void **state)
 {
-	struct recorder bad = { .sink.ops = &all_ops, .fail = -EPIPE };
-	struct recorder next = { .sink.ops = &all_ops };
+	struct recorder bad = {.sink.ops = &all_ops, .fail = -EPIPE};
+	struct recorder next = {.sink.ops = &all_ops};
 	struct world *w = *state;
 
 	pipeline_add(&w->p, &bad.sink);

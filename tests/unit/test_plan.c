@@ -105,15 +105,15 @@ static void chooses_the_cheapest_instruction(void **state)
 {
 	static const struct {
 		const char *function;
-		uint64_t distance;	/* of the chosen instruction from the entry */
+		uint64_t distance; /* of the chosen instruction from the entry */
 		enum insn_class class;
 	} cases[] = {
-		{ "push", 0, INSN_EMULATED },
-		{ "jump", 0, INSN_EMULATED },
-		{ "moved", 7, INSN_EMULATED },
-		{ "late", 3, INSN_EMULATED },	/* the call itself is emulated */
-		{ "clobbered", 0, INSN_STEPPED },
-		{ "returns", 0, INSN_STEPPED },
+		{"push", 0, INSN_EMULATED},
+		{"jump", 0, INSN_EMULATED},
+		{"moved", 7, INSN_EMULATED},
+		{"late", 3, INSN_EMULATED}, /* the call itself is emulated */
+		{"clobbered", 0, INSN_STEPPED},
+		{"returns", 0, INSN_STEPPED},
 	};
 	struct world *w = *state;
 
@@ -123,7 +123,8 @@ static void chooses_the_cheapest_instruction(void **state)
 		assert_null(probe.refused);
 		assert_int_equal(probe.vaddr - probe.function, cases[i].distance);
 		assert_int_equal(probe.class, cases[i].class);
-		assert_int_equal(insn_prove_boundary(w->object.elf, probe.function, probe.vaddr), 0);
+		assert_int_equal(insn_prove_boundary(w->object.elf, probe.function, probe.vaddr),
+				 0);
 	}
 }
 

@@ -99,16 +99,8 @@ static void test_starvation(void **state)
 		world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER,
 						       .polls = i + 1,
 						       .busy_ns = w.busy[0] + w.busy[1]});
-		w.held = i % 4 ? 1 : 2;
-		ready(&w, SEC);
 		world_tick(&w, 100 * MS);
 	}
-	/* One worker is free: whatever waits, this is no starvation. */
-	assert_int_equal(world_count(&w), 0);
-	w.held = 3;
-	world_tick(&w, 100 * MS);
-	world_tick(&w, 100 * MS);
-	world_tick(&w, 100 * MS);
 	ready(&w, 49 * MS);
 	world_tick(&w, 100 * MS);
 	assert_null(world_find(&w, "starvation", ID_NONE));
@@ -124,8 +116,8 @@ static void test_starvation(void **state)
 	assert_int_equal(f->worst_ns, 60 * MS);
 	assert_int_equal(f->total_ns, 0);
 	assert_non_null(strstr(f->message,
-			       "ready tasks wait at least 60.0 ms for the tokio runtime: all "
-			       "2 workers are held, most by shop::handler ("));
+			       "ready tasks wait at least 60.0 ms for the tokio runtime while "
+			       "all 2 workers are held, most by shop::handler ("));
 	ready(&w, 700 * MS);
 	world_tick(&w, 100 * MS);
 	assert_int_equal(f->severity, SEVERITY_CRITICAL);
@@ -136,6 +128,30 @@ static void test_starvation(void **state)
 	assert_false(f->open);
 	assert_int_equal(f->count, 1);
 	assert_int_equal(world_count(&w), 1);
+	world_close(&w);
+}
+
+/* The first occurrence of a watch that has just begun: nobody was seen in a poll yet. */
+static void test_starvation_culprit_comes_later(void **state)
+{
+	const struct finding *f;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	ready(&w, 130 * MS);
+	world_tick(&w, 100 * MS);
+	f = world_find(&w, "starvation", ID_NONE);
+	assert_int_equal(f->culprit, ID_NONE);
+	assert_null(strstr(f->message, "most by"));
+	w.held = 3;
+	world_tick(&w, 100 * MS);
+	ready(&w, 60 * MS);
+	world_tick(&w, 100 * MS);
+	assert_int_equal(f->culprit, SITE_HANDLER);
+	assert_int_equal(f->worst_ns, 130 * MS);
+	assert_non_null(strstr(f->message, "130 ms for the tokio runtime while all 2 workers are "
+					   "held, most by shop::handler"));
 	world_close(&w);
 }
 
@@ -624,6 +640,7 @@ int main(void)
 		cmocka_unit_test(test_short_blocks),
 		cmocka_unit_test(test_long_blocks_are_no_share),
 		cmocka_unit_test(test_starvation),
+		cmocka_unit_test(test_starvation_culprit_comes_later),
 		cmocka_unit_test(test_starvation_by_stuck_polls),
 		cmocka_unit_test(test_queue_wait),
 		cmocka_unit_test(test_task_explosion),

@@ -148,7 +148,7 @@ static void uses_a_separate_debug_file(void **state)
 	(void)state;
 	fixture_make(&fx, "-shared");
 	elf_fixture_run(&fx, "objcopy --only-keep-debug tasks.so tasks.debug; strip tasks.so;"
-			 "objcopy --add-gnu-debuglink=tasks.debug tasks.so");
+			     "objcopy --add-gnu-debuglink=tasks.debug tasks.so");
 	options.path = fx.so;
 	name_all(fx.so, &options, true, names);
 	for (size_t i = 0; i < TYPES; i++) {
