@@ -63,11 +63,11 @@ struct pid {
 /* A CPU's run queue. */
 struct rq {
 	__u64 clock;
-	__u64 prev_steal_time_rq;	/* taken by the hypervisor, as far as it was noticed */
+	__u64 prev_steal_time_rq; /* taken by the hypervisor, as far as it was noticed */
 };
 
 struct sched_info {
-	unsigned long long last_queued;	/* by the clock of the run queue; 0: not waiting */
+	unsigned long long last_queued; /* by the clock of the run queue; 0: not waiting */
 };
 
 struct cfs_rq {
@@ -75,7 +75,7 @@ struct cfs_rq {
 };
 
 struct sched_entity {
-	struct cfs_rq *cfs_rq;	/* of the CPU it is on */
+	struct cfs_rq *cfs_rq; /* of the CPU it is on */
 };
 
 struct task_struct {

@@ -12,18 +12,18 @@
 #include <bpf/bpf_helpers.h>
 
 /* Fixed at load. */
-const volatile __u32 level = 2;		/* 1: sites; 2: also tasks */
+const volatile __u32 level = 2; /* 1: sites; 2: also tasks */
 const volatile __u32 max_sites = 1024;
-const volatile __u32 agent_pidns = 0;	/* inode of the agent's pid namespace: pids as it sees them */
+const volatile __u32 agent_pidns = 0; /* inode of the agent's pid namespace: pids as it sees them */
 
 /* May change at any time. */
-__u64 threshold_ns = 10000000;		/* closed polls at least this long go to the ring */
+__u64 threshold_ns = 10000000; /* closed polls at least this long go to the ring */
 struct wire_totals totals;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1024);	/* set by the agent: max_sites */
+	__uint(max_entries, 1024); /* set by the agent: max_sites */
 	__type(key, __u32);
 	__type(value, struct wire_site);
 } sites SEC(".maps");
@@ -32,7 +32,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1024);	/* set by the agent: CPUs * max_sites */
+	__uint(max_entries, 1024); /* set by the agent: CPUs * max_sites */
 	__type(key, __u32);
 	__type(value, struct wire_site_stats);
 } site_stats SEC(".maps");
@@ -81,9 +81,9 @@ struct {
  * two CPUs may write one at once. `key` and the row's own key are compared before use.
  */
 struct owner {
-	__u64 key;	/* WIRE_TASK_KEY */
+	__u64 key; /* WIRE_TASK_KEY */
 	__u32 slot;
-	__u32 row;	/* plus one; 0: none */
+	__u32 row; /* plus one; 0: none */
 };
 
 struct {

@@ -217,7 +217,7 @@ static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, _
 }
 
 static __always_inline void ring_long_poll(const struct wire_slot *slot, __u32 index,
-					 const struct wire_poll *poll, __u64 end, __u8 flags)
+					   const struct wire_poll *poll, __u64 end, __u8 flags)
 {
 	struct wire_long_poll *rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
 	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &poll->site);
@@ -331,8 +331,7 @@ static __always_inline void task_add(const struct wire_poll *poll, __u32 target,
 {
 	struct wire_task *task = poll->row ? task_at(poll->row - 1) : NULL;
 
-	if (!task || task->key != WIRE_TASK_KEY(poll->header, target) ||
-	    task->id != poll->task_id)
+	if (!task || task->key != WIRE_TASK_KEY(poll->header, target) || task->id != poll->task_id)
 		return;
 	task->polls += 1;
 	task->busy_ns += end - poll->start_ns;
@@ -370,7 +369,7 @@ static __always_inline struct wire_poll *poll_parent(struct wire_slot *slot)
 }
 
 static __always_inline void poll_close(struct wire_slot *slot, __u32 index, struct wire_poll *poll,
-				     __u64 end, __u8 flags)
+				       __u64 end, __u8 flags)
 {
 	struct wire_site_stats *stats = stats_of(poll->site);
 	__u64 length = end > poll->start_ns ? end - poll->start_ns : 0;
@@ -408,7 +407,7 @@ static __always_inline void poll_close(struct wire_slot *slot, __u32 index, stru
  * below still runs is nested in it (worker loop, LocalSet, block_on).
  */
 static __always_inline void polls_close_ended(struct wire_slot *slot, __u32 index, __u64 sp,
-					    __u64 now)
+					      __u64 now)
 {
 	bool sibling = false;
 
@@ -429,8 +428,8 @@ static __always_inline void polls_close_ended(struct wire_slot *slot, __u32 inde
 }
 
 /* Closes what is no longer running; returns the innermost poll that is, or NULL. */
-static __always_inline struct wire_poll *polls_running(struct wire_slot *slot, __u32 index, __u64 now,
-						     bool sampled)
+static __always_inline struct wire_poll *polls_running(struct wire_slot *slot, __u32 index,
+						       __u64 now, bool sampled)
 {
 	for (int i = 0; i < WIRE_MAX_DEPTH; i++) {
 		__u32 depth = slot->depth;

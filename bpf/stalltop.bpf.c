@@ -14,7 +14,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 struct hit {
 	__u64 header;
-	struct task_words words;	/* valid when `read` */
+	struct task_words words; /* valid when `read` */
 	bool read;
 	__u32 site;
 	struct wire_site *cfg;
@@ -193,7 +193,7 @@ out:
 
 /* The task is gone: its poll, if it is the innermost open one, ended just now. */
 static __always_inline void slot_task_freed(struct wire_slot *slot, __u32 index, __u64 header,
-					  __u64 now)
+					    __u64 now)
 {
 	__u32 depth = slot->depth;
 	struct wire_poll *top;
@@ -234,7 +234,7 @@ int on_dealloc(struct pt_regs *ctx)
 }
 
 static __always_inline void switch_out(struct task_struct *task, __u32 index, bool voluntary,
-				     __u64 now)
+				       __u64 now)
 {
 	struct wire_slot *slot = slot_at(index);
 	struct wire_poll *poll = NULL;
@@ -316,7 +316,7 @@ static __always_inline void switch_in(const struct task_struct *next, __u32 inde
 	if (!slot || slot->off_kind == WIRE_ON_CPU)
 		return;
 	span = now > slot->off_since ? now - slot->off_since : 0;
-	inside = slot->seq & 1;	/* it was preempted inside one of our programs */
+	inside = slot->seq & 1; /* it was preempted inside one of our programs */
 	if (!inside)
 		slot_begin(slot);
 	wait = wait_of(next, span);
@@ -375,7 +375,8 @@ int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
 	return 0;
 }
 
-static __always_inline void ring_process(__u32 kind, __u32 target, __u32 tid, __u32 slot, __s32 code)
+static __always_inline void ring_process(__u32 kind, __u32 target, __u32 tid, __u32 slot,
+					 __s32 code)
 {
 	struct wire_process *rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
 

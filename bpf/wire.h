@@ -62,19 +62,19 @@ static inline __attribute__((always_inline)) __u32 hist_bucket(__u64 ns)
 	return 1 + (shift - HIST_MIN_SHIFT) * 4 + ((ns >> (shift - 2)) & 3);
 }
 
-#define WIRE_MAX_DEPTH 4	/* open polls a thread: worker loop, task, LocalSet inside, one more */
-#define WIRE_MAX_SLOTS 4096	/* threads with a slot at one time */
+#define WIRE_MAX_DEPTH 4    /* open polls a thread: worker loop, task, LocalSet inside, one more */
+#define WIRE_MAX_SLOTS 4096 /* threads with a slot at one time */
 #define WIRE_MAX_TARGETS 64
 #define WIRE_MAX_SITES 65536
-#define WIRE_MAX_TASKS 262144	/* live tasks that have a row */
-#define WIRE_OWNERS 65536	/* direct-mapped cache: task header -> slot that polled it last */
+#define WIRE_MAX_TASKS 262144 /* live tasks that have a row */
+#define WIRE_OWNERS 65536     /* direct-mapped cache: task header -> slot that polled it last */
 #define WIRE_NO_SYSCALL (-1)
-#define WIRE_VERIFY 64		/* first hits of a site whose task header is read and checked */
+#define WIRE_VERIFY 64 /* first hits of a site whose task header is read and checked */
 
 /* What a site's poll function drives; set by the agent from the vtable. */
 enum wire_site_kind {
 	WIRE_SITE_TASK = 0,	/* a spawned future */
-	WIRE_SITE_BLOCKING = 1,	/* spawn_blocking work: not a poll of an async task */
+	WIRE_SITE_BLOCKING = 1, /* spawn_blocking work: not a poll of an async task */
 	WIRE_SITE_OFF = 2,	/* failed the check of its first hits: counted as filtered */
 };
 
@@ -116,55 +116,56 @@ static inline __attribute__((always_inline)) int tokio_alive(__u64 state, __u64 
 
 /* One probed poll function of one target, indexed by the cookie; written by the agent. */
 struct wire_site {
-	__u64 vtable;		/* expected header->vtable; others are looked up in `vtables` */
-	__u32 target;		/* index of the target */
-	__u8 kind;		/* enum wire_site_kind */
-	__u8 id_word;		/* task id is word `id_word` of the header (id_offset / 8) */
-	__u8 sched_word;	/* scheduler handle likewise */
-	__u8 shared;		/* enum wire_shared bits: the header decides each time */
-	__u32 verified;		/* hits whose header was read and found right, up to WIRE_VERIFY */
+	__u64 vtable;	 /* expected header->vtable; others are looked up in `vtables` */
+	__u32 target;	 /* index of the target */
+	__u8 kind;	 /* enum wire_site_kind */
+	__u8 id_word;	 /* task id is word `id_word` of the header (id_offset / 8) */
+	__u8 sched_word; /* scheduler handle likewise */
+	__u8 shared;	 /* enum wire_shared bits: the header decides each time */
+	__u32 verified;	 /* hits whose header was read and found right, up to WIRE_VERIFY */
 	__u32 pad32;
 };
 
 /* Statistics of a site on one CPU; index = cpu * max_sites + site. */
 struct wire_site_stats {
-	__u64 busy_ns;		/* length of the closed polls, off-CPU time included */
-	__u64 blocked_ns;	/* part of it: voluntarily off the CPU */
-	__u64 preempted_ns;	/* part of it: preempted */
+	__u64 busy_ns;	    /* length of the closed polls, off-CPU time included */
+	__u64 blocked_ns;   /* part of it: voluntarily off the CPU */
+	__u64 preempted_ns; /* part of it: preempted */
 	__u64 max_ns;
-	__u64 first_seen;	/* tasks met for the first time (level 2) */
-	__u64 mismatched;	/* hits whose header had another vtable */
-	__u64 hist[HIST_BUCKETS];	/* closed polls by length: their sum is the count */
+	__u64 first_seen;	  /* tasks met for the first time (level 2) */
+	__u64 mismatched;	  /* hits whose header had another vtable */
+	__u64 hist[HIST_BUCKETS]; /* closed polls by length: their sum is the count */
 };
 
 enum wire_poll_flags {
-	WIRE_POLL_LOOSE_END = 1,	/* the end was noticed late: end_ns is the last moment it surely ran */
+	/* The end was noticed late: end_ns is the last moment it surely ran. */
+	WIRE_POLL_LOOSE_END = 1,
 };
 
 /* A poll that is open on a thread. */
 struct wire_poll {
 	__u64 start_ns;
-	__u64 header;		/* address of the task header in the target */
-	__u64 task_id;		/* 0: not read yet */
-	__u64 sched;		/* scheduler handle: which runtime; 0: not read yet */
-	__u64 sp;		/* stack pointer at entry: tells a nested poll from the next one */
+	__u64 header;  /* address of the task header in the target */
+	__u64 task_id; /* 0: not read yet */
+	__u64 sched;   /* scheduler handle: which runtime; 0: not read yet */
+	__u64 sp;      /* stack pointer at entry: tells a nested poll from the next one */
 	__u64 blocked_ns;
-	__u64 preempted_ns;	/* ready, without a CPU: another thread or the hypervisor had it */
-	__u64 nested_ns;	/* polls of other tasks within it */
-	__u64 worst_block_ns;	/* longest single voluntary span */
-	__u64 confirmed_ns;	/* last time the RUNNING bit was seen set by this thread's owner */
+	__u64 preempted_ns;   /* ready, without a CPU: another thread or the hypervisor had it */
+	__u64 nested_ns;      /* polls of other tasks within it */
+	__u64 worst_block_ns; /* longest single voluntary span */
+	__u64 confirmed_ns;   /* last time the RUNNING bit was seen set by this thread's owner */
 	__u32 site;
-	__s32 worst_syscall;	/* of that span; WIRE_NO_SYSCALL when none (page fault) */
-	__u8 kind;		/* enum wire_site_kind */
+	__s32 worst_syscall; /* of that span; WIRE_NO_SYSCALL when none (page fault) */
+	__u8 kind;	     /* enum wire_site_kind */
 	__u8 flags;
 	__u16 pad16;
-	__u32 row;		/* of the task table, plus one; 0: none */
+	__u32 row; /* of the task table, plus one; 0: none */
 };
 
 enum wire_off_kind {
 	WIRE_ON_CPU = 0,
 	WIRE_OFF_BLOCKED = 1,	/* left the CPU voluntarily with a poll open; may be ready again */
-	WIRE_OFF_PREEMPTED = 2,	/* with a poll open */
+	WIRE_OFF_PREEMPTED = 2, /* with a poll open */
 	WIRE_OFF_PARKED = 3,	/* voluntarily, no poll open */
 	WIRE_OFF_WAITING = 4,	/* preempted, no poll open */
 };
@@ -176,27 +177,28 @@ enum wire_off_kind {
  */
 struct wire_slot {
 	__u32 seq;
-	__u32 tid;		/* 0: slot is free */
+	__u32 tid; /* 0: slot is free */
 	__u32 tgid;
 	__u32 target;
-	__u32 depth;		/* open polls in `polls` */
-	__u32 off_kind;		/* enum wire_off_kind */
-	__u64 off_since;	/* when it left the CPU */
+	__u32 depth;	 /* open polls in `polls` */
+	__u32 off_kind;	 /* enum wire_off_kind */
+	__u64 off_since; /* when it left the CPU */
 	__s32 off_syscall;
-	__u32 generation;	/* grows each time the slot is given to a thread */
-	__u64 first_ns;		/* slot given */
-	__u64 last_ns;		/* last change */
+	__u32 generation; /* grows each time the slot is given to a thread */
+	__u64 first_ns;	  /* slot given */
+	__u64 last_ns;	  /* last change */
 
-	__u64 hits, emitted, filtered, lost;	/* probe hits on this thread; first = sum of the rest */
+	/* Probe hits on this thread: the first is the sum of the rest. */
+	__u64 hits, emitted, filtered, lost;
 
-	__u64 task_polls;	/* closed polls of tasks (not blocking-pool work) */
-	__u64 poll_ns;		/* time inside them; a poll nested in another counts once */
-	__u64 blocked_ns;	/* voluntary off-CPU inside them */
+	__u64 task_polls; /* closed polls of tasks (not blocking-pool work) */
+	__u64 poll_ns;	  /* time inside them; a poll nested in another counts once */
+	__u64 blocked_ns; /* voluntary off-CPU inside them */
 	__u64 preempted_ns;
-	__u64 parked_ns;	/* voluntary off-CPU outside any poll */
-	__u64 waiting_ns;	/* preempted outside any poll */
-	__u64 stolen_mark;	/* of the CPU it runs on, accounted so far: see slot_stolen() */
-	__u64 sched;		/* scheduler handle of the last task polled */
+	__u64 parked_ns;   /* voluntary off-CPU outside any poll */
+	__u64 waiting_ns;  /* preempted outside any poll */
+	__u64 stolen_mark; /* of the CPU it runs on, accounted so far: see slot_stolen() */
+	__u64 sched;	   /* scheduler handle of the last task polled */
 	struct wire_poll polls[WIRE_MAX_DEPTH];
 };
 
@@ -208,11 +210,11 @@ struct wire_slot {
  * before and after.
  */
 struct wire_task {
-	__u64 key;		/* WIRE_TASK_KEY */
+	__u64 key; /* WIRE_TASK_KEY */
 	__u64 id;
 	__u64 sched;
-	__u64 first_ns;		/* start of the first poll seen */
-	__u64 last_ns;		/* end of the last closed poll */
+	__u64 first_ns; /* start of the first poll seen */
+	__u64 last_ns;	/* end of the last closed poll */
 	__u64 busy_ns;
 	__u64 polls;
 	__u32 site;
@@ -221,13 +223,13 @@ struct wire_task {
 
 /* Totals that outlive slots, and losses that belong to no thread; one element. */
 struct wire_totals {
-	__u64 hits, emitted, filtered, lost;	/* of threads that ended or never got a slot */
-	__u64 ring_lost;	/* records that found the ring full */
-	__u64 slots_lost;	/* threads without a slot */
-	__u64 tasks_lost;	/* polls whose task found the task table full */
-	__u64 nesting_lost;	/* polls deeper than WIRE_MAX_DEPTH */
+	__u64 hits, emitted, filtered, lost; /* of threads that ended or never got a slot */
+	__u64 ring_lost;		     /* records that found the ring full */
+	__u64 slots_lost;		     /* threads without a slot */
+	__u64 tasks_lost;		     /* polls whose task found the task table full */
+	__u64 nesting_lost;		     /* polls deeper than WIRE_MAX_DEPTH */
 	__u64 next_slot;
-	__u64 next_row;		/* of the task table: rows that were ever used */
+	__u64 next_row; /* of the task table: rows that were ever used */
 };
 
 enum wire_kind {
@@ -240,7 +242,7 @@ enum wire_kind {
 };
 
 struct wire_head {
-	__u32 kind;		/* enum wire_kind */
+	__u32 kind; /* enum wire_kind */
 	__u32 target;
 	__u64 time_ns;
 	__u32 tid;
@@ -257,7 +259,7 @@ struct wire_long_poll {
 struct wire_process {
 	struct wire_head head;
 	__u32 other;
-	__s32 code;		/* exit code of the process as in task->exit_code */
+	__s32 code; /* exit code of the process as in task->exit_code */
 };
 
 _Static_assert(sizeof(struct wire_site) == 24, "wire_site");

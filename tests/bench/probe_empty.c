@@ -25,7 +25,7 @@ static int attach(int prog, const struct watch_object *object, struct link_set *
 	sites = xcalloc(plan.count, sizeof(*sites));
 	for (size_t i = 0; i < plan.count; i++)
 		if (!plan.probes[i].refused)
-			sites[n++] = (struct link_site){ .offset = plan.probes[i].offset };
+			sites[n++] = (struct link_site){.offset = plan.probes[i].offset};
 	ret = link_attach(links, prog, object->object->path, object->object->proc->pid, sites, n,
 			  err);
 	free(sites);
@@ -36,9 +36,9 @@ static int attach(int prog, const struct watch_object *object, struct link_set *
 int main(int argc, char **argv)
 {
 	struct bench_empty_bpf *skel = bench_empty_bpf__open();
-	struct link_set links = { 0 };
+	struct link_set links = {0};
 	struct watch *watch = NULL;
-	struct err err = { 0 };
+	struct err err = {0};
 	size_t added;
 	int ret;
 	char c;

@@ -26,11 +26,7 @@ static void apply(enum event_kind kind, struct event event)
 static void build(void)
 {
 	model = model_new();
-	apply(
-		EV_TARGET, (struct event) {
-			.time_ns = SEC
-			, .as_target = {.pid = 1, .comm = "c" }
-		});
+	apply(EV_TARGET, (struct event){.time_ns = SEC, .as_target = {.pid = 1, .comm = "c"}});
 	apply(EV_BINARY, (struct event){.as_binary = {.path = "/b", .runtime = "tokio"}});
 	apply(EV_RUNTIME, (struct event){.as_runtime = {.workers = 2}});
 	apply(EV_SITE, (struct event){.as_site = {.name = "a::b", .size = 64}});
@@ -43,30 +39,19 @@ static void build(void)
 						      .worker = true,
 						      .site = ID_NONE,
 						      .syscall = -1}});
-	apply(
-		EV_POLL, (struct event) {
-			.time_ns = 2 * SEC
-			, .as_poll = {
-				.tid = 5,
-				.start_ns = SEC,
-				.length_ns = SEC,
-				.blocked_ns = SEC / 2,
-				.worst_block_ns = SEC / 2
-			}
-		});
-	apply(
-		EV_POLL_OPEN, (struct event) {
-			.time_ns = 4 * SEC
-			, .as_poll = {
-				.tid = 5,
-				.start_ns = 3 * SEC,
-				.length_ns = SEC,
-				.syscall = 230
-			}
-		});
+	apply(EV_POLL, (struct event){.time_ns = 2 * SEC,
+				      .as_poll = {.tid = 5,
+						  .start_ns = SEC,
+						  .length_ns = SEC,
+						  .blocked_ns = SEC / 2,
+						  .worst_block_ns = SEC / 2}});
+	apply(EV_POLL_OPEN, (struct event){.time_ns = 4 * SEC,
+					   .as_poll = {.tid = 5,
+						       .start_ns = 3 * SEC,
+						       .length_ns = SEC,
+						       .syscall = 230}});
 	for (uint64_t i = 4; i < 12; i++)
-		apply(
-			EV_TICK, (struct event) { .time_ns = i * SEC });
+		apply(EV_TICK, (struct event){.time_ns = i * SEC});
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
