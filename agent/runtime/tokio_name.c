@@ -135,23 +135,24 @@ static char *full_name(const char *future, enum site_kind kind, const char *name
 	return readable_dup(future, true, NULL);
 }
 
-/* The candidate with most votes; among equals one of the scheduler that schedule() shows. */
+static int score(const struct candidate *c, enum runtime_flavor flavor)
+{
+	bool fits = flavor != FLAVOR_UNKNOWN && tokio_flavor_of_type(c->scheduler) == flavor;
+
+	return 2 * __builtin_popcount(c->votes) + fits;
+}
+
+/*
+ * The candidate with most votes; among equals one of the scheduler that schedule() shows. There is
+ * at least one.
+ */
 static const struct candidate *choose(const struct evidence *e, enum runtime_flavor flavor)
 {
-	const struct candidate *best = NULL;
-	int most = -1;
+	const struct candidate *best = &e->list[0];
 
-	for (size_t i = 0; i < e->n; i++) {
-		const struct candidate *c = &e->list[i];
-		bool fits = flavor != FLAVOR_UNKNOWN &&
-			    tokio_flavor_of_type(c->scheduler) == flavor;
-		int score = 2 * __builtin_popcount(c->votes) + fits;
-
-		if (score > most) {
-			most = score;
-			best = c;
-		}
-	}
+	for (size_t i = 1; i < e->n; i++)
+		if (score(&e->list[i], flavor) > score(best, flavor))
+			best = &e->list[i];
 	return best;
 }
 

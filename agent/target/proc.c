@@ -111,7 +111,7 @@ void proc_thread_comm(const struct proc *proc, pid_t tid, char *out)
  */
 static uint64_t read_image(pid_t pid)
 {
-	char path[64], buf[1024];
+	char path[64], buf[1024] = "";
 	uint64_t hash = 0xcbf29ce484222325;
 	int n;
 
