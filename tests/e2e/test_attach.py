@@ -34,7 +34,7 @@ def plan(target, *more):
 def test_find_and_name(app, stream, version, profile):
     """Found, named, attached, and its one fault reported; nothing stays behind."""
     target = app("blocking_call", version, profile)
-    watch = stream("-p", target.pid, command="check")
+    watch = stream("-p", target.pid, *harness.room("blocking-call"), command="check")
     runtimes = watch.attached()["targets"][0]["runtimes"]
     watch.watch(1.5)
     watch.stop()
@@ -114,7 +114,8 @@ def test_probes_are_where_planned(app, stream):
 def test_kinds(app, version, profile):
     """The worker loop and blocking-pool work are types, but not tasks: they are never blamed."""
     healthy = app("blocking_call_ok", version, profile)
-    dump = harness.run_stalltop("dump", "-p", healthy.pid, "--json", "--duration", "1200ms")
+    dump = harness.run_stalltop("dump", "-p", healthy.pid, "--json", "--duration", "1200ms",
+                                *harness.room())
     assert dump.at_least("warning") == [], dump.findings
     assert dump.footer["polls"] > 0
     sites = [t["site"] or "" for t in dump.of("task")]
@@ -161,7 +162,7 @@ def test_runtimes_of_a_process(app, stream, version):
 def test_current_thread(app, stalltop, version, fault, rule):
     """Spawned and local tasks of one thread; the fault is in a LocalSet's task."""
     target = app("current_thread", version, args=(fault,))
-    seen = stalltop("check", "-p", target.pid, "--duration", "2s", "--json")
+    seen = stalltop("check", "-p", target.pid, "--duration", "2s", "--json", *harness.room(rule))
     # 60 ms on the only thread: that the others waited so long may be said as well.
     bad = [(f["rule"], f["site"]) for f in seen.at_least("warning")
            if not rule or f["rule"] != "starvation"]
@@ -192,7 +193,8 @@ def test_by_name(app, stalltop, path_of, tmp_path):
 def test_several(app, stalltop):
     """Several processes in one watch, each with its own findings; the same pid twice is one."""
     bad, good = app("blocking_call"), app("blocking_call_ok", "1.38")
-    seen = stalltop("check", "-p", f"{bad.pid},{good.pid},{bad.pid}", "--duration", "2s", "--json")
+    seen = stalltop("check", "-p", f"{bad.pid},{good.pid},{bad.pid}", "--duration", "2s", "--json",
+                    *harness.room("blocking-call"))
     assert seen.rc == 1
     assert [t["pid"] for t in seen.header["targets"]] == [bad.pid, good.pid]
     assert {f["pid"] for f in seen.at_least("warning")} == {bad.pid}
@@ -247,7 +249,8 @@ def test_started_by_a_script(root, stalltop, path_of, tmp_path):
     script = tmp_path / "start.sh"
     script.write_text(f"#!/bin/sh\nsleep 0.1\nexec {path_of('blocking_call')}\n")
     script.chmod(0o755)
-    seen = stalltop("check", "--json", "--duration", "3s", "--", script)
+    seen = stalltop("check", "--json", "--duration", "3s", *harness.room("blocking-call"), "--",
+                    script)
     assert [(f["rule"], f["site"]) for f in seen.at_least("warning")] == [("blocking-call", SITE)]
     assert seen.rc == 1
     assert seen.of("target")[-1]["exe"] == str(path_of("blocking_call"))

@@ -13,7 +13,8 @@ import harness
 from helpers_attach import changed_at, one_line, plan_of, run, until
 
 SITE = "blocking_call::fetch_from_slow_disk"
-CHECK = ("check", "--duration", "1500ms", "--json")
+ROOM = harness.room("blocking-call")
+CHECK = ("check", "--duration", "1500ms", "--json", *ROOM)
 
 
 def blamed(seen):
@@ -25,7 +26,7 @@ def blamed(seen):
 def test_exec(app, stream):
     """The same pid, another program: what was known is dropped, the new one is watched."""
     target = app("execs", args=("first", 2))
-    watch = stream("-p", target.pid)
+    watch = stream("-p", target.pid, *ROOM)
     first = watch.attached()["targets"][0]
     end = watch.until(lambda o: o["type"] == "target_end", 10)
     assert (end["pid"], end["reason"]) == (target.pid, "execed")
@@ -73,7 +74,7 @@ def test_exec_to_a_program_without_runtime(root, stalltop, path_of, tmp_path):
 def test_fork(app, stream, kind):
     """A child has the parent's memory and, at first, its probes: it is neither counted nor hurt."""
     target = app("forks", args=(kind, 800))
-    watch = stream("-p", target.pid)
+    watch = stream("-p", target.pid, *ROOM)
     watch.attached()
     child = int(target.wait_line(lambda x: x.startswith("child pid=")).split("=")[1])
     try:
@@ -108,7 +109,7 @@ def switches(pid):
 def test_exit_while_watched(app, stream):
     """The end of a target is no error: the report is printed, the findings decide."""
     target = app("blocking_call")
-    watch = stream("-p", target.pid, "--duration", "60s", command="check")
+    watch = stream("-p", target.pid, "--duration", "60s", *ROOM, command="check")
     watch.attached()
     watch.watch(1.5)
     target.proc.kill()
@@ -168,7 +169,8 @@ def test_started_and_gone(root, stalltop):
 def test_threads_come_and_go(app, stream):
     """The blocking pool's threads: their sleep is no fault; what blocks a worker still is."""
     target = app("blocking_call_ok")
-    watch = stream("-p", target.pid, "--duration", "4s", command="dump")
+    watch = stream("-p", target.pid, "--duration", "4s", *harness.room(),
+                   command="dump")
     watch.until(lambda o: o["type"] == "footer", 20)
     assert watch.at_least("warning") == [], watch.findings
     assert watch.footer["lost"] == 0 and watch.footer["events_lost"] == 0
@@ -197,7 +199,7 @@ def test_many_short_threads(app, path_of, stream, tmp_path):
     library = tmp_path / "spawner.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
     target = app("blocking_call", env={"LD_PRELOAD": str(library)})
-    watch = stream("-p", target.pid, "--duration", "3s", command="check")
+    watch = stream("-p", target.pid, "--duration", "3s", *ROOM, command="check")
     watch.until(lambda o: o["type"] == "footer", 20)
     assert blamed(watch) == [("blocking-call", SITE)]
     assert watch.footer["lost"] == 0 and watch.footer["events_lost"] == 0
@@ -209,7 +211,7 @@ def test_panics(app, stream):
     target = app("panics")
     rates = {}
     for watched in (False, True):
-        watch = stream("-p", target.pid) if watched else None
+        watch = stream("-p", target.pid, *harness.room()) if watched else None
         if watch:
             watch.attached()
         lines = [target.wait_json() for _ in range(4)]

@@ -43,7 +43,8 @@ def as_user(place, capabilities, *words):
 
 
 def check(place, capabilities, pid):
-    return as_user(place, capabilities, "check", "-p", pid, "--duration", "1200ms", "--json")
+    return as_user(place, capabilities, "check", "-p", pid, "--duration", "1200ms", "--json",
+                   *harness.room("blocking-call"))
 
 
 def blamed(seen):

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from harness import Pressure
+from harness import Pressure, room
 
 HEALTHY_SECONDS = 4
 # Names and shares of task types are taken once a second; a share needs two of them.
@@ -18,17 +18,6 @@ REST_SECONDS = 2.5
 WORKERS = ("tokio-rt-worker", "tokio-runtime-worker", "tokio-runtime-w")
 SHORT_AGE = ("leaked-join-handle.age=3s", "leaked-join-handle.window=2s")
 MS = 1_000_000
-
-# While others compile on the same two cores, the holder of a lock or of a page is preempted for
-# tens of milliseconds, and a thread of the target truly blocks on it or truly holds its worker
-# that long; on a virtual machine the host takes the CPU away, which nobody inside can see. Such
-# polls are real, but not the fault that the program plants. So the rules that are *not* under
-# test get room for them. A planted fault of another kind would still be far over these values.
-ROOM = {
-    "blocking-call": ("blocking-call.warning=80ms",),
-    "cpu-bound-poll": ("cpu-bound-poll.warning=80ms",),
-    "starvation": ("starvation.warning=400ms",),
-}
 
 # function: of the finding's site; seconds: the finding is there after so long at the latest;
 # worst: its bounds in ns, with None for a rule that has no duration. Upper bounds leave room for
@@ -55,11 +44,8 @@ RULES = pytest.mark.parametrize("rule", FAULTS)
 
 
 def options(rule):
-    settings = list(FAULTS[rule].get("options", ()))
-    for other, room in ROOM.items():
-        if other != rule:
-            settings += room
-    return [word for s in settings for word in ("--set", s)]
+    settings = FAULTS[rule].get("options", ())
+    return [word for s in settings for word in ("--set", s)] + room(rule)
 
 
 def check_site(finding, program, profile, want):
