@@ -9,7 +9,7 @@ cd "${1:-$(dirname "$0")/..}"
 
 # Left never includes right.  Folders with the same number are siblings and do
 # not include each other.  "main" is every file directly in agent/.
-declare -A rank=([util]=0 [core]=1 [target]=2 [runtime]=3 [attach]=4 [trace]=4
+declare -A rank=([util]=0 [core]=1 [target]=2 [runtime]=3 [stack]=3 [attach]=4 [trace]=4
 	[model]=5 [rules]=6 [sink]=7 [tui]=7 [main]=8)
 
 # The three forms of an event stay apart: the wire form is for those who read

@@ -13,6 +13,8 @@
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H
 
+#include "core/frame.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,7 +38,8 @@
 	X(COST, 15, cost, "probe hits and what they cost the target")                              \
 	X(LOST, 16, lost, "events were lost")                                                      \
 	X(NOTE, 17, note, "something the user should know about the observation itself")           \
-	X(TICK, 18, tick, "time has passed; rules are judged now")
+	X(TICK, 18, tick, "time has passed; rules are judged now")                                 \
+	X(STACK, 19, stack, "the user stack of a block, or of a sample inside a long poll")
 
 enum event_kind {
 #define EVENT_ENUM(kind, number, name, meaning) EV_##kind = number,
@@ -237,6 +240,24 @@ struct ev_tick {
 	uint32_t unused;
 };
 
+enum stack_kind { STACK_OFF_CPU, STACK_ON_CPU, STACK_KINDS };
+
+/* Comes after the poll's own events, or while it is open: unwinding takes its time. */
+struct ev_stack {
+	uint32_t tid;
+	uint32_t runtime, site; /* of the poll; ID_NONE */
+	uint64_t task_id;
+	uint64_t poll_start_ns; /* (tid, poll_start_ns) identifies the poll */
+	enum stack_kind kind;
+	uint64_t span_ns;   /* off the CPU: of this block, so far when `open`; on it: of the poll */
+	bool open;	    /* the thread was still there when the stack was taken */
+	int32_t syscall;    /* off the CPU: -1 none (a page fault) */
+	const char *detail; /* what the syscall was about ("fd 7: pipe"), sanitised; NULL */
+	enum stack_end end;
+	const struct frame *frames; /* innermost first */
+	uint32_t frames_count;	    /* at most FRAMES_MAX */
+};
+
 struct event {
 	enum event_kind kind;
 	uint32_t target; /* the process it is about; ID_NONE: none in particular */
@@ -259,6 +280,7 @@ struct event {
 		struct ev_lost as_lost;
 		struct ev_note as_note;
 		struct ev_tick as_tick;
+		struct ev_stack as_stack;
 	};
 };
 

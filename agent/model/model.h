@@ -30,6 +30,7 @@
 #define MODEL_MAX_SITE_SERIES 16384 /* sites with a history; 3 KiB each */
 #define MODEL_POLLS 4096	    /* closed long polls kept, a ring */
 #define MODEL_READY 512		    /* ready observations kept since the last tick */
+#define SITE_STACKS 8		    /* different stacks kept of a site */
 #define SERIES_LEN 64		    /* seconds of history kept by a series */
 
 /*
@@ -94,6 +95,37 @@ struct runtime {
 	struct ready_window *window; /* private to runtime.c */
 };
 
+/*
+ * Where polls of a site block or compute: stacks of one kind with the same culprit and the same
+ * call below it are one row. Frames are those of the longest.
+ */
+struct site_stack {
+	enum stack_kind kind;
+	uint64_t count;		     /* blocks, or samples */
+	uint64_t total_ns, worst_ns; /* of their spans; see struct ev_stack */
+	uint64_t first_ns, last_ns;  /* when the first and the last one came */
+	uint32_t tid;
+	int32_t syscall;
+	char *detail; /* NULL */
+	enum stack_end end;
+	struct frame *frames; /* innermost first; strings owned */
+	uint32_t frames_count;
+	/*
+	 * The frame to blame: the first user frame, seen from the innermost, within the task's poll;
+	 * where none is known as such, the outermost frame of the poll. -1: none.
+	 */
+	int32_t culprit;
+	int32_t call; /* what the culprit called: the frame just inside it; -1 none */
+	uint64_t key; /* private to stack.c */
+};
+
+struct site_stacks {
+	struct site_stack list[SITE_STACKS]; /* no order */
+	uint32_t count;
+	uint64_t taken[STACK_KINDS]; /* stacks that came, evicted ones included */
+	uint64_t evicted;	     /* rows that made room */
+};
+
 struct site {
 	uint32_t id, target, binary;
 	enum site_kind kind;
@@ -122,6 +154,8 @@ struct site {
 	struct site_series {
 		struct series polls, busy_ns, seen, ended, live, completed_held;
 	} * series;
+
+	struct site_stacks *stacks; /* NULL: none came */
 };
 
 struct worker {
@@ -223,6 +257,12 @@ const struct site *model_site(const struct model *m, uint32_t site);
 const struct runtime *model_runtime(const struct model *m, uint32_t runtime);
 const struct target *model_target(const struct model *m, uint32_t target);
 const struct worker *model_worker(const struct model *m, uint32_t target, uint32_t tid);
+
+/*
+ * The row of this kind that stands for most of the site's time (off the CPU) or samples (on it);
+ * NULL: no stack came. *share, when asked for, is its part of all rows of the kind.
+ */
+const struct site_stack *model_stack(const struct site *site, enum stack_kind kind, double *share);
 
 /* Share of the last `seconds` that the worker spent in each state, 0..1; false: too little history. */
 struct worker_shares {
