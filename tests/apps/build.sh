@@ -63,7 +63,7 @@ default_set()
 			echo "$n:current:$p"
 		done
 	done
-	for p in release-stripped lto-abort debug full lines split; do
+	for p in lto-abort debug full lines split; do
 		echo "blocks:current:$p"
 	done
 	echo "libplugin.so:current:lines"

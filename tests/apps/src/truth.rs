@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Ground truth about planted blocks: which function of the program makes the blocking call, and
 //! on which line.
-use std::sync::atomic::AtomicU64;
-
-/// Blocks that are over. Counted behind the call, so that no helper ends in it: a call in tail
-/// position becomes a jump, and the helper would rightly be missing from the stack.
-pub static OVER: AtomicU64 = AtomicU64::new(0);
 
 /// The line of a kind's only blocking call: see `at!`.
 pub trait Place {
@@ -13,14 +8,19 @@ pub trait Place {
 }
 
 /// `at!(Kind, call)`, on one line: makes the call and says that Kind blocks on this line.
+///
+/// Then it counts. A call at the end of a function becomes a jump, and the function would rightly
+/// be missing from the stack; and the compiler makes one function of two that are alike, so each
+/// has a counter of its own.
 macro_rules! at {
     ($kind:ty, $call:expr) => {{
         #[allow(non_local_definitions)]
         impl crate::truth::Place for $kind {
             const LINE: u32 = line!();
         }
+        static OVER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let got = $call;
-        crate::truth::OVER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        OVER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         got
     }};
 }
