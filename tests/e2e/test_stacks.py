@@ -2,8 +2,9 @@
 """Stacks of blocked polls: the function and the line to blame, against the program's own truth.
 
 `blocks` says of each kind which function makes the blocking call and where, and which task does
-it. What can be known depends on the build: all of it with line tables, functions that were not
-inlined with symbols only, and the place in the file without any.
+it. What can be known depends on the build: all of it with debug information; with line tables all
+but the path of a function that was inlined, of which DWARF has the bare name there; with symbols
+the functions that were not inlined; without any the place in the file.
 """
 
 import pathlib
@@ -20,10 +21,11 @@ from harness import Pressure
 SECONDS = 40
 HARMLESS_BLOCKS = 3
 ORIGINS = ("unknown", "user", "library", "runtime", "boundary", "std", "system")
-LINES, NAMES, STRIPPED = "lines", "names", "stripped"
+DEBUG, LINES, NAMES, STRIPPED = "debug", "lines", "names", "stripped"
 # What must be right of the kinds, as a share: of 17 that is all of them.
 NEEDED = {"found": 1, "function": 0.98, "line": 0.95, "place": 0.95, "call": 0.95, "syscall": 0.95}
 CHECKS = {
+    DEBUG: ("found", "function", "line", "call", "syscall"),
     LINES: ("found", "function", "line", "call", "syscall"),
     NAMES: ("found", "function", "syscall"),
     STRIPPED: ("found", "place", "syscall"),
@@ -102,13 +104,15 @@ def is_poll(names):
 
 # --- scoring: pure functions of the truth and the findings --------------------------------------
 
-def function_right(truth, culprit, names_only):
-    """With symbols only, a helper that was inlined is its async fn, or the poll around that."""
+def function_right(truth, culprit, known):
+    """A helper that may be inlined can lose its path, and without line tables its frame."""
     name = plain(culprit["function"])
     if name == truth["function"]:
         return True
-    if not names_only or truth["never_inlined"] or name is None:
+    if known == DEBUG or truth["never_inlined"] or name is None:
         return False
+    if known == LINES:
+        return name == last_word(truth["function"])
     return name == truth["site"] or is_poll([name])
 
 
@@ -131,7 +135,7 @@ def verdict(truth, finding, known, twin=None):
     if known == STRIPPED:
         right["place"] = place_right(truth, culprit, twin)
         return right
-    right["function"] = function_right(truth, culprit, known == NAMES)
+    right["function"] = function_right(truth, culprit, known)
     if known == NAMES:
         right["function"] &= culprit["file"] is None and culprit["line"] is None
         return right
@@ -232,7 +236,12 @@ def test_plain(name, want):
     (LINES, TRUTH, made_up(syscall="futex"), None, {"syscall"}),
     (LINES, TRUTH, None, None, set(CHECKS[LINES])),
     (LINES, TRUTH, {**made_up(), "stack": None}, None, set(CHECKS[LINES])),
+    (LINES, TRUTH, made_up("read_answer"), None, {"function"}),
+    (LINES, INLINED, made_up("read_answer"), None, set()),
+    (DEBUG, INLINED, made_up(), None, set()),
+    (DEBUG, INLINED, made_up("read_answer"), None, {"function"}),
     (NAMES, TRUTH, made_up(line=None), None, set()),
+    (NAMES, INLINED, made_up("read_answer", None), None, {"function"}),
     (NAMES, TRUTH, made_up(), None, {"function"}),
     (NAMES, TRUTH, made_up("blocks::ask_warehouse::{{closure}}", None), None, {"function"}),
     (NAMES, INLINED, made_up("blocks::ask_warehouse::{{closure}}", None), None, set()),
@@ -374,7 +383,7 @@ def watch_all(app, stream, path, known, twin=None):
 
 
 @pytest.mark.parametrize("profile,known", [
-    ("debug", LINES), ("lines", LINES), ("split", LINES),
+    ("debug", DEBUG), ("lines", LINES), ("split", LINES),
     ("release", NAMES), ("full", NAMES), ("lto-abort", NAMES),
 ])
 def test_culprits(app, stream, path_of, profile, known):
