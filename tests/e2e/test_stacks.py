@@ -330,6 +330,7 @@ def collect(run, target, truths):
     end = time.monotonic() + SECONDS
     while True:
         run.watch(0.5)
+        assert not run.out.ended, run.stderr()
         blocks = [b for b in take_blocks(target) if b["start_ns"] > begin]
         found = with_stack(run, blocks)
         often = all([b["kind"] for b in blocks].count(k) >= HARMLESS_BLOCKS for k in harmless)
