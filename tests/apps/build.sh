@@ -169,7 +169,8 @@ published()
 {
 	local key=$1 dir=$2 name=$3
 
-	[[ -e $dir/$name && -e $dir/.$name.key && $(<"$dir/.$name.key") == "$key" ]]
+	[[ -e $dir/$name && -e $dir/.$name.key && $(<"$dir/.$name.key") == "$key" ]] || return 1
+	[[ -e $dir/$name.debug || ! -e $cache/$key/$name.debug ]]
 }
 
 # Builds the programs of one version and profile with as few calls of cargo as possible.
