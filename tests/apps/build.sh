@@ -28,6 +28,8 @@ declare -A flags=(
 	[release-stripped]="--profile release-stripped|"
 	[lto-abort]="--profile lto-abort|"
 	[debug]="--profile dev|"
+	[lines]="--profile lines|"
+	[split]="--profile lines|"
 	[full]="--profile release --features full|"
 	[v0]="--profile release|-C symbol-mangling-version=v0"
 	[unstable]="--profile release|--cfg tokio_unstable"
@@ -39,7 +41,7 @@ rules="blocking_call cpu_bound_poll stuck_poll starvation task_explosion leaked_
 twins=$(for r in $rules; do echo "$r ${r}_ok"; done)
 subset="$twins churn idle10k current_thread two_runtimes"
 declare -A programs=(
-	[current]="$subset planted yieldloop panics dlopen_host libplugin.so execs forks shop manytypes"
+	[current]="$subset planted yieldloop panics dlopen_host libplugin.so execs forks shop manytypes blocks"
 	[1.47]="$subset" [1.43]="$subset" [1.38]="$subset" [1.32]="$subset"
 	[1.20]="unsupported"
 )
@@ -61,6 +63,10 @@ default_set()
 			echo "$n:current:$p"
 		done
 	done
+	for p in lto-abort debug full lines split; do
+		echo "blocks:current:$p"
+	done
+	echo "libplugin.so:current:lines"
 	for v in 1.47 1.43 1.38 1.32; do
 		for n in ${programs[$v]}; do
 			echo "$n:$v:release"
@@ -134,7 +140,16 @@ key_of()
 	esac
 	key=$version-$profile${flags[$profile]//[^a-z0-9=+_-]/_}
 	key+="-$name-${sum[$source]}-${sum[src/common.rs]}"
+	case $name in
+	blocks | libplugin.so) key+="-${sum[src/truth.rs]}" ;;
+	esac
 	key+="-${sum[$dir/Cargo.toml]}-${sum[$dir/Cargo.lock]}-$compiler"
+}
+
+copy()
+{
+	cp --reflink=auto "$1" "$2.new"
+	mv -f "$2.new" "$2"
 }
 
 # Copies from the cache: a test may spoil its program. In one step: no one sees half of it.
@@ -143,8 +158,10 @@ publish()
 	local key=$1 dir=$2 name=$3
 
 	mkdir -p "$dir"
-	cp --reflink=auto "$cache/$key/$name" "$dir/.$name.new"
-	mv -f "$dir/.$name.new" "$dir/$name"
+	if [[ -e $cache/$key/$name.debug ]]; then
+		copy "$cache/$key/$name.debug" "$dir/$name.debug"
+	fi
+	copy "$cache/$key/$name" "$dir/$name"
 	echo "$key" >"$dir/.$name.key"
 }
 
@@ -152,7 +169,8 @@ published()
 {
 	local key=$1 dir=$2 name=$3
 
-	[[ -e $dir/$name && -e $dir/.$name.key && $(<"$dir/.$name.key") == "$key" ]]
+	[[ -e $dir/$name && -e $dir/.$name.key && $(<"$dir/.$name.key") == "$key" ]] || return 1
+	[[ -e $dir/$name.debug || ! -e $cache/$key/$name.debug ]]
 }
 
 # Builds the programs of one version and profile with as few calls of cargo as possible.
@@ -196,7 +214,8 @@ subdir()
 {
 	case $1 in
 	debug) echo debug ;;
-	release-stripped | lto-abort) echo "$1" ;;
+	release-stripped | lto-abort | lines) echo "$1" ;;
+	split) echo lines ;;
 	static-pie) echo "$host/release" ;;
 	*) echo release ;;
 	esac
@@ -214,14 +233,25 @@ run_cargo()
 	fi
 }
 
+# Moves debug information to the file DEBUG and prints where the program without it is. The name of
+# DEBUG is noted in the program: it is looked for beside it.
+split_off()
+{
+	local built=$1 debug=$2 bare=$1.bare
+
+	objcopy --only-keep-debug "$built" "$debug"
+	objcopy --strip-debug --strip-unneeded --add-gnu-debuglink="$debug" "$built" "$bare"
+	echo "$bare"
+}
+
 keep()
 {
 	local built=$1 name=$2 version=$3 profile=$4
 
 	key_of "$name" "$version" "$profile"
 	mkdir -p "$cache/$key"
-	cp "$built" "$cache/$key/$name.new"
-	mv -f "$cache/$key/$name.new" "$cache/$key/$name"
+	[[ $profile != split ]] || built=$(split_off "$built" "$cache/$key/$name.debug")
+	copy "$built" "$cache/$key/$name"
 	publish "$key" "$out/$version/$profile" "$name"
 }
 
