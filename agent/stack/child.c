@@ -34,8 +34,8 @@ struct server {
 	struct map targets; /* id -> index in spaces */
 	struct space *spaces;
 	size_t space_count, space_cap;
-	uint8_t *in, *out;  /* WIRE_MAX_PACKET each */
-	uint8_t *pages;	    /* of the stack under work */
+	uint8_t *in, *out;   /* WIRE_MAX_PACKET each */
+	uint8_t *pages;	     /* of the stack under work */
 	struct space *space; /* likewise */
 	uint32_t target;
 	bool asked; /* for its mappings */
@@ -130,10 +130,11 @@ static int refresh_space(struct server *server)
 	struct space *space = server->space;
 	struct packet packet;
 	int ret = ask(server, WIRE_WANT_SPACE, server->target, WIRE_SPACE, &packet);
-	uint32_t count = packet.head.count;
+	uint32_t count;
 
-	if (ret || count == WIRE_NONE)
+	if (ret)
 		return ret;
+	count = packet.head.count;
 	if (count > WIRE_MAX_MAPS || packet.length != count * sizeof(*space->maps))
 		return -EPIPE;
 	free(space->maps);
@@ -283,7 +284,8 @@ static int unpack_stack(struct server *server, const struct packet *packet,
 	size_t at = sizeof(*wire);
 
 	if (packet->length < sizeof(*wire) ||
-	    packet->length != sizeof(*wire) + (size_t)__builtin_popcount(wire->present) * STACK_PAGE)
+	    packet->length !=
+		    sizeof(*wire) + (size_t)__builtin_popcount(wire->present) * STACK_PAGE)
 		return -EPIPE;
 	*stack = (struct unwind_stack){
 		.base = wire->base, .present = wire->present, .pages = server->pages};

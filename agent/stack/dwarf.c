@@ -61,8 +61,8 @@ static void add_ranges(const struct module *module, struct ranges *ranges, Dwarf
 			continue;
 		ranges->list = xgrow(ranges->list, &ranges->cap, ranges->count + 1,
 				     sizeof(*ranges->list));
-		ranges->list[ranges->count++] =
-			(struct code_range){start, end, dwarf_dieoffset(die), unit};
+		ranges->list[ranges->count++] = (struct code_range){start, end,
+								    dwarf_dieoffset(die), unit};
 	}
 }
 
@@ -88,9 +88,8 @@ static void read_units(struct module *module)
 static bool holds_functions(int tag)
 {
 	static const int tags[] = {
-		DW_TAG_namespace,  DW_TAG_structure_type, DW_TAG_class_type,
-		DW_TAG_union_type, DW_TAG_subprogram,	  DW_TAG_enumeration_type,
-		DW_TAG_module,	   DW_TAG_lexical_block,
+		DW_TAG_namespace,  DW_TAG_structure_type,   DW_TAG_class_type, DW_TAG_union_type,
+		DW_TAG_subprogram, DW_TAG_enumeration_type, DW_TAG_module,     DW_TAG_lexical_block,
 	};
 
 	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)

@@ -31,9 +31,12 @@ static int limit_resources(void)
 		int what;
 		rlim_t value;
 	} limits[] = {
-		{RLIMIT_CORE, 0},	{RLIMIT_FSIZE, 0},
-		{RLIMIT_NPROC, 0},	{RLIMIT_NOFILE, FILES},
-		{RLIMIT_MEMLOCK, 0},	{RLIMIT_MSGQUEUE, 0},
+		{RLIMIT_CORE, 0},
+		{RLIMIT_FSIZE, 0},
+		{RLIMIT_NPROC, 0},
+		{RLIMIT_NOFILE, FILES},
+		{RLIMIT_MEMLOCK, 0},
+		{RLIMIT_MSGQUEUE, 0},
 		{RLIMIT_AS, SANITIZED ? RLIM_INFINITY : MEMORY_BYTES},
 	};
 
@@ -87,27 +90,28 @@ static void drop_bounding_set(void)
 
 /* What reading from descriptors, memory and the socket takes. */
 static const int allowed[] = {
-	SCMP_SYS(read),		SCMP_SYS(readv),	 SCMP_SYS(pread64),    SCMP_SYS(recvmsg),
-	SCMP_SYS(sendmsg),	SCMP_SYS(write),	 SCMP_SYS(close),      SCMP_SYS(fstat),
-	SCMP_SYS(lseek),	SCMP_SYS(munmap),	 SCMP_SYS(mremap),     SCMP_SYS(madvise),
-	SCMP_SYS(brk),		SCMP_SYS(futex),	 SCMP_SYS(exit_group), SCMP_SYS(exit),
-	SCMP_SYS(rt_sigreturn), SCMP_SYS(clock_gettime), SCMP_SYS(poll),       SCMP_SYS(ppoll),
-	SCMP_SYS(restart_syscall),
+	SCMP_SYS(read),	   SCMP_SYS(readv),	   SCMP_SYS(pread64),
+	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),	   SCMP_SYS(write),
+	SCMP_SYS(close),   SCMP_SYS(fstat),	   SCMP_SYS(lseek),
+	SCMP_SYS(munmap),  SCMP_SYS(mremap),	   SCMP_SYS(madvise),
+	SCMP_SYS(brk),	   SCMP_SYS(futex),	   SCMP_SYS(exit_group),
+	SCMP_SYS(exit),	   SCMP_SYS(rt_sigreturn), SCMP_SYS(clock_gettime),
+	SCMP_SYS(poll),	   SCMP_SYS(ppoll),	   SCMP_SYS(restart_syscall),
 };
 
 /* What the sanitizers of a test build add. */
 static const int sanitizer[] = {
-	SCMP_SYS(sigaltstack),	  SCMP_SYS(getpid),	    SCMP_SYS(gettid),
-	SCMP_SYS(sched_yield),	  SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
-	SCMP_SYS(getrlimit),	  SCMP_SYS(prlimit64),	    SCMP_SYS(tgkill),
+	SCMP_SYS(sigaltstack), SCMP_SYS(getpid),	 SCMP_SYS(gettid),
+	SCMP_SYS(sched_yield), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
+	SCMP_SYS(getrlimit),   SCMP_SYS(prlimit64),	 SCMP_SYS(tgkill),
 	SCMP_SYS(getrandom),
 };
 
 /* What libdw tries on its way (a path of the file, a split or shared debug file) and can miss. */
 static const int refused[] = {
-	SCMP_SYS(open),	    SCMP_SYS(openat),	SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-	SCMP_SYS(stat),	    SCMP_SYS(lstat),	SCMP_SYS(access),   SCMP_SYS(faccessat2),
-	SCMP_SYS(getcwd),   SCMP_SYS(ioctl),	SCMP_SYS(socket),   SCMP_SYS(sysinfo),
+	SCMP_SYS(open),	  SCMP_SYS(openat), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
+	SCMP_SYS(stat),	  SCMP_SYS(lstat),  SCMP_SYS(access),	SCMP_SYS(faccessat2),
+	SCMP_SYS(getcwd), SCMP_SYS(ioctl),  SCMP_SYS(socket),	SCMP_SYS(sysinfo),
 };
 
 static int add_all(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t count)

@@ -153,8 +153,8 @@ uint64_t module_function_start(const struct module *module, uint64_t vaddr)
 		uint32_t entries;
 	} head;
 
-	if (!file || elf_read(file, file->eh_hdr.start, &head, sizeof(head)) ||
-	    head.version != 1 || head.ptr != EH_HDR_PTR_S4 || head.count != EH_HDR_COUNT_U4 ||
+	if (!file || elf_read(file, file->eh_hdr.start, &head, sizeof(head)) || head.version != 1 ||
+	    head.ptr != EH_HDR_PTR_S4 || head.count != EH_HDR_COUNT_U4 ||
 	    head.table != EH_HDR_TABLE)
 		return 0;
 	table = file->eh_hdr.start + sizeof(head);

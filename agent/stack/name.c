@@ -30,25 +30,34 @@ static const char *keep(struct module *module, const char *text, size_t max)
 	return copy;
 }
 
-static const char *keep_symbol(struct module *module, const char *symbol, bool *rust)
-{
-	char path[DEMANGLE_MAX], readable[WIRE_FUNCTION];
-	int ret = demangle(symbol, path, sizeof(path));
+/* A name in full, which tells whose it is: readable ones have lost the modules of std. */
+struct full_name {
+	char path[DEMANGLE_MAX];
+	bool rust;
+};
 
-	*rust = ret == 0 || (path[0] && demangle_is_rust(symbol));
-	if (!*rust)
+static const char *keep_symbol(struct module *module, const char *symbol, struct full_name *full)
+{
+	char readable[WIRE_FUNCTION];
+	int ret = demangle(symbol, full->path, sizeof(full->path));
+
+	full->rust = ret == 0 || (full->path[0] && demangle_is_rust(symbol));
+	if (!full->rust) {
+		snprintf(full->path, sizeof(full->path), "%s", symbol);
 		return keep(module, symbol, WIRE_FUNCTION);
-	name_readable(path, false, readable, sizeof(readable));
+	}
+	name_readable(full->path, false, readable, sizeof(readable));
 	return keep(module, readable, WIRE_FUNCTION);
 }
 
 /* "outer::inner::name" by the namespaces and types around a DIE: what has no linkage name. */
-static const char *keep_qualified(struct module *module, Dwarf_Die *die, const char *name)
+static const char *keep_qualified(struct module *module, Dwarf_Die *die, const char *name,
+				  struct full_name *full)
 {
-	char text[WIRE_FUNCTION] = "";
 	Dwarf_Die *scopes = NULL;
 	int count = dwarf_getscopes_die(die, &scopes);
-	size_t len = 0;
+	size_t len = 0, size = sizeof(full->path);
+	char *text = full->path;
 
 	for (int i = count - 1; i > 0; i--) {
 		int tag = dwarf_tag(&scopes[i]);
@@ -57,13 +66,13 @@ static const char *keep_qualified(struct module *module, Dwarf_Die *die, const c
 		if (!part || (tag != DW_TAG_namespace && tag != DW_TAG_structure_type &&
 			      tag != DW_TAG_class_type && tag != DW_TAG_enumeration_type))
 			continue;
-		if (len < sizeof(text) - 1)
-			len += snprintf(text + len, sizeof(text) - len, "%s::", part);
+		if (len < size - 1)
+			len += snprintf(text + len, size - len, "%s::", part);
 	}
 	free(scopes);
-	if (len < sizeof(text) - 1)
-		snprintf(text + len, sizeof(text) - len, "%s", name);
-	return keep(module, text, sizeof(text));
+	if (len < size - 1)
+		snprintf(text + len, size - len, "%s", name);
+	return keep(module, text, WIRE_FUNCTION);
 }
 
 /* The DIE that declares a function: names of an instance are there. */
@@ -79,20 +88,20 @@ static Dwarf_Die *declaration(Dwarf_Die *die, Dwarf_Die *space)
 	return space;
 }
 
-static const char *keep_function(struct module *module, Dwarf_Die *die, bool *rust)
+static const char *keep_function(struct module *module, Dwarf_Die *die, struct full_name *full)
 {
 	static const unsigned int linkage[] = {DW_AT_linkage_name, DW_AT_MIPS_linkage_name};
 	Dwarf_Attribute attr;
 	const char *name = NULL;
 	Dwarf_Die space;
 
-	*rust = false;
+	full->rust = false;
 	for (size_t i = 0; i < sizeof(linkage) / sizeof(linkage[0]) && !name; i++)
 		name = dwarf_formstring(dwarf_attr_integrate(die, linkage[i], &attr));
 	if (name)
-		return keep_symbol(module, name, rust);
+		return keep_symbol(module, name, full);
 	name = dwarf_diename(die);
-	return name ? keep_qualified(module, declaration(die, &space), name) : NULL;
+	return name ? keep_qualified(module, declaration(die, &space), name, full) : NULL;
 }
 
 static bool find_inlined(Dwarf_Die *parent, uint64_t vaddr, struct scope *scopes, size_t *count,
@@ -175,13 +184,25 @@ static const char *as_given(Dwarf_Die *unit, const char *file, enum frame_origin
 	return file;
 }
 
+static enum frame_origin origin_of_name(const struct module *module, const struct full_name *full,
+					const char *file)
+{
+	return origin_find(&(struct origin_of){
+		.function = full ? full->path : NULL,
+		.file = file,
+		.binary = module->name,
+		.main = module->main,
+		.rust = full && full->rust,
+	});
+}
+
 static void fill_frame(struct module *module, Dwarf_Die *unit, Dwarf_Die *die,
 		       const struct place *place, struct named_frame *frame)
 {
-	struct origin_of of = {.file = place->file, .binary = module->name, .main = module->main};
+	struct full_name full;
 
-	frame->function = of.function = keep_function(module, die, &of.rust);
-	frame->origin = origin_find(&of);
+	frame->function = keep_function(module, die, &full);
+	frame->origin = origin_of_name(module, frame->function ? &full : NULL, place->file);
 	frame->from = place->line ? FRAME_FROM_LINE : FRAME_FROM_DWARF;
 	frame->line = place->line;
 	frame->column = place->column;
@@ -233,16 +254,16 @@ static const struct elf_symbol *find_symbol(const struct module *module, uint64_
 
 static struct named_pc *name_by_symbol(struct module *module, const struct elf_symbol *symbol)
 {
-	struct origin_of of = {.binary = module->name, .main = module->main};
 	struct named_pc *pc = new_pc(1);
 	struct named_frame *frame = &pc->frames[0];
+	struct full_name full;
 
 	if (symbol) {
-		frame->function = of.function = keep_symbol(module, symbol->name, &of.rust);
+		frame->function = keep_symbol(module, symbol->name, &full);
 		frame->from = elf_symbol_exported(module->file, symbol) ? FRAME_FROM_DYNSYM :
 									  FRAME_FROM_SYMBOL;
 	}
-	frame->origin = origin_find(&of);
+	frame->origin = origin_of_name(module, symbol ? &full : NULL, NULL);
 	return pc;
 }
 

@@ -13,8 +13,10 @@
  * inlining, so several are marked; the innermost one is the border.
  */
 static const char *const boundaries[] = {
-	"tokio::runtime::task::raw::poll",     "tokio::runtime::task::harness::Harness",
-	"tokio::runtime::task::harness::poll", "tokio::runtime::task::core::Core",
+	"tokio::runtime::task::raw::poll",
+	"tokio::runtime::task::harness::Harness",
+	"tokio::runtime::task::harness::poll",
+	"tokio::runtime::task::core::Core",
 	"async_task::raw::RawTask",
 };
 
@@ -111,9 +113,9 @@ static const char *const system_functions[] = {
 };
 
 static const char *const system_binaries[] = {
-	"libc.so.",	"libc-2.",	  "libpthread",	 "ld-linux",   "ld-2.",	    "libm.so.",
-	"libdl.so.",	"librt.so.",	  "libgcc_s.so", "ld-musl",    "libc.musl", "libresolv.so",
-	"libnss_",	"libanl.so.",	  "libstdc++",	 "libutil.so", "[vdso]",
+	"libc.so.",  "libc-2.",	   "libpthread",  "ld-linux",	"ld-2.",     "libm.so.",
+	"libdl.so.", "librt.so.",  "libgcc_s.so", "ld-musl",	"libc.musl", "libresolv.so",
+	"libnss_",   "libanl.so.", "libstdc++",	  "libutil.so", "[vdso]",
 };
 
 static const struct {

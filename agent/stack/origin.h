@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whose code a frame is, from its name and file alone. Names are those of name_readable(). A frame
- * without a name is FRAME_UNKNOWN unless its binary says enough.
+ * Whose code a frame is, from its name and file alone. Names are those of demangle(): with the modules of
+ * std, which readable ones have lost. A frame without a
+ * name is FRAME_UNKNOWN unless its binary says enough.
  */
 #ifndef STACK_ORIGIN_H
 #define STACK_ORIGIN_H
@@ -11,7 +12,7 @@
 #include <stddef.h>
 
 struct origin_of {
-	const char *function; /* readable; NULL unknown */
+	const char *function; /* in full; NULL unknown */
 	const char *file;     /* source path with its folder; NULL unknown */
 	const char *binary;   /* path or "[vdso]"; NULL: in no mapping */
 	bool main;	      /* of the main program */

@@ -196,25 +196,22 @@ static void read_maps(struct spaces *spaces, struct target *t)
 	spaces->dirty = true;
 }
 
-bool spaces_maps(struct spaces *spaces, uint32_t target, const struct wire_map **maps,
+void spaces_maps(struct spaces *spaces, uint32_t target, const struct wire_map **maps,
 		 uint32_t *count)
 {
 	struct target *t = find_target(spaces, target);
 	uint64_t now = now_ns();
-	bool again;
 
 	*maps = NULL;
 	*count = 0;
 	if (!t)
-		return true;
-	again = !t->read_at || now - t->read_at >= REREAD_NS;
-	if (again) {
+		return;
+	if (!t->read_at || now - t->read_at >= REREAD_NS) {
 		read_maps(spaces, t);
 		t->read_at = now;
 	}
 	*maps = t->maps;
 	*count = t->count;
-	return again;
 }
 
 static bool is_broken(const struct spaces *spaces, const struct known_file *file)
@@ -234,15 +231,15 @@ void spaces_blame(struct spaces *spaces, uint32_t module)
 	if (module >= WIRE_MAX_MODULES || !spaces->files[module].path)
 		return;
 	file = &spaces->files[module];
-	while (i < spaces->broken_count && (spaces->broken[i].dev != file->dev ||
-					    spaces->broken[i].inode != file->inode))
+	while (i < spaces->broken_count &&
+	       (spaces->broken[i].dev != file->dev || spaces->broken[i].inode != file->inode))
 		i++;
 	if (i == MAX_BROKEN)
 		return;
 	broken = &spaces->broken[i];
 	if (i == spaces->broken_count)
-		spaces->broken[spaces->broken_count++] =
-			(struct broken_file){file->dev, file->inode, 0};
+		spaces->broken[spaces->broken_count++] = (struct broken_file){file->dev,
+									      file->inode, 0};
 	broken->times++;
 }
 
@@ -258,9 +255,9 @@ static int copy_vdso(const struct target *t, const struct wire_map *map)
 	copy = xmalloc(size);
 	if (memory_read(t->memory, map->start, copy, size) == 0)
 		fd = memfd_create("vdso", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd >= 0 && (write(fd, copy, size) != (ssize_t)size ||
-			fcntl(fd, F_ADD_SEALS,
-			      F_SEAL_SEAL | F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW))) {
+	if (fd >= 0 &&
+	    (write(fd, copy, size) != (ssize_t)size ||
+	     fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW))) {
 		close(fd);
 		fd = -1;
 	}

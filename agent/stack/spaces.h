@@ -23,10 +23,10 @@ void spaces_end(struct spaces *spaces, uint32_t target);
 uint32_t spaces_generation(const struct spaces *spaces, uint32_t target);
 
 /*
- * Reads the mappings, at most once a second a target unless it is the first time. True: *maps are
- * new, or known_to_child is false.
+ * The executable mappings, by address; read anew when that is more than a second ago. None for a
+ * target that has ended. They are the spaces'.
  */
-bool spaces_maps(struct spaces *spaces, uint32_t target, const struct wire_map **maps,
+void spaces_maps(struct spaces *spaces, uint32_t target, const struct wire_map **maps,
 		 uint32_t *count);
 
 /*

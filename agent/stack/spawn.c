@@ -52,9 +52,9 @@ static int make_board(struct child *child)
 
 	if (fd < 0)
 		return -errno;
-	map = ftruncate(fd, STACK_PAGE) ? MAP_FAILED :
-					  mmap(NULL, STACK_PAGE, PROT_READ | PROT_WRITE,
-					       MAP_SHARED, fd, 0);
+	map = ftruncate(fd, STACK_PAGE) ?
+		      MAP_FAILED :
+		      mmap(NULL, STACK_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED) {
 		close(fd);
 		return -ENOMEM;

@@ -125,8 +125,7 @@ static int send_stack(struct stacks *stacks, const struct pending *pending)
 	struct iovec parts[] = {
 		{&head, sizeof(head)},
 		{(void *)&pending->stack, sizeof(pending->stack)},
-		{pending->pages,
-		 (size_t)__builtin_popcount(pending->stack.present) * STACK_PAGE},
+		{pending->pages, (size_t)__builtin_popcount(pending->stack.present) * STACK_PAGE},
 	};
 
 	return transmit(stacks, parts, 3, NULL);
@@ -297,8 +296,9 @@ static int await_ready(struct stacks *stacks, struct err *err)
 			ret = receive(stacks);
 	}
 	if (ret < 0)
-		return err_set(err, ret, "the stack reader cannot isolate itself (seccomp, "
-					 "capabilities): no stacks");
+		return err_set(err, ret,
+			       "the stack reader cannot isolate itself (seccomp, "
+			       "capabilities): no stacks");
 	return 0;
 }
 

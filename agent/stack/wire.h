@@ -26,7 +26,7 @@
 enum wire_type {
 	WIRE_FORGET = 1, /* agent: count module indexes */
 	WIRE_STACK,	 /* agent: a struct wire_stack and the pages that are present */
-	WIRE_SPACE,	 /* agent: id target, count struct wire_map; WIRE_NONE: as it was */
+	WIRE_SPACE,	 /* agent: id target, count struct wire_map, by address */
 	WIRE_MODULE,	 /* agent: id module, a struct wire_module, 0 to 2 descriptors */
 	WIRE_READY,	 /* child: count is an errno, 0: privileges are gone, send */
 	WIRE_WANT_SPACE, /* child: id target; an address is in no mapping that it knows */
