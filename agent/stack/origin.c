@@ -101,6 +101,8 @@ static const struct {
 	{"flume", FRAME_LIBRARY},
 	{"dashmap", FRAME_LIBRARY},
 	{"pyo3*", FRAME_LIBRARY},
+	{"Py*", FRAME_LIBRARY}, /* the interpreter, when it is the main program */
+	{"_Py*", FRAME_LIBRARY},
 	{"libloading", FRAME_LIBRARY},
 	{"addr2line", FRAME_STD},
 	{"gimli", FRAME_STD},

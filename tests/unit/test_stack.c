@@ -100,6 +100,19 @@ static void deep_no_elf(void)
 	call_through(memfd_create("code", MFD_CLOEXEC));
 }
 
+static void on_signal(int number)
+{
+	sink += number;
+	deep_one();
+}
+
+PLAIN static void deep_interrupted(void)
+{
+	signal(SIGUSR1, on_signal);
+	raise(SIGUSR1);
+	sink++;
+}
+
 struct victim {
 	pid_t pid;
 	struct proc *proc;
@@ -348,6 +361,25 @@ static void test_too_deep(void **state)
 	end_victim(&victim);
 }
 
+/* Through the kernel's signal frame to what was interrupted. */
+static void test_signal(void **state)
+{
+	static struct victim victim;
+	static struct world world;
+
+	(void)state;
+	start_victim(&victim, deep_interrupted);
+	open_world(&world, &victim);
+	ask(&world, &victim.request);
+	assert_int_equal(world.end, STACK_COMPLETE);
+	assert_chain(&world);
+	assert_int_equal(find(&world, "on_signal"), find(&world, "deep_one") + 1);
+	assert_true(find(&world, "deep_interrupted") > find(&world, "on_signal") + 1);
+	assert_string_equal(world.names[world.count - 1], "_start");
+	close_world(&world);
+	end_victim(&victim);
+}
+
 static void check_unsure(void (*body)(void), const char *binary)
 {
 	static struct victim victim;
@@ -592,7 +624,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_complete), cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_too_deep), cmocka_unit_test(test_unsure),
 		cmocka_unit_test(test_refusals), cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_jail),	 cmocka_unit_test(test_corpus),
+		cmocka_unit_test(test_jail),	 cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_corpus),
 	};
 
 	if (child_wanted(argc, argv))

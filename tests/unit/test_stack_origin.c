@@ -85,6 +85,7 @@ static void test_origin(void **state)
 		{{"_start", NULL, "/srv/shop", true, false}, FRAME_SYSTEM},
 		{{"sqlite3_step", NULL, "/usr/lib/libsqlite3.so.0", false, false}, FRAME_LIBRARY},
 		{{"extension::f", NULL, "/app/extension.so", false, true}, FRAME_USER},
+		{{"PyEval_EvalCode", NULL, "/usr/bin/python3.11", true, false}, FRAME_LIBRARY},
 		{{"helper", NULL, "/srv/shop", true, false}, FRAME_USER},
 		{{NULL, NULL, "/srv/shop", true, false}, FRAME_UNKNOWN},
 		{{NULL, NULL, NULL, false, false}, FRAME_UNKNOWN},
