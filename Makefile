@@ -37,7 +37,7 @@ REL_C    := -std=gnu11 $(CFLAGS) $(WARN) -D_FORTIFY_SOURCE=2 -fstack-protector-s
 SAN_C    := -std=gnu11 -O1 -g $(WARN) -fPIE -fno-omit-frame-pointer \
             -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS  := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-LIBS     := -lbpf -ldw -lelf -lcjson -lncursesw -ltinfo -lZydis -liberty -lcap -lm
+LIBS     := -lbpf -ldw -lelf -lcjson -lncursesw -ltinfo -lZydis -liberty -lcap -lseccomp -lm
 BPF_C    := -target bpf -mcpu=v3 -O2 -g -Wall -Werror -D__TARGET_ARCH_x86 \
             -I. -Ibpf -idirafter /usr/include/$(ARCH)-linux-gnu
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Parses the command line, runs the command, maps errors to exit codes. */
 #include "commands.h"
+#include "stack/child.h"
 #include "util/sanitize.h"
 
 #include <bpf/libbpf.h>
@@ -45,6 +46,9 @@ int main(int argc, char **argv)
 	struct opts opts;
 	int ret;
 
+	/* The process that unwinds stacks is this program too; it takes nothing from here. */
+	if (child_wanted(argc, argv))
+		return child_main();
 	setlocale(LC_ALL, "");
 	signal(SIGPIPE, SIG_IGN);
 	ret = cli_parse(argc, argv, &opts, &err);

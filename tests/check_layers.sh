@@ -88,7 +88,7 @@ check_calls() {
 	esac
 	case $file in agent/util/log.c | agent/util/xalloc.[ch]) return ;; esac
 	case $from in
-	util | core | target | runtime | attach | trace | model | rules)
+	util | core | target | runtime | stack | attach | trace | model | rules)
 		# _exit() is the right end of a forked child, and allowed.
 		hit=$(grep -oP '(?<![\w.>])(v?printf|puts|putchar|perror|exit|quick_exit|errx?|warnx?)\(|\w*printf\((stdout|stderr)\b' \
 			<<< "$text" | head -1) || true

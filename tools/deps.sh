@@ -8,7 +8,7 @@ set -euo pipefail
 
 # "a|b": either will do, the first that the package index knows is installed.
 build="gcc libc6-dev make git binutils clang-14 bpftool|linux-tools-generic libbpf-dev
-	libelf-dev libdw-dev libcjson-dev libncurses-dev libzydis-dev libiberty-dev libcap-dev"
+	libelf-dev libdw-dev libcjson-dev libncurses-dev libzydis-dev libiberty-dev libcap-dev libseccomp-dev"
 tests="libcmocka-dev clang-format-14 clang-tidy-14 libclang-rt-14-dev python3 python3-pytest python3-pyte python3-jsonschema
 	procps util-linux libcap2-bin"
 

@@ -173,6 +173,8 @@ static int read_phdrs(struct elf_file *f, const Elf64_Ehdr *eh, struct err *err)
 			f->relro = phdr_range(&ph[i]);
 		else if (ph[i].p_type == PT_DYNAMIC)
 			f->dynamic = phdr_range(&ph[i]);
+		else if (ph[i].p_type == PT_GNU_EH_FRAME)
+			f->eh_hdr = phdr_range(&ph[i]);
 		else if (ph[i].p_type == PT_NOTE)
 			read_note(f, &ph[i]);
 	}

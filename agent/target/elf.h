@@ -71,6 +71,7 @@ struct elf_file {
 	size_t n_loads;
 	struct elf_range relro;	  /* PT_GNU_RELRO; start == end: none */
 	struct elf_range dynamic; /* PT_DYNAMIC; start == end: none */
+	struct elf_range eh_hdr;  /* PT_GNU_EH_FRAME; start == end: none */
 	uint64_t shoff;		  /* section headers; shnum 0: none usable */
 	uint32_t shnum;
 	uint32_t shstrndx;
@@ -129,6 +130,8 @@ void elf_drop_symbols(struct elf_file *f);
 const struct elf_symbol *elf_symbols(struct elf_file *f, size_t *n);
 /* The first symbol that contains addr, or NULL. A symbol of unknown size reaches to the next. */
 const struct elf_symbol *elf_symbol_at(struct elf_file *f, uint64_t addr);
+/* Whether it is from .dynsym alone: one that the file exports or, being stripped, has kept. */
+bool elf_symbol_exported(const struct elf_file *f, const struct elf_symbol *symbol);
 /* All symbols that start at addr: *first and the count. */
 size_t elf_symbols_at(struct elf_file *f, uint64_t addr, const struct elf_symbol **first);
 

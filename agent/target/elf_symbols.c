@@ -14,6 +14,7 @@
 struct strings {
 	char *data; /* the last byte is NUL */
 	size_t size;
+	bool dynamic; /* of .dynsym */
 };
 
 struct elf_symtab {
@@ -27,6 +28,7 @@ struct elf_symtab {
 struct table {
 	uint64_t offset, n;
 	uint64_t str_offset, str_size;
+	bool dynamic;
 };
 
 void elf_read_dynamic(const struct elf_file *f, struct elf_dynamic *out)
@@ -71,7 +73,7 @@ static const struct strings *load_strings(struct elf_file *f, struct elf_symtab 
 	data[tab->str_size - 1] = '\0';
 	t->strings = xreallocarray(t->strings, t->n_strings + 1, sizeof(*s));
 	s = &t->strings[t->n_strings++];
-	*s = (struct strings){data, tab->str_size};
+	*s = (struct strings){data, tab->str_size, tab->dynamic};
 	return s;
 }
 
@@ -132,7 +134,7 @@ static bool section_table(const struct elf_file *f, uint32_t type, struct table 
 		if (sec.type != type || elf_section_at(f, sec.link, &str, &name) != 0)
 			continue;
 		*tab = (struct table){sec.offset, sec.size / sizeof(Elf64_Sym), str.offset,
-				      str.size};
+				      str.size, type == SHT_DYNSYM};
 		return true;
 	}
 	return false;
@@ -181,7 +183,7 @@ static bool dynamic_table(const struct elf_file *f, struct table *tab)
 		n = hash[1];
 	else if (d.gnu_hash)
 		n = gnu_hash_count(f, d.gnu_hash);
-	*tab = (struct table){.n = n, .str_size = d.strsz};
+	*tab = (struct table){.n = n, .str_size = d.strsz, .dynamic = true};
 	return n && elf_vaddr_to_offset(f, d.symtab, &tab->offset) == 0 &&
 	       elf_vaddr_to_offset(f, d.strtab, &tab->str_offset) == 0;
 }
@@ -300,6 +302,19 @@ const struct elf_symbol *elf_symbol_at(struct elf_file *f, uint64_t addr)
 			return &t->list[first_of_address(t, i - 1)];
 	}
 	return NULL;
+}
+
+bool elf_symbol_exported(const struct elf_file *f, const struct elf_symbol *symbol)
+{
+	const struct elf_symtab *t = f->symtab;
+
+	for (size_t i = 0; t && i < t->n_strings; i++) {
+		const struct strings *s = &t->strings[i];
+
+		if (symbol->name >= s->data && symbol->name < s->data + s->size)
+			return s->dynamic;
+	}
+	return false;
 }
 
 size_t elf_symbols_at(struct elf_file *f, uint64_t addr, const struct elf_symbol **first)

@@ -190,6 +190,16 @@ void objects_free(struct object **objects, size_t count)
 	free(objects);
 }
 
+int object_open_file(const struct proc *proc, const struct proc_map *map, char **path)
+{
+	return open_mapped(proc, map, object_is_main(proc, map), path);
+}
+
+bool object_is_main(const struct proc *proc, const struct proc_map *map)
+{
+	return is_main(map, exe_inode(proc));
+}
+
 int object_read(struct object *object, uint64_t vaddr, void *buf, size_t len)
 {
 	if (object->unrelocated)

@@ -44,6 +44,14 @@ int objects_open(const struct proc *proc, const struct memory *memory,
 void object_free(struct object *object);
 void objects_free(struct object **objects, size_t count);
 
+/*
+ * Opens the file that backs a mapping, read-only, O_CLOEXEC; -errno when it cannot be opened or is
+ * another one by now. *path, freed by the caller also then, opens it again.
+ */
+int object_open_file(const struct proc *proc, const struct proc_map *map, char **path);
+/* Whether map backs the main program. */
+bool object_is_main(const struct proc *proc, const struct proc_map *map);
+
 /* Reads at a link-time address: live memory, or the relocated file while `unrelocated`. */
 int object_read(struct object *object, uint64_t vaddr, void *buf, size_t len);
 

@@ -302,6 +302,30 @@ int proc_maps(const struct proc *proc, struct proc_map **out, size_t *count, str
 	return 0;
 }
 
+int proc_special_map(const struct proc *proc, const char *name, uint64_t *start, uint64_t *end)
+{
+	char path[64], *line = NULL;
+	int ret = -ENOENT;
+	size_t size = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", proc->pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (ret && getline(&line, &size, f) > 0) {
+		const char *at = strrchr(line, ' ');
+
+		line[strcspn(line, "\n")] = '\0';
+		if (at && strcmp(at + 1, name) == 0 &&
+		    sscanf(line, "%" SCNx64 "-%" SCNx64, start, end) == 2 && *end > *start)
+			ret = 0;
+	}
+	free(line);
+	fclose(f);
+	return ret;
+}
+
 void proc_maps_free(struct proc_map *maps, size_t count)
 {
 	for (size_t i = 0; i < count; i++)

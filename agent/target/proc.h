@@ -76,6 +76,9 @@ struct proc_map {
 int proc_maps(const struct proc *proc, struct proc_map **out, size_t *count, struct err *err);
 void proc_maps_free(struct proc_map *maps, size_t count);
 
+/* The kernel's own mapping of that name, "[vdso]"; -ENOENT when there is none. */
+int proc_special_map(const struct proc *proc, const char *name, uint64_t *start, uint64_t *end);
+
 /* Calls fn for each process of this machine (thread group leaders), until it returns non-zero. */
 int proc_each(int (*fn)(void *ctx, pid_t pid), void *ctx);
 

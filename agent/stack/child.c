@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The child's side: waits for stacks, asks for what it lacks, answers. See wire.h and child.h. */
+#include "stack/child.h"
+
+#include "stack/jail.h"
+#include "stack/unwind.h"
+#include "util/xalloc.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What is known of one target. */
+struct space {
+	uint32_t generation;
+	bool known;
+	struct wire_map *maps; /* by address */
+	uint32_t count;
+};
+
+struct packet {
+	struct wire_head head;
+	size_t length; /* of the payload */
+	uint8_t *payload;
+	int fds[2];
+};
+
+struct server {
+	struct wire_board *board;
+	struct module *modules[WIRE_MAX_MODULES];
+	struct map targets; /* id -> index in spaces */
+	struct space *spaces;
+	size_t space_count, space_cap;
+	uint8_t *in, *out;   /* WIRE_MAX_PACKET each */
+	uint8_t *pages;	     /* of the stack under work */
+	struct space *space; /* likewise */
+	uint32_t target;
+	bool asked; /* for its mappings */
+};
+
+#define MAX_TARGETS 4096
+
+static void take_fds(struct msghdr *msg, int fds[2])
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	size_t count;
+
+	fds[0] = fds[1] = -1;
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return;
+	count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(fds, CMSG_DATA(c), (count < 2 ? count : 2) * sizeof(int));
+}
+
+/* The next packet; -EPIPE: the agent is gone. */
+static int receive(struct server *server, struct packet *packet)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
+	} control;
+	struct iovec iov = {server->in, WIRE_MAX_PACKET};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
+	ssize_t n;
+
+	do
+		n = recvmsg(WIRE_SOCKET, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < (ssize_t)sizeof(packet->head))
+		return -EPIPE;
+	take_fds(&msg, packet->fds);
+	memcpy(&packet->head, server->in, sizeof(packet->head));
+	packet->payload = server->in + sizeof(packet->head);
+	packet->length = (size_t)n - sizeof(packet->head);
+	return 0;
+}
+
+static int transmit(const void *data, size_t length)
+{
+	struct iovec iov = {(void *)data, length};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	do
+		n = sendmsg(WIRE_SOCKET, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)length ? 0 : -EPIPE;
+}
+
+/* Asks the agent, which answers with this type and nothing else. */
+static int ask(struct server *server, uint32_t what, uint32_t id, uint32_t answer,
+	       struct packet *packet)
+{
+	struct wire_head head = {.type = what, .id = id};
+	int ret = transmit(&head, sizeof(head));
+
+	if (!ret)
+		ret = receive(server, packet);
+	return ret || packet->head.type == answer ? ret : -EPIPE;
+}
+
+static struct space *space_of(struct server *server, uint32_t target, uint32_t generation)
+{
+	uint64_t index = map_get(&server->targets, target, 0);
+	struct space *space;
+
+	if (index == MAP_NONE) {
+		index = server->space_count;
+		if (!map_put(&server->targets, target, 0, index))
+			return NULL;
+		server->spaces = xgrow(server->spaces, &server->space_cap, index + 1,
+				       sizeof(*server->spaces));
+		server->spaces[server->space_count++] = (struct space){0};
+	}
+	space = &server->spaces[index];
+	if (space->generation != generation)
+		space->known = false;
+	space->generation = generation;
+	return space;
+}
+
+static int refresh_space(struct server *server)
+{
+	struct space *space = server->space;
+	struct packet packet;
+	int ret = ask(server, WIRE_WANT_SPACE, server->target, WIRE_SPACE, &packet);
+	uint32_t count;
+
+	if (ret)
+		return ret;
+	count = packet.head.count;
+	if (count > WIRE_MAX_MAPS || packet.length != count * sizeof(*space->maps))
+		return -EPIPE;
+	free(space->maps);
+	space->maps = xreallocarray(NULL, count, sizeof(*space->maps));
+	memcpy(space->maps, packet.payload, packet.length);
+	space->count = count;
+	space->known = true;
+	return 0;
+}
+
+static const struct wire_map *find_map(const struct space *space, uint64_t address)
+{
+	uint32_t low = 0, high = space->known ? space->count : 0;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (space->maps[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < space->count && space->known && space->maps[low].start <= address ?
+		       &space->maps[low] :
+		       NULL;
+}
+
+static int want_module(struct server *server, uint32_t index)
+{
+	struct packet packet;
+	int ret;
+
+	if (index >= WIRE_MAX_MODULES)
+		return -EPIPE;
+	server->board->module = index;
+	if (server->modules[index])
+		return 0;
+	ret = ask(server, WIRE_WANT_MODULE, index, WIRE_MODULE, &packet);
+	if (ret || packet.length != sizeof(struct wire_module))
+		return -EPIPE;
+	server->modules[index] = module_open((const struct wire_module *)packet.payload,
+					     packet.fds[0], packet.fds[1]);
+	return 0;
+}
+
+static int find_place(void *ctx, uint64_t address, struct unwind_place *place)
+{
+	struct server *server = ctx;
+	const struct wire_map *map = find_map(server->space, address);
+	struct module *module;
+	int ret = 0;
+
+	*place = (struct unwind_place){.index = WIRE_NONE, .offset = address};
+	if (!map && !server->asked) {
+		server->asked = true;
+		ret = refresh_space(server);
+		map = find_map(server->space, address);
+	}
+	if (ret || !map)
+		return ret;
+	ret = want_module(server, map->module);
+	if (ret)
+		return ret;
+	place->index = map->module;
+	place->offset = address - map->start + map->offset;
+	module = server->modules[map->module];
+	if (module_vaddr(module, place->offset, &place->vaddr) == 0)
+		place->module = module;
+	return 0;
+}
+
+/* The answer under construction: frames, and after them their strings. */
+struct answer {
+	struct wire_head head;
+	struct wire_answer info;
+	struct wire_frame frames[FRAMES_MAX];
+	char strings[WIRE_MAX_STRINGS];
+};
+
+static uint32_t add_string(struct answer *answer, const char *text)
+{
+	size_t len = text ? strlen(text) + 1 : 0;
+	uint32_t at = answer->info.strings;
+
+	if (!len || len > sizeof(answer->strings) - at)
+		return WIRE_NONE;
+	memcpy(answer->strings + at, text, len);
+	answer->info.strings += len;
+	return at;
+}
+
+static void add_named(struct answer *answer, const struct unwind_place *place,
+		      const struct named_pc *pc, const struct named_frame *named)
+{
+	answer->frames[answer->head.count++] = (struct wire_frame){
+		.offset = place->offset,
+		.start = pc->start,
+		.function = add_string(answer, named->function),
+		.file = add_string(answer, named->file),
+		.line = named->line,
+		.column = named->column,
+		.module = place->index,
+		.inlined = named->inlined,
+		.origin = named->origin,
+		.from = named->from,
+	};
+}
+
+/* False when there is no room for all of its functions. */
+static bool add_place(struct server *server, struct answer *answer,
+		      const struct unwind_place *place)
+{
+	static const struct named_pc nameless = {.count = 1};
+	static const struct named_frame unknown = {.origin = FRAME_UNKNOWN};
+	const struct named_pc *pc = &nameless;
+
+	if (place->index != WIRE_NONE)
+		server->board->module = place->index;
+	if (place->module)
+		pc = module_name(place->module, place->vaddr);
+	if (pc->count > FRAMES_MAX - answer->head.count)
+		return false;
+	for (uint32_t i = 0; i < pc->count; i++)
+		add_named(answer, place, pc, place->module ? &pc->frames[i] : &unknown);
+	return true;
+}
+
+static int send_answer(struct server *server, struct answer *answer)
+{
+	size_t frames = answer->head.count * sizeof(answer->frames[0]);
+	struct timespec ts = {0};
+	uint8_t *at = server->out;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	answer->info.cpu_ns = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	memcpy(at, answer, offsetof(struct answer, frames) + frames);
+	at += offsetof(struct answer, frames) + frames;
+	memcpy(at, answer->strings, answer->info.strings);
+	at += answer->info.strings;
+	return transmit(server->out, at - server->out);
+}
+
+static int unpack_stack(struct server *server, const struct packet *packet,
+			struct unwind_stack *stack)
+{
+	const struct wire_stack *wire = (const struct wire_stack *)packet->payload;
+	size_t at = sizeof(*wire);
+
+	if (packet->length < sizeof(*wire) ||
+	    packet->length !=
+		    sizeof(*wire) + (size_t)__builtin_popcount(wire->present) * STACK_PAGE)
+		return -EPIPE;
+	*stack = (struct unwind_stack){
+		.base = wire->base, .present = wire->present, .pages = server->pages};
+	memcpy(stack->regs, wire->regs, sizeof(stack->regs));
+	for (int i = 0; i < STACK_PAGES; i++) {
+		if (!(wire->present & 1U << i))
+			continue;
+		memcpy(server->pages + (size_t)i * STACK_PAGE, packet->payload + at, STACK_PAGE);
+		at += STACK_PAGE;
+	}
+	return 0;
+}
+
+static int serve_stack(struct server *server, const struct packet *packet)
+{
+	static struct answer answer;
+	struct unwind_frame frames[FRAMES_MAX];
+	struct unwind_stack stack;
+	enum stack_end end = STACK_FAILED;
+	int count;
+
+	if (unpack_stack(server, packet, &stack))
+		return -EPIPE;
+	server->target = packet->head.id;
+	server->space = space_of(server, server->target, packet->head.generation);
+	if (!server->space)
+		return -EPIPE;
+	server->asked = false;
+	count = unwind_stack(&stack, find_place, server, frames, &end);
+	if (count < 0)
+		return count;
+	answer.head = (struct wire_head){.type = WIRE_ANSWER, .id = server->target};
+	answer.info = (struct wire_answer){0};
+	for (int i = 0; i < count; i++)
+		if (!add_place(server, &answer, &frames[i].place)) {
+			end = STACK_LIMIT;
+			break;
+		}
+	answer.info.end = end;
+	for (int i = 0; i < count; i++)
+		if (frames[i].place.module)
+			module_trim(frames[i].place.module);
+	server->board->module = WIRE_NONE;
+	return send_answer(server, &answer);
+}
+
+static int forget(struct server *server, const struct packet *packet)
+{
+	const uint32_t *indexes = (const uint32_t *)packet->payload;
+
+	if (packet->length != packet->head.count * sizeof(*indexes))
+		return -EPIPE;
+	for (uint32_t i = 0; i < packet->head.count; i++) {
+		if (indexes[i] >= WIRE_MAX_MODULES)
+			return -EPIPE;
+		module_free(server->modules[indexes[i]]);
+		server->modules[indexes[i]] = NULL;
+	}
+	return 0;
+}
+
+int child_main(void)
+{
+	struct wire_head ready = {.type = WIRE_READY};
+	struct server *server = xcalloc(1, sizeof(*server));
+	struct packet packet;
+	int ret;
+
+	server->board = mmap(NULL, STACK_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, WIRE_BOARD, 0);
+	if (server->board == MAP_FAILED)
+		return 1;
+	close(WIRE_BOARD);
+	map_init(&server->targets, MAX_TARGETS);
+	server->in = xmalloc(WIRE_MAX_PACKET);
+	server->out = xmalloc(WIRE_MAX_PACKET);
+	server->pages = xcalloc(STACK_PAGES, STACK_PAGE);
+	ret = jail_enter();
+	ready.count = -ret;
+	if (transmit(&ready, sizeof(ready)) || ret)
+		return 1;
+	while (!ret) {
+		ret = receive(server, &packet);
+		if (!ret && packet.head.type == WIRE_STACK)
+			ret = serve_stack(server, &packet);
+		else if (!ret)
+			ret = packet.head.type == WIRE_FORGET ? forget(server, &packet) : -EPIPE;
+	}
+	/* Without the handlers of exit(): the filter knows none of their system calls. */
+	_exit(0);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whose code a frame is, from its name and file alone. Names are those of demangle(): with the modules of
+ * std, which readable ones have lost. A frame without a
+ * name is FRAME_UNKNOWN unless its binary says enough.
+ */
+#ifndef STACK_ORIGIN_H
+#define STACK_ORIGIN_H
+
+#include "core/frame.h"
+
+#include <stddef.h>
+
+struct origin_of {
+	const char *function; /* in full; NULL unknown */
+	const char *file;     /* source path with its folder; NULL unknown */
+	const char *binary;   /* path or "[vdso]"; NULL: in no mapping */
+	bool main;	      /* of the main program */
+	bool rust;	      /* the symbol is Rust-mangled */
+};
+
+enum frame_origin origin_find(const struct origin_of *of);
+
+/*
+ * The crate that wrote a function: the first component of its path; of "<T as Trait>::f" that of
+ * the type, or, when the type is no path ("&mut [u8]", a tuple), of the trait. "" when there is
+ * none. Returns its length; *start is in `function`.
+ */
+size_t origin_crate(const char *function, const char **start);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The agent's side of what the child asks for: executable mappings of the targets, and the files
+ * behind them. A file is one module however many targets map it. Owns its tables; proc and memory
+ * are borrowed from whoever named the target.
+ */
+#ifndef STACK_SPACES_H
+#define STACK_SPACES_H
+
+#include "stack/wire.h"
+
+#define SPACES_BREAKS 2 /* a file that broke the child as often is not given to it again */
+
+struct spaces;
+
+struct spaces *spaces_new(void);
+void spaces_free(struct spaces *spaces);
+
+void spaces_add(struct spaces *spaces, uint32_t target, const struct proc *proc,
+		const struct memory *memory);
+void spaces_end(struct spaces *spaces, uint32_t target);
+/* Another number for each spaces_add(); 0: no such target. */
+uint32_t spaces_generation(const struct spaces *spaces, uint32_t target);
+
+/*
+ * The executable mappings, by address; read anew when that is more than a second ago. None for a
+ * target that has ended. They are the spaces'.
+ */
+void spaces_maps(struct spaces *spaces, uint32_t target, const struct wire_map **maps,
+		 uint32_t *count);
+
+/*
+ * Opens the file of a module that `target` maps: fills `what` and fds (-1: none, also for a file
+ * that broke the child too often). The caller closes them.
+ */
+void spaces_module(struct spaces *spaces, uint32_t target, uint32_t module,
+		   struct wire_module *what, int fds[2]);
+
+/* The module's sanitised path, or NULL. */
+const char *spaces_name(const struct spaces *spaces, uint32_t module);
+
+/* The child broke while it worked on that module. */
+void spaces_blame(struct spaces *spaces, uint32_t module);
+
+/*
+ * Modules that no target maps any more are given up: writes their indexes, at most
+ * WIRE_MAX_MODULES; returns how many the child has to forget.
+ */
+uint32_t spaces_collect(struct spaces *spaces, uint32_t *out);
+
+#endif

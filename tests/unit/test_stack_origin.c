@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Whose code a frame is, by name, file and binary. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "stack/origin.h"
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+#define REGISTRY "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/"
+
+static void test_crate(void **state)
+{
+	static const struct {
+		const char *function, *crate;
+	} cases[] = {
+		{"shop::handler", "shop"},
+		{"main", "main"},
+		{"<shop::A as core::future::future::Future>::poll", "shop"},
+		{"<tokio::runtime::task::core::Core<T,S>>::poll", "tokio"},
+		{"<alloc::boxed::Box<F,A> as core::ops::function::FnOnce<Args>>::call_once",
+		 "alloc"},
+		{"<&mut shop::A as core::future::future::Future>::poll", "shop"},
+		{"<&mut [u8] as std::io::Write>::write", "std"},
+		{"<F as futures_core::future::TryFuture>::try_poll", "futures_core"},
+		{"<(A,B) as shop::Both<C -> D>>::run", "shop"},
+		{"", ""},
+		{"<", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *start;
+		size_t len = origin_crate(cases[i].function, &start);
+
+		assert_int_equal(len, strlen(cases[i].crate));
+		assert_memory_equal(start, cases[i].crate, len);
+	}
+}
+
+static void test_origin(void **state)
+{
+	static const struct {
+		struct origin_of of;
+		enum frame_origin want;
+	} cases[] = {
+		{{"shop::handler", NULL, "/srv/shop", true, true}, FRAME_USER},
+		{{"shop::handler", "/home/me/shop/src/main.rs", "/srv/shop", true, true},
+		 FRAME_USER},
+		{{"std::thread::sleep", NULL, "/srv/shop", true, true}, FRAME_STD},
+		{{"core::ptr::drop_in_place<shop::A>", NULL, "/srv/shop", true, true}, FRAME_STD},
+		{{"__rust_begin_short_backtrace", NULL, "/srv/shop", true, false}, FRAME_STD},
+		{{"stdlib::f", NULL, "/srv/shop", true, true}, FRAME_USER},
+		{{"tokio::time::sleep", NULL, "/srv/shop", true, true}, FRAME_RUNTIME},
+		{{"tokio_postgres::connect", NULL, "/srv/shop", true, true}, FRAME_USER},
+		{{"tokio_postgres::connect", REGISTRY "tokio-postgres-0.7/src/lib.rs", "/srv/shop",
+		  true, true},
+		 FRAME_LIBRARY},
+		{{"futures_executor::local_pool::block_on", NULL, "/srv/shop", true, true},
+		 FRAME_RUNTIME},
+		{{"tokio::runtime::task::raw::poll", NULL, "/srv/shop", true, true},
+		 FRAME_BOUNDARY},
+		{{"tokio::runtime::task::harness::Harness<T,S>::poll", NULL, "/srv/shop", true,
+		  true},
+		 FRAME_BOUNDARY},
+		{{"<tokio::runtime::task::core::Core<T,S>>::poll", NULL, "/srv/shop", true, true},
+		 FRAME_BOUNDARY},
+		{{"async_task::raw::RawTask<F,T,S,M>::run", NULL, "/srv/shop", true, true},
+		 FRAME_BOUNDARY},
+		{{"parking_lot::raw_mutex::RawMutex::lock_slow", NULL, "/srv/shop", true, true},
+		 FRAME_LIBRARY},
+		{{"rare::f", REGISTRY "rare-1.0.0/src/lib.rs", "/srv/shop", true, true},
+		 FRAME_LIBRARY},
+		{{"odd::f", "/rustc/abc/library/odd/src/lib.rs", "/srv/shop", true, true},
+		 FRAME_STD},
+		{{"nanosleep", NULL, "/usr/lib/x86_64-linux-gnu/libc.so.6", false, false},
+		 FRAME_SYSTEM},
+		{{NULL, NULL, "/usr/lib/x86_64-linux-gnu/libc.so.6", false, false}, FRAME_SYSTEM},
+		{{NULL, NULL, "[vdso]", false, false}, FRAME_SYSTEM},
+		{{"_start", NULL, "/srv/shop", true, false}, FRAME_SYSTEM},
+		{{"sqlite3_step", NULL, "/usr/lib/libsqlite3.so.0", false, false}, FRAME_LIBRARY},
+		{{"extension::f", NULL, "/app/extension.so", false, true}, FRAME_USER},
+		{{"PyEval_EvalCode", NULL, "/usr/bin/python3.11", true, false}, FRAME_LIBRARY},
+		{{"helper", NULL, "/srv/shop", true, false}, FRAME_USER},
+		{{NULL, NULL, "/srv/shop", true, false}, FRAME_UNKNOWN},
+		{{NULL, NULL, NULL, false, false}, FRAME_UNKNOWN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		enum frame_origin got = origin_find(&cases[i].of);
+
+		if (got != cases[i].want)
+			fail_msg("%s: %s, not %s", cases[i].of.function, frame_origin_name(got),
+				 frame_origin_name(cases[i].want));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_crate),
+		cmocka_unit_test(test_origin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
