@@ -72,6 +72,16 @@ PLAIN static void deep_wide(void)
 	sink += room[0];
 }
 
+/* One page of the stack is not all of it. */
+PLAIN static void deep_pages(void)
+{
+	volatile char room[2 * STACK_PAGE];
+
+	room[0] = 1;
+	deep_one();
+	sink += room[0];
+}
+
 /* Code without unwind information, in a mapping of `fd`, or of none: push; call rdi; pop; ret. */
 static void call_through(int fd)
 {
@@ -321,7 +331,7 @@ static void test_missing(void **state)
 	struct stack_request request;
 
 	(void)state;
-	start_victim(&victim, deep_one);
+	start_victim(&victim, deep_pages);
 	open_world(&whole, &victim);
 	open_world(&world, &victim);
 	ask(&whole, &victim.request);
