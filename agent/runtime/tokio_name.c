@@ -11,7 +11,8 @@
 #define DWARF_MS 150
 #define OTHERS_MAX 6 /* folded names listed */
 #define LINE_MAX_BYTES 4096
-#define NARROW_MAX 32 /* folded types that are narrowed down: each costs a look at all symbols */
+#define CALLEE_TYPES 2 /* that a callee can stand for: one future on two schedulers */
+#define NARROW_MAX 32  /* folded types that are narrowed down: each costs a look at all symbols */
 
 /* What tokio_namer_learn() found out about one vtable. */
 struct lesson {
@@ -19,8 +20,10 @@ struct lesson {
 	uint64_t trailer;
 	enum site_name_from from; /* NAME_NONE: the evidence is empty */
 	struct evidence evidence;
-	bool body;   /* its own body settled which of the folded types it is */
-	bool shared; /* a vtable of another type reaches the same glue */
+	bool body;    /* its own body settled which of the folded types it is */
+	bool shared;  /* a vtable of another type reaches the same glue */
+	char *callee; /* first function outside the runtime that poll calls; NULL not looked for */
+	bool common;  /* more types than CALLEE_TYPES call it */
 };
 
 struct tokio_namer {
@@ -46,6 +49,12 @@ static bool has_rust_symbols(struct elf_file *f)
 		if (demangle_is_rust(s[i].name))
 			return true;
 	return false;
+}
+
+static void lesson_clear(struct lesson *l)
+{
+	evidence_clear(&l->evidence);
+	free(l->callee);
 }
 
 int tokio_namer_open(struct elf_file *f, const struct tokio_namer_options *options,
@@ -81,7 +90,7 @@ void tokio_namer_free(struct tokio_namer *n)
 	if (!n)
 		return;
 	for (size_t i = 0; i < n->n_lessons; i++)
-		evidence_clear(&n->lessons[i].evidence);
+		lesson_clear(&n->lessons[i]);
 	free(n->lessons);
 	tokio_dwarf_free(n->dwarf);
 	elf_close(n->debug);
@@ -325,12 +334,60 @@ static bool futures_differ(const struct evidence *e)
 	return false;
 }
 
+/*
+ * Link-time optimisation merges equal glue and keeps one symbol of it: the name is then true of one
+ * of these types only. Where the linker folded it, all names are still there.
+ */
+static bool misleads(const struct lesson *lesson)
+{
+	return lesson->shared && !lesson->body && !futures_differ(&lesson->evidence);
+}
+
+/* What poll calls, for types whose own name is not known. */
+static void learn_callee(struct tokio_namer *n, struct lesson *l)
+{
+	char callee[DEMANGLE_MAX];
+
+	if ((l->evidence.n && !misleads(l)) || !n->has_rust ||
+	    !tokio_name_by_callee(n->f, l->poll, callee, sizeof(callee)))
+		return;
+	l->callee = xstrdup(callee);
+}
+
+static int by_callee(const void *a, const void *b)
+{
+	const struct lesson *const *x = a, *const *y = b;
+
+	return strcmp((*x)->callee, (*y)->callee);
+}
+
+/* A helper that many task types call names none of them; two can be one future on two schedulers. */
+static void drop_common_callees(struct tokio_namer *n)
+{
+	struct lesson **list = xcalloc(n->n_lessons, sizeof(*list));
+	size_t count = 0, start = 0;
+
+	for (size_t i = 0; i < n->n_lessons; i++)
+		if (n->lessons[i].callee)
+			list[count++] = &n->lessons[i];
+	if (count)
+		qsort(list, count, sizeof(*list), by_callee);
+	for (size_t i = 1; i <= count; i++) {
+		if (i < count && strcmp(list[i]->callee, list[start]->callee) == 0)
+			continue;
+		for (size_t j = start; j < i && i - start > CALLEE_TYPES; j++)
+			list[j]->common = true;
+		start = i;
+	}
+	free(list);
+}
+
 void tokio_namer_learn(struct tokio_namer *n, const struct tokio_vtable_words *list, size_t count)
 {
 	unsigned int narrowed = 0;
 
 	for (size_t i = 0; i < n->n_lessons; i++)
-		evidence_clear(&n->lessons[i].evidence);
+		lesson_clear(&n->lessons[i]);
 	n->lessons = xreallocarray(n->lessons, count, sizeof(*n->lessons));
 	n->n_lessons = count;
 	for (size_t i = 0; i < count; i++) {
@@ -338,7 +395,8 @@ void tokio_namer_learn(struct tokio_namer *n, const struct tokio_vtable_words *l
 
 		l->poll = list[i].poll;
 		l->trailer = list[i].trailer_offset;
-		l->shared = false;
+		l->shared = l->common = false;
+		l->callee = NULL;
 		l->from = gather(n, &list[i], &l->evidence);
 		l->body = l->from == NAME_DROP_GLUE && futures_differ(&l->evidence) &&
 			  narrowed++ < NARROW_MAX &&
@@ -347,6 +405,9 @@ void tokio_namer_learn(struct tokio_namer *n, const struct tokio_vtable_words *l
 	if (count)
 		qsort(n->lessons, count, sizeof(*n->lessons), by_poll);
 	find_shared(n);
+	for (size_t i = 0; i < count; i++)
+		learn_callee(n, &n->lessons[i]);
+	drop_common_callees(n);
 }
 
 static const struct lesson *find_lesson(const struct tokio_namer *n, uint64_t poll)
@@ -359,17 +420,17 @@ static const struct lesson *find_lesson(const struct tokio_namer *n, uint64_t po
 }
 
 static void fill(struct tokio_namer *n, const struct tokio_vtable_words *w, unsigned int index,
-		 const struct evidence *e, struct tokio_name *out)
+		 const struct lesson *lesson, struct tokio_name *out)
 {
+	const struct evidence *e = &lesson->evidence;
 	enum runtime_flavor flavor = FLAVOR_UNKNOWN;
-	char callee[DEMANGLE_MAX];
 
 	if (n->has_rust && !tokio_is_blocking(w) && (e->n != 1 || !e->list[0].scheduler))
 		flavor = tokio_flavor_by_schedule(n->f, w->schedule);
-	if (e->n)
+	if (e->n && !misleads(lesson))
 		fill_from_evidence(e, flavor, out);
-	else if (n->has_rust && tokio_name_by_callee(n->f, w->poll, callee, sizeof(callee)))
-		fill_from_callee(callee, out);
+	else if (lesson->callee && !lesson->common)
+		fill_from_callee(lesson->callee, out);
 	else
 		fill_nameless(n, w, index, out);
 	fill_scheduler(flavor, w, out);
@@ -380,14 +441,18 @@ static void fill(struct tokio_namer *n, const struct tokio_vtable_words *w, unsi
 void tokio_name_task(struct tokio_namer *n, const struct tokio_vtable_words *w, unsigned int index,
 		     struct tokio_name *out)
 {
-	const struct lesson *lesson = find_lesson(n, w->poll);
-	struct evidence own = {.n = 0};
+	const struct lesson *known = find_lesson(n, w->poll);
+	struct lesson own = {.poll = w->poll};
 
 	memset(out, 0, sizeof(*out));
+	if (!known) {
+		own.from = gather(n, w, &own.evidence);
+		learn_callee(n, &own);
+		known = &own;
+	}
 	out->kind = tokio_is_blocking(w) ? SITE_BLOCKING : SITE_TASK;
-	out->from = lesson ? lesson->from : gather(n, w, &own);
-	fill(n, w, index, lesson ? &lesson->evidence : &own, out);
-	if (lesson && lesson->shared && !lesson->body)
-		out->ambiguous = true;
-	evidence_clear(&own);
+	out->from = known->from;
+	fill(n, w, index, known, out);
+	out->ambiguous |= known->shared && !known->body && out->from == NAME_DROP_GLUE;
+	lesson_clear(&own);
 }
