@@ -128,9 +128,9 @@ static int set_level(struct opts *o, const char *value, struct err *err)
 
 	if (parse_number(value, strlen(value), 3, &level))
 		return err_set(err, -EINVAL, "--level \"%.32s\": want 0, 1, 2 or 3", value);
-	if (level == 0 || level == 3)
+	if (level == 0)
 		return err_set(err, -EINVAL,
-			       "--level %u is not built yet in this version; use --level 1 or 2",
+			       "--level %u is not built yet in this version; use --level 1, 2 or 3",
 			       (unsigned int)level);
 	o->level = (unsigned int)level;
 	return 0;
@@ -263,8 +263,8 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	 set_set},
 	{"threshold", "DUR", JUDGE, 0, true,
 	 "length at which blocking-call and cpu-bound-poll warn", set_threshold},
-	{"level", "0..3", WATCH, 0, true, "how much to probe: 1 polls, 2 and tasks (default 2)",
-	 set_level},
+	{"level", "0..3", WATCH, 0, true,
+	 "how much to probe: 1 polls, 2 and tasks (default), 3 and wakes", set_level},
 	{"exact", NULL, WATCH, 0, false, "probe the return of each poll too", NULL},
 	{"overhead", "PCT", WATCH, 0, true,
 	 "share of the target's CPU time that watching may cost (default 2%)", set_overhead},

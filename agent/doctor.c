@@ -104,10 +104,12 @@ static int no_record(void *ctx __attribute__((unused)), void *data __attribute__
 
 static void check_load(struct result *r)
 {
+	struct kernel_opts opts = {
+		.level = 2, .sample = true, .stacks = true, .max_sites = 64, .fn = no_record};
 	struct kernel *k = NULL;
 	struct err err = {0};
 
-	if (kernel_open(2, true, 64, no_record, NULL, &k, &err)) {
+	if (kernel_open(&opts, &k, &err)) {
 		say(r, false, "%s", err.msg);
 		return;
 	}

@@ -52,7 +52,7 @@ void dryrun_print(FILE *out, struct watch *const *watches, size_t count, unsigne
 		fprintf(out, "pid %d  %s\n", w->proc->pid, exe);
 		for (size_t j = 0; j < w->count; j++) {
 			const struct runtime_found *found = &w->objects[j]->found;
-			const struct object *object = w->objects[j]->object;
+			struct object *object = w->objects[j]->object;
 			struct plan plan;
 
 			text_sanitize(exe, sizeof(exe), object->name, strlen(object->name));

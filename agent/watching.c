@@ -147,6 +147,7 @@ static const struct {
 } features[] = {
 	{"sampling", offsetof(struct live_opts, no_sampling)},
 	{"queues", offsetof(struct live_opts, no_queues)},
+	{"stacks", offsetof(struct live_opts, no_stacks)},
 };
 
 static int set_features(const struct opts *o, struct live_opts *live, struct err *err)
@@ -162,7 +163,7 @@ static int set_features(const struct opts *o, struct live_opts *live, struct err
 		}
 		if (!known)
 			return err_set(err, -EINVAL,
-				       "there is no feature %s: sampling and queues "
+				       "there is no feature %s: sampling, queues and stacks "
 				       "can be switched off",
 				       o->no_features.v[i]);
 	}

@@ -36,10 +36,9 @@ enum {
 
 /* Kernel names of the registers, not the ABI's. */
 struct pt_regs {
-	unsigned long di;
-	unsigned long sp;
-	unsigned long ip;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
 	unsigned long orig_ax;
+	unsigned long ip, sp;
 };
 
 struct ns_common {

@@ -12,9 +12,11 @@
 #include <bpf/bpf_helpers.h>
 
 /* Fixed at load. */
-const volatile __u32 level = 2; /* 1: sites; 2: also tasks */
+const volatile __u32 level = 2; /* 1: sites; 2: also tasks; 3: also their wakes */
 const volatile __u32 max_sites = 1024;
 const volatile __u32 agent_pidns = 0; /* inode of the agent's pid namespace: pids as it sees them */
+
+const volatile bool stacks_on = false; /* user stacks of long blocks and polls are copied */
 
 /* May change at any time. */
 __u64 threshold_ns = 10000000; /* closed polls at least this long go to the ring */
@@ -36,6 +38,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct wire_site_stats);
 } site_stats SEC(".maps");
+
+/* The same rows (level 3). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1024); /* set by the agent: CPUs * max_sites */
+	__type(key, __u32);
+	__type(value, struct wire_delays);
+} delays SEC(".maps");
 
 /*
  * vtable | target << 48 -> site, for poll functions that several task types share because the
@@ -128,5 +139,30 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } ring SEC(".maps");
+
+/* The last block of each thread, by slot; its pages only when there was time for them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WIRE_STACK_SLOTS);
+	__type(key, __u32);
+	__type(value, struct wire_stack);
+} blocks SEC(".maps");
+
+/*
+ * By slot, written by the agent: the generation of a thread that drives a current-thread runtime.
+ * What it does outside polls may be the root future of block_on, which is no task.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} roots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 2 << 20);
+} stack_ring SEC(".maps");
 
 #endif

@@ -178,6 +178,21 @@ static __always_inline struct wire_site_stats *stats_of(__u32 site)
 	return bpf_map_lookup_elem(&site_stats, &index);
 }
 
+/* Its task was made ready at `woken` and is polled now. */
+static __always_inline void delay_add(__u32 site, __u64 woken, __u64 now)
+{
+	__u32 index = bpf_get_smp_processor_id() * max_sites + site;
+	struct wire_delays *row = bpf_map_lookup_elem(&delays, &index);
+	__u64 delay = now > woken ? now - woken : 0;
+	__u32 bucket = hist_bucket(delay);
+
+	if (!row || bucket >= HIST_BUCKETS)
+		return;
+	__sync_fetch_and_add(&row->hist[bucket], 1);
+	if (delay > row->max_ns)
+		row->max_ns = delay;
+}
+
 static __always_inline struct owner *owner_of(__u64 key)
 {
 	__u32 index = ((key >> 7) * 0x9e3779b97f4a7c15ULL) >> 48;
@@ -283,6 +298,7 @@ static __always_inline void task_new(struct wire_poll *poll, struct wire_task *t
 	task->last_ns = poll->start_ns;
 	task->busy_ns = 0;
 	task->polls = 0;
+	task->woken_ns = 0;
 	task->site = poll->site;
 	task->last_slot = slot;
 	barrier();
@@ -319,6 +335,10 @@ static __always_inline void task_open(struct wire_poll *poll, const struct wire_
 	if (task->key == key && task->id == poll->task_id) {
 		poll->sched = task->sched;
 		task->last_slot = slot;
+		if (level >= 3 && task->woken_ns) {
+			delay_add(poll->site, task->woken_ns, poll->start_ns);
+			task->woken_ns = 0;
+		}
 		return;
 	}
 	if (!poll->sched && words_read(&words, poll->header))
@@ -336,6 +356,21 @@ static __always_inline void task_add(const struct wire_poll *poll, __u32 target,
 	task->polls += 1;
 	task->busy_ns += end - poll->start_ns;
 	task->last_ns = end;
+}
+
+/* The row of a task that has one. */
+static __always_inline struct wire_task *task_find(__u64 key)
+{
+	struct owner *owner = owner_of(key);
+	struct wire_task *task = NULL;
+	__u32 *found;
+
+	if (owner && owner->key == key && owner->row)
+		task = task_at(owner->row - 1);
+	if (task && task->key == key)
+		return task;
+	found = bpf_map_lookup_elem(&task_rows, &key);
+	return found ? task_at(*found) : NULL;
 }
 
 /* Gives the row back. */

@@ -6,7 +6,7 @@
  * Each probe hit is counted exactly once as emitted, filtered or lost, in the slot of its thread
  * or, where there is no slot, in `totals`.
  */
-#include "poll.bpf.h"
+#include "stack.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -233,6 +233,44 @@ int on_dealloc(struct pt_regs *ctx)
 	return 0;
 }
 
+/*
+ * A waker makes a task ready, on any thread. A task that was never polled has no row yet, and one
+ * that wakes itself while it is polled is put back without this call: both have no delay.
+ */
+SEC("uprobe")
+int on_schedule(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	__u64 header = ctx->di, second = ctx->si, sp = ctx->sp;
+	__u32 site = cookie;
+	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &site);
+	__u64 now = bpf_ktime_get_ns();
+	int index = current_slot();
+	struct wire_slot *slot = NULL;
+	struct wire_task *task = NULL;
+
+	barrier(); /* all are read: a choice of offsets into ctx is refused */
+	if (WIRE_COOKIE_TASK_IN(cookie) == WIRE_TASK_RSI)
+		header = second;
+	else if (WIRE_COOKIE_TASK_IN(cookie) == WIRE_TASK_STACK)
+		bpf_probe_read_user(&header, sizeof(header),
+				    (const void *)(sp + WIRE_COOKIE_OFFSET(cookie)));
+	if (cfg)
+		task = task_find(WIRE_TASK_KEY(header, cfg->target));
+	if (task && !task->woken_ns)
+		task->woken_ns = now;
+	if (index >= 0)
+		slot = slot_at(index);
+	if (!slot) {
+		count_slotless(task ? HIT_EMITTED : HIT_FILTERED);
+		return 0;
+	}
+	slot_begin(slot);
+	count(slot, task ? HIT_EMITTED : HIT_FILTERED);
+	slot_end(slot, now);
+	return 0;
+}
+
 static __always_inline void switch_out(struct task_struct *task, __u32 index, bool voluntary,
 				       __u64 now)
 {
@@ -256,10 +294,15 @@ static __always_inline void switch_out(struct task_struct *task, __u32 index, bo
 		regs = (struct pt_regs *)bpf_task_pt_regs(task);
 		slot->off_syscall = BPF_CORE_READ(regs, orig_ax);
 	}
-	if (poll && poll->kind == WIRE_SITE_TASK)
+	if (poll && poll->kind == WIRE_SITE_TASK) {
 		slot->off_kind = voluntary ? WIRE_OFF_BLOCKED : WIRE_OFF_PREEMPTED;
-	else
+		if (stacks_on && voluntary)
+			block_begins(task, slot, index, poll, now);
+	} else {
 		slot->off_kind = voluntary ? WIRE_OFF_PARKED : WIRE_OFF_WAITING;
+		if (stacks_on && voluntary && !poll && root_may_block(slot, index))
+			block_begins(task, slot, index, NULL, now);
+	}
 	slot_end(slot, now);
 }
 
@@ -323,11 +366,15 @@ static __always_inline void switch_in(const struct task_struct *next, __u32 inde
 	if (slot->off_kind == WIRE_OFF_BLOCKED) {
 		add_blocked(slot, span - wait);
 		add_preempted(slot, wait);
+		if (stacks_on)
+			block_ends(slot, index, span - wait, now);
 	} else if (slot->off_kind == WIRE_OFF_PREEMPTED) {
 		add_preempted(slot, span);
 	} else if (slot->off_kind == WIRE_OFF_PARKED) {
 		slot->parked_ns += span - wait;
 		slot->waiting_ns += wait;
+		if (stacks_on)
+			block_ends(slot, index, span - wait, now);
 	} else {
 		slot->waiting_ns += span;
 	}
@@ -360,6 +407,7 @@ int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
 {
 	int index = current_slot();
 	struct wire_slot *slot;
+	struct wire_poll *poll;
 	__u64 now;
 
 	if (index < 0)
@@ -370,7 +418,9 @@ int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
 	now = bpf_ktime_get_ns();
 	slot_begin(slot);
 	slot_stolen(slot);
-	polls_running(slot, index, now, true);
+	poll = polls_running(slot, index, now, true);
+	if (stacks_on && poll && poll->kind == WIRE_SITE_TASK)
+		sample_taken(slot, index, poll, now);
 	slot_end(slot, now);
 	return 0;
 }

@@ -69,7 +69,12 @@ static inline __attribute__((always_inline)) __u32 hist_bucket(__u64 ns)
 #define WIRE_MAX_TASKS 262144 /* live tasks that have a row */
 #define WIRE_OWNERS 65536     /* direct-mapped cache: task header -> slot that polled it last */
 #define WIRE_NO_SYSCALL (-1)
-#define WIRE_VERIFY 64 /* first hits of a site whose task header is read and checked */
+#define WIRE_STACK_PAGE 4096
+#define WIRE_STACK_PAGES 8   /* copied of one user stack, from its top: 32 KiB */
+#define WIRE_STACK_SLOTS 256 /* threads whose blocks can be copied: those with the lowest slots */
+#define WIRE_NO_SITE 0xffffffffU
+#define WIRE_STACK_REGS 17 /* by DWARF numbers: rax rdx rcx rbx rsi rdi rbp rsp r8..r15 rip */
+#define WIRE_VERIFY 64	   /* first hits of a site whose task header is read and checked */
 
 /* What a site's poll function drives; set by the agent from the vtable. */
 enum wire_site_kind {
@@ -83,6 +88,14 @@ enum wire_shared {
 	WIRE_SHARED_POLL = 1,
 	WIRE_SHARED_DEALLOC = 2,
 };
+
+/* What a probe knows: its site, and where the address of the task header is. */
+enum wire_task_in { WIRE_TASK_RDI = 0, WIRE_TASK_RSI = 1, WIRE_TASK_STACK = 2 };
+
+#define WIRE_COOKIE(site, task_in, offset)                                                         \
+	((__u64)(site) | (__u64)(task_in) << 32 | (__u64)(offset) << 40)
+#define WIRE_COOKIE_TASK_IN(cookie) ((cookie) >> 32 & 0xff)
+#define WIRE_COOKIE_OFFSET(cookie) ((cookie) >> 40 & 0xff)
 
 /* Where a Tokio task header keeps what we read; same for all sites of all Tokio versions >= 1.24. */
 #define TOKIO_STATE_RUNNING 1ULL
@@ -124,6 +137,13 @@ struct wire_site {
 	__u8 shared;	 /* enum wire_shared bits: the header decides each time */
 	__u32 verified;	 /* hits whose header was read and found right, up to WIRE_VERIFY */
 	__u32 pad32;
+	__u64 stack_ns; /* when a stack of it was last sent */
+};
+
+/* Delays of a site on one CPU (level 3): from a task's wake to the poll that it leads to. */
+struct wire_delays {
+	__u64 max_ns;
+	__u64 hist[HIST_BUCKETS]; /* delays by length: their sum is the count */
 };
 
 /* Statistics of a site on one CPU; index = cpu * max_sites + site. */
@@ -217,6 +237,7 @@ struct wire_task {
 	__u64 last_ns;	/* end of the last closed poll */
 	__u64 busy_ns;
 	__u64 polls;
+	__u64 woken_ns; /* level 3: when it was made ready; 0: it is not waiting, or nobody saw it */
 	__u32 site;
 	__u32 last_slot;
 };
@@ -230,6 +251,9 @@ struct wire_totals {
 	__u64 nesting_lost;		     /* polls deeper than WIRE_MAX_DEPTH */
 	__u64 next_slot;
 	__u64 next_row; /* of the task table: rows that were ever used */
+	__u64 stacks_sent;
+	__u64 stacks_lost;    /* stacks that found their ring full */
+	__u64 stacks_limited; /* stacks not sent because there were enough of them */
 };
 
 enum wire_kind {
@@ -239,6 +263,7 @@ enum wire_kind {
 	WIRE_PROCESS_EXEC = 4,
 	WIRE_PROCESS_FORK = 5,
 	WIRE_MMAP_EXEC = 6,
+	WIRE_STACK = 7,
 };
 
 struct wire_head {
@@ -255,6 +280,29 @@ struct wire_long_poll {
 	struct wire_poll poll;
 };
 
+/*
+ * A user stack: of a block, copied when the thread left the CPU and sent when the block turned out
+ * to be long; or sampled inside a long poll. Comes through a ring of its own, so that it never
+ * takes the room of what is counted.
+ */
+struct wire_stack {
+	struct wire_head head; /* time_ns: the end of the block, or of the sample */
+	__u64 since_ns;	       /* a block: when it began; 0: a sample on the CPU */
+	__u64 span_ns;	       /* of the block; of the poll so far */
+	__u64 poll_start_ns;
+	__u64 task_id, sched;
+	__u64 header;	 /* of the task */
+	__u32 site;	 /* WIRE_NO_SITE: outside any poll, of a thread in `roots` */
+	__s32 syscall;	 /* WIRE_NO_SYSCALL: none */
+	__u64 base;	 /* address of pages[0] */
+	__u32 present;	 /* bit i: page i was read */
+	__u32 wasted;	 /* private: copies in a row that were of no use */
+	__u64 copied_ns; /* private: when the last copy was made, */
+	__u64 sent_ns;	 /* and when one was sent from outside any poll */
+	__u64 regs[WIRE_STACK_REGS];
+	__u8 pages[WIRE_STACK_PAGES * WIRE_STACK_PAGE];
+};
+
 /* Thread and process events; `other` is the child of a fork. */
 struct wire_process {
 	struct wire_head head;
@@ -262,12 +310,14 @@ struct wire_process {
 	__s32 code; /* exit code of the process as in task->exit_code */
 };
 
-_Static_assert(sizeof(struct wire_site) == 24, "wire_site");
+_Static_assert(sizeof(struct wire_site) == 32, "wire_site");
 _Static_assert(sizeof(struct wire_site_stats) == 8 * (6 + HIST_BUCKETS), "wire_site_stats");
 _Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
 _Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 13 - 8 + 4 * 96, "wire_slot");
-_Static_assert(sizeof(struct wire_task) == 64, "wire_task");
+_Static_assert(sizeof(struct wire_task) == 72, "wire_task");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");
 _Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");
+_Static_assert(sizeof(struct wire_stack) == 24 + 48 + 8 + 8 + 8 + 16 + 8 * 17 + 8 * 4096,
+	       "wire_stack");
 
 #endif

@@ -78,6 +78,12 @@ const struct field fields[] = {
 	 .meaning = "99th percentile of the same"},
 	{"site.poll_max", SITE, NS, TRACED, .get = get_site_poll_max,
 	 .meaning = "its longest poll that has ended"},
+	{"site.delay_p50", SITE, NS, TRACED, .get = get_site_delay_p50,
+	 .meaning = "median time from a wake to the poll, since the watch began (level 3)"},
+	{"site.delay_p99", SITE, NS, TRACED, .get = get_site_delay_p99,
+	 .meaning = "99th percentile of the same"},
+	{"site.delay_max", SITE, NS, TRACED, .get = get_site_delay_max,
+	 .meaning = "the longest of these"},
 
 	{"worker.busy_share", WORKER, RATIO, SAMPLED, .windowed = true, .get = get_worker_busy,
 	 .meaning = "share of the worker's time in polls, on the CPU"},

@@ -189,6 +189,21 @@ bool get_site_poll_max(const struct field_ctx *c, double *out)
 	return c->site->polls && give(out, (double)c->site->max_ns);
 }
 
+bool get_site_delay_p50(const struct field_ctx *c, double *out)
+{
+	return c->site->delay.count && give(out, (double)hist_quantile(&c->site->delay, 0.5));
+}
+
+bool get_site_delay_p99(const struct field_ctx *c, double *out)
+{
+	return c->site->delay.count && give(out, (double)hist_quantile(&c->site->delay, 0.99));
+}
+
+bool get_site_delay_max(const struct field_ctx *c, double *out)
+{
+	return c->site->delay.count && give(out, (double)c->site->delay_max_ns);
+}
+
 bool get_site_short_blocked_share(const struct field_ctx *c, double *out)
 {
 	uint32_t at = c->notes->of[c->site->id];

@@ -18,6 +18,7 @@ struct row {
 	uint64_t held_oldest_ns, idle_oldest_ns;
 	uint64_t polls, busy_ns, blocked_ns, preempted_ns;
 	uint64_t p50_ns, p99_ns, max_ns;
+	uint64_t delays, delay_p50_ns, delay_p99_ns, delay_max_ns;
 	uint64_t seen, ended;
 	double polls_rate, spawn_rate, busy_rate; /* a second; negative: not known */
 	uint64_t octaves[HIST_LINES];		  /* polls by power of two of nanoseconds */
@@ -80,6 +81,10 @@ static void read_row(struct view *view, const struct model *m, const struct site
 	row->p50_ns = quantile(s, 0.5);
 	row->p99_ns = quantile(s, 0.99);
 	row->max_ns = s->max_ns;
+	row->delays = s->delay.count;
+	row->delay_p50_ns = hist_quantile(&s->delay, 0.5);
+	row->delay_p99_ns = hist_quantile(&s->delay, 0.99);
+	row->delay_max_ns = s->delay_max_ns;
 	row->seen = s->seen;
 	row->ended = s->ended;
 	row->polls_rate = series_rate_known(s->series ? &s->series->polls : NULL, SHARES_OVER);
@@ -218,12 +223,22 @@ static void cell_blocked(const void *context, const void *row_, struct cell *cel
 		 row->blocked_ns ? CELL_TIME(row->blocked_ns) : "-");
 }
 
+static void cell_delay(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->delays ? CELL_TIME(row->delay_p99_ns) : "-");
+}
+
 COMPARE_BY(live, row->tasks_valid ? (double)row->live : -1)
 COMPARE_BY(polls, row->polls_rate)
 COMPARE_BY(spawns, row->spawn_rate)
 COMPARE_BY(p50, row->p50_ns)
 COMPARE_BY(p99, row->p99_ns)
 COMPARE_BY(max, row->max_ns)
+COMPARE_BY(delay, row->delay_p99_ns)
 COMPARE_BY(busy, row->busy_rate)
 COMPARE_BY(blocked, row->blocked_ns)
 COMPARE_BY(memory, row->tasks_valid ? (double)memory_of(row) : -1)
@@ -310,6 +325,10 @@ static void sites_detail(const struct view *view, const void *row_, struct lines
 	if (row->polls)
 		lines_value(out, "length", "p50 %s, p99 %s, longest %s", FMT_DURATION(row->p50_ns),
 			    FMT_DURATION(row->p99_ns), FMT_DURATION(row->max_ns));
+	if (row->delays)
+		lines_value(out, "wake to poll", "p50 %s, p99 %s, longest %s",
+			    FMT_DURATION(row->delay_p50_ns), FMT_DURATION(row->delay_p99_ns),
+			    FMT_DURATION(row->delay_max_ns));
 	octaves_lines(view, row, out);
 }
 
@@ -383,6 +402,14 @@ static const struct column columns[] = {
 	 .descending = true,
 	 .cell = cell_max,
 	 .compare = by_max},
+	{.title = "DELAY",
+	 .meaning = "99 of 100 wakes led to a poll within this time (level 3)",
+	 .width = 8,
+	 .from = 130,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_delay,
+	 .compare = by_delay},
 	{.title = "BUSY",
 	 .meaning = "CPU time in its polls, as a share of one CPU",
 	 .width = 7,

@@ -49,12 +49,19 @@ static int load(struct kernel *k, struct err *err)
 	skel->rodata->level = k->level;
 	skel->rodata->max_sites = k->max_sites;
 	skel->rodata->agent_pidns = pid_namespace();
+	skel->rodata->stacks_on = k->stacks;
+	if (!k->stacks)
+		bpf_map__set_max_entries(skel->maps.blocks, 1);
 	bpf_map__set_max_entries(skel->maps.sites, k->max_sites);
 	bpf_map__set_max_entries(skel->maps.site_stats, k->max_sites * k->cpus);
 	bpf_program__set_expected_attach_type(skel->progs.on_poll, BPF_ATTACH_TRACE_UPROBE_MULTI);
 	bpf_program__set_expected_attach_type(skel->progs.on_dealloc,
 					      BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_expected_attach_type(skel->progs.on_schedule,
+					      BPF_ATTACH_TRACE_UPROBE_MULTI);
 	bpf_program__set_autoload(skel->progs.on_dealloc, k->level >= 2);
+	bpf_program__set_autoload(skel->progs.on_schedule, k->level >= 3);
+	bpf_map__set_max_entries(skel->maps.delays, k->level >= 3 ? k->max_sites * k->cpus : 1);
 	if (k->level < 2) {
 		bpf_map__set_max_entries(skel->maps.tasks, 1);
 		bpf_map__set_max_entries(skel->maps.free_rows, 1);
@@ -94,7 +101,13 @@ static int map_all(struct kernel *k, struct err *err)
 	if (k->level >= 2)
 		k->tasks = map_array(skel->maps.tasks, sizeof(*k->tasks), WIRE_MAX_TASKS,
 				     PROT_READ);
-	if (!k->sites || !k->stats || !k->slots || (k->level >= 2 && !k->tasks))
+	k->roots = map_array(skel->maps.roots, sizeof(*k->roots), WIRE_MAX_SLOTS,
+			     PROT_READ | PROT_WRITE);
+	if (k->level >= 3)
+		k->delays = map_array(skel->maps.delays, sizeof(*k->delays),
+				      (size_t)k->max_sites * k->cpus, PROT_READ);
+	if ((k->level >= 3 && !k->delays) || !k->sites || !k->stats || !k->slots || !k->roots ||
+	    (k->level >= 2 && !k->tasks))
 		return err_set(err, -errno, "cannot map the BPF arrays: %s", strerror(errno));
 	return 0;
 }
@@ -148,14 +161,31 @@ static void attach_samples(struct kernel *k)
 	}
 }
 
-int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_record_fn fn, void *ctx,
-		struct kernel **out, struct err *err)
+/* Both rings behind one descriptor; the second is of use only when stacks are copied. */
+static int open_rings(struct kernel *k, const struct kernel_opts *opts, struct err *err)
+{
+	int ret = 0;
+
+	k->ring = ring_buffer__new(bpf_map__fd(k->skel->maps.ring), opts->fn, opts->ctx, NULL);
+	if (!k->ring)
+		return err_set(err, -errno, "cannot open the ring buffer: %s", strerror(errno));
+	if (k->stacks)
+		ret = ring_buffer__add(k->ring, bpf_map__fd(k->skel->maps.stack_ring), opts->fn,
+				       opts->ctx);
+	if (ret)
+		return err_set(err, ret, "cannot open the ring of stacks: %s", strerror(-ret));
+	k->ring_fd = ring_buffer__epoll_fd(k->ring);
+	return 0;
+}
+
+int kernel_open(const struct kernel_opts *opts, struct kernel **out, struct err *err)
 {
 	struct kernel *k = xcalloc(1, sizeof(*k));
 	int ret;
 
-	k->level = level;
-	k->max_sites = max_sites;
+	k->level = opts->level;
+	k->stacks = opts->stacks;
+	k->max_sites = opts->max_sites;
 	k->cpus = libbpf_num_possible_cpus();
 	k->sample_fds = xcalloc(k->cpus, sizeof(*k->sample_fds));
 	for (uint32_t i = 0; i < k->cpus; i++)
@@ -171,19 +201,16 @@ int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_reco
 	if (ret)
 		goto fail;
 	k->on_poll_fd = bpf_program__fd(k->skel->progs.on_poll);
-	k->on_dealloc_fd = level >= 2 ? bpf_program__fd(k->skel->progs.on_dealloc) : -1;
+	k->on_dealloc_fd = k->level >= 2 ? bpf_program__fd(k->skel->progs.on_dealloc) : -1;
+	k->on_schedule_fd = k->level >= 3 ? bpf_program__fd(k->skel->progs.on_schedule) : -1;
 	k->vtables_fd = bpf_map__fd(k->skel->maps.vtables);
 	k->targets_fd = bpf_map__fd(k->skel->maps.targets);
-	k->ring = ring_buffer__new(bpf_map__fd(k->skel->maps.ring), fn, ctx, NULL);
-	if (!k->ring) {
-		ret = err_set(err, -errno, "cannot open the ring buffer: %s", strerror(errno));
-		goto fail;
-	}
-	k->ring_fd = ring_buffer__epoll_fd(k->ring);
-	ret = attach_scheduler(k, err);
+	ret = open_rings(k, opts, err);
+	if (!ret)
+		ret = attach_scheduler(k, err);
 	if (ret)
 		goto fail;
-	if (sample)
+	if (opts->sample)
 		attach_samples(k);
 	*out = k;
 	return 0;
@@ -204,8 +231,13 @@ void kernel_close(struct kernel *k)
 		munmap(k->sites, array_bytes(sizeof(*k->sites), k->max_sites));
 	if (k->stats)
 		munmap(k->stats, array_bytes(sizeof(*k->stats), (size_t)k->max_sites * k->cpus));
+	if (k->delays)
+		munmap((void *)k->delays,
+		       array_bytes(sizeof(*k->delays), (size_t)k->max_sites * k->cpus));
 	if (k->slots)
 		munmap((void *)k->slots, array_bytes(sizeof(*k->slots), WIRE_MAX_SLOTS));
+	if (k->roots)
+		munmap(k->roots, array_bytes(sizeof(*k->roots), WIRE_MAX_SLOTS));
 	if (k->tasks)
 		munmap((void *)k->tasks, array_bytes(sizeof(*k->tasks), WIRE_MAX_TASKS));
 	ring_buffer__free(k->ring);
@@ -275,17 +307,24 @@ bool kernel_slot(const struct kernel *k, uint32_t index, struct wire_slot *out)
 	return false;
 }
 
+bool kernel_block(const struct kernel *k, uint32_t slot, struct wire_stack *out)
+{
+	if (!k->stacks || slot >= WIRE_STACK_SLOTS)
+		return false;
+	return !bpf_map_lookup_elem(bpf_map__fd(k->skel->maps.blocks), &slot, out) && out->since_ns;
+}
+
 uint64_t kernel_missed(const struct kernel *k)
 {
-	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(info);
+	int fds[] = {k->on_poll_fd, k->on_dealloc_fd, k->on_schedule_fd};
 	uint64_t missed = 0;
 
-	if (!bpf_obj_get_info_by_fd(k->on_poll_fd, &info, &len))
-		missed += info.recursion_misses;
-	memset(&info, 0, sizeof(info));
-	len = sizeof(info);
-	if (k->on_dealloc_fd >= 0 && !bpf_obj_get_info_by_fd(k->on_dealloc_fd, &info, &len))
-		missed += info.recursion_misses;
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+
+		if (fds[i] >= 0 && !bpf_obj_get_info_by_fd(fds[i], &info, &len))
+			missed += info.recursion_misses;
+	}
 	return missed;
 }

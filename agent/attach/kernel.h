@@ -22,25 +22,33 @@ struct stalltop_bpf;
 struct kernel {
 	struct stalltop_bpf *skel;
 	unsigned int level;
+	bool stacks;
 	uint32_t cpus, max_sites;
-	struct wire_site *sites;       /* max_sites */
-	struct wire_site_stats *stats; /* cpus * max_sites */
-	const struct wire_slot *slots; /* WIRE_MAX_SLOTS */
-	const struct wire_task *tasks; /* WIRE_MAX_TASKS; NULL below level 2 */
-	int *sample_fds;	       /* a CPU each; -1 where it could not be opened */
-	uint32_t sampling;	       /* how many could */
+	struct wire_site *sites;	  /* max_sites */
+	struct wire_site_stats *stats;	  /* cpus * max_sites */
+	const struct wire_delays *delays; /* cpus * max_sites; NULL below level 3 */
+	const struct wire_slot *slots;	  /* WIRE_MAX_SLOTS */
+	const struct wire_task *tasks;	  /* WIRE_MAX_TASKS; NULL below level 2 */
+	uint64_t *roots;   /* WIRE_MAX_SLOTS: generation of a thread that may run a root future */
+	int *sample_fds;   /* a CPU each; -1 where it could not be opened */
+	uint32_t sampling; /* how many could */
 	struct ring_buffer *ring;
-	int on_poll_fd, on_dealloc_fd, vtables_fd, targets_fd, ring_fd;
+	int on_poll_fd, on_dealloc_fd, on_schedule_fd, vtables_fd, targets_fd, ring_fd;
 };
 
 typedef int (*kernel_record_fn)(void *ctx, void *data, size_t size);
 
-/*
- * -EPERM names the missing capability, -ENOENT the missing BTF. `fn` gets the records of the ring
- * during kernel_drain().
- */
-int kernel_open(unsigned int level, bool sample, uint32_t max_sites, kernel_record_fn fn, void *ctx,
-		struct kernel **out, struct err *err);
+struct kernel_opts {
+	unsigned int level;
+	bool sample; /* the CPUs, 99 times a second */
+	bool stacks; /* copies of user stacks come as records, too */
+	uint32_t max_sites;
+	kernel_record_fn fn; /* gets the records during kernel_drain() */
+	void *ctx;
+};
+
+/* -EPERM names the missing capability, -ENOENT the missing BTF. */
+int kernel_open(const struct kernel_opts *opts, struct kernel **out, struct err *err);
 void kernel_close(struct kernel *k);
 
 /* Passes on what is in the ring; 0 or -errno from fn. */
@@ -57,6 +65,11 @@ uint32_t kernel_task_rows(const struct kernel *k);
 bool kernel_task(const struct kernel *k, uint32_t row, struct wire_task *out);
 /* A consistent copy of a slot; false when it is free or kept changing. */
 bool kernel_slot(const struct kernel *k, uint32_t index, struct wire_slot *out);
+/*
+ * The block that the thread of a slot is in or was in last, and what of its stack was copied; false
+ * when there is none, or its row is not kept.
+ */
+bool kernel_block(const struct kernel *k, uint32_t slot, struct wire_stack *out);
 /* Hits that the kernel dropped because a program was running already. */
 uint64_t kernel_missed(const struct kernel *k);
 

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,6 +69,8 @@ static int on_record(void *ctx, void *data, size_t size)
 
 		emit.now = head->time_ns;
 		live->emit_error = live_long_poll(live, &emit, data);
+	} else if (head->kind == WIRE_STACK && size >= sizeof(struct wire_stack)) {
+		live->emit_error = live_stack(live, live->emit, data);
 	} else if (head->kind == WIRE_THREAD_EXIT && head->target < live->targets_count) {
 		event.time_ns = head->time_ns;
 		event.as_thread_end.tid = head->tid;
@@ -121,6 +124,9 @@ static int announce(struct live *live, struct emit *emit)
 				"sampling works on %u of %u CPUs: the "
 				"end of a poll may be seen late",
 				live->kernel->sampling, live->kernel->cpus);
+	if (!ret && live->ticks == 0 && live->no_stacks[0])
+		ret = live_note(emit, ID_NONE, NOTE_WARNING, "findings have no stack: %s",
+				live->no_stacks);
 	return ret;
 }
 
@@ -132,7 +138,9 @@ static int drain(struct live *live, struct emit *emit)
 	live->emit_error = 0;
 	ret = kernel_drain(live->kernel);
 	live->emit = NULL;
-	return live->emit_error ? live->emit_error : ret;
+	if (live->emit_error || ret)
+		return live->emit_error ? live->emit_error : ret;
+	return live_stacks_drain(live, emit);
 }
 
 static int live_source_drain(struct source *source, event_fn fn, void *ctx)
@@ -289,7 +297,7 @@ static int live_source_finish(struct source *source, event_fn fn, void *ctx)
 
 static int live_source_fd(struct source *source)
 {
-	return ((struct live *)source)->kernel->ring_fd;
+	return ((struct live *)source)->fd;
 }
 
 static int live_source_interval(struct source *source)
@@ -306,6 +314,9 @@ static void live_source_close(struct source *source)
 	for (uint32_t i = 0; i < live->targets_count; i++)
 		live_detach_target(live, i);
 	kernel_close(live->kernel);
+	live_stacks_close(live);
+	if (live->fd >= 0)
+		close(live->fd);
 	for (size_t i = 0; i < live->runtimes_count; i++)
 		tokio_queue_close(live->runtimes[i].queue);
 	for (uint32_t i = 0; i < live->targets_count; i++)
@@ -371,15 +382,34 @@ static int attach_target(struct live *live, uint32_t target, struct err *err)
 	return err_set(err, -ESRCH, "process %d ended during the attach", pid);
 }
 
+/* The rings and the unwinder behind one descriptor. */
+static int join_fds(struct live *live, struct err *err)
+{
+	int fds[] = {live->kernel->ring_fd, live_stacks_fd(live)};
+
+	live->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (live->fd < 0)
+		return err_set(err, -errno, "epoll_create: %s", strerror(errno));
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		struct epoll_event event = {.events = EPOLLIN};
+
+		if (fds[i] >= 0 && epoll_ctl(live->fd, EPOLL_CTL_ADD, fds[i], &event))
+			return err_set(err, -errno, "epoll_ctl: %s", strerror(errno));
+	}
+	return 0;
+}
+
 int live_open(const struct live_opts *opts, struct watch **watches, size_t count,
 	      struct source **out, struct err *err)
 {
 	struct live *live = xcalloc(1, sizeof(*live));
+	struct err no_stacks = {0};
 	struct timespec cpu;
 	uint32_t max_sites;
 	int ret;
 
 	live->source.ops = &live_source_ops;
+	live->fd = -1;
 	live->opts = *opts;
 	live->targets = xcalloc(count, sizeof(*live->targets));
 	live->targets_count = count;
@@ -387,8 +417,20 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 	for (size_t i = 0; i < count; i++)
 		live->targets[i].watch = watches[i];
 	max_sites = choose_max_sites(watches, count, sysconf(_SC_NPROCESSORS_CONF));
-	ret = kernel_open(opts->level, !opts->no_sampling, max_sites, on_record, live,
+	/* Before anything of the kernel is mapped: the unwinder's process inherits none of it. */
+	if (!opts->no_stacks && live_stacks_open(live, &no_stacks)) {
+		snprintf(live->no_stacks, sizeof(live->no_stacks), "%s", no_stacks.msg);
+		live->opts.no_stacks = true;
+	}
+	ret = kernel_open(&(struct kernel_opts){.level = opts->level,
+						.sample = !opts->no_sampling,
+						.stacks = !live->opts.no_stacks,
+						.max_sites = max_sites,
+						.fn = on_record,
+						.ctx = live},
 			  &live->kernel, err);
+	if (!ret)
+		ret = join_fds(live, err);
 	if (!ret)
 		ret = live_calibrate(live, err);
 	if (ret)

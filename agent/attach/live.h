@@ -12,12 +12,12 @@
 #include "core/source.h"
 
 struct live_opts {
-	unsigned int level;	     /* 1 or 2 */
-	uint64_t threshold_ns;	     /* polls at least this long are reported singly */
-	double overhead_ratio;	     /* a note says when watching costs the targets more */
-	bool fresh_tasks;	     /* read every task's state at each scan (dump) */
-	bool no_sampling, no_queues; /* --no-feature */
-	pid_t child;		     /* started by us (launch.h): reaped here; 0 none */
+	unsigned int level;    /* 1, 2 or 3 */
+	uint64_t threshold_ns; /* polls at least this long are reported singly */
+	double overhead_ratio; /* a note says when watching costs the targets more */
+	bool fresh_tasks;      /* read every task's state at each scan (dump) */
+	bool no_sampling, no_queues, no_stacks; /* --no-feature */
+	pid_t child;				/* started by us (launch.h): reaped here; 0 none */
 };
 
 /*

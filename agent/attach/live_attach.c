@@ -85,6 +85,11 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 	const struct watch_object *object = binary->object;
 	struct link_site *sites = xcalloc(plan->count, sizeof(*sites));
 	uint32_t *probes = xcalloc(plan->count, sizeof(*probes));
+	const int fds[PLAN_PROGRAMS] = {
+		[PLAN_POLL] = live->kernel->on_poll_fd,
+		[PLAN_DEALLOC] = live->kernel->on_dealloc_fd,
+		[PLAN_SCHEDULE] = live->kernel->on_schedule_fd,
+	};
 	bool poll = program == PLAN_POLL;
 	size_t n = 0;
 	int ret;
@@ -104,18 +109,24 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 		probes[n] = probe->site;
 		sites[n++] = (struct link_site){
 			.offset = probe->offset,
-			.cookie = binary->first_site + probe->site,
+			.cookie = WIRE_COOKIE(binary->first_site + probe->site, probe->task_in,
+					      probe->task_offset),
 		};
 	}
-	ret = link_attach(poll ? &binary->polls : &binary->deallocs,
-			  poll ? live->kernel->on_poll_fd : live->kernel->on_dealloc_fd,
-			  object->object->path, object->object->proc->pid, sites, n, err);
+	ret = link_attach(&binary->links[program], fds[program], object->object->path,
+			  object->object->proc->pid, sites, n, err);
 	for (size_t i = 0; i < n && !ret; i++)
 		if (sites[i].error)
 			live->sites[binary->first_site + probes[i]].off |= poll;
 	free(sites);
 	free(probes);
 	return ret;
+}
+
+static void detach(struct live_binary *binary)
+{
+	for (int i = 0; i < PLAN_PROGRAMS; i++)
+		link_detach(&binary->links[i]);
 }
 
 int live_attach_object(struct live *live, uint32_t target, const struct watch_object *object,
@@ -133,11 +144,12 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 		ret = attach_program(live, binary, &plan, PLAN_DEALLOC, err);
 	if (!ret)
 		ret = attach_program(live, binary, &plan, PLAN_POLL, err);
+	if (!ret && live->opts.level >= 3)
+		ret = attach_program(live, binary, &plan, PLAN_SCHEDULE, err);
 	plan_clear(&plan);
 	/* The pid could have been reused between the look and the attach: then nothing stays. */
 	if (!ret && !proc_same(object->object->proc)) {
-		link_detach(&binary->polls);
-		link_detach(&binary->deallocs);
+		detach(binary);
 		ret = err_set(err, -ESRCH, "process %d ended during the attach",
 			      object->object->proc->pid);
 	}
@@ -146,13 +158,13 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 
 void live_detach_target(struct live *live, uint32_t target)
 {
+	live_stacks_forget(live, target);
 	for (size_t i = 0; i < live->binaries_count; i++) {
 		struct live_binary *binary = &live->binaries[i];
 
 		if (binary->target != target)
 			continue;
-		link_detach(&binary->polls);
-		link_detach(&binary->deallocs);
+		detach(binary);
 		for (uint32_t s = 0; s < binary->sites; s++)
 			live->sites[binary->first_site + s].found = NULL;
 		binary->object = NULL;

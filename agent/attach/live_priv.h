@@ -10,6 +10,7 @@
 #include "attach/link.h"
 #include "attach/live.h"
 #include "runtime/tokio_queue.h"
+#include "stack/stack.h"
 #include "util/map.h"
 
 #define LIVE_MAX_RUNTIMES 1024
@@ -39,7 +40,7 @@ struct live_site {
 struct live_binary {
 	uint32_t target;
 	const struct watch_object *object; /* NULL after an exec */
-	struct link_set polls, deallocs;
+	struct link_set links[PLAN_PROGRAMS];
 	uint32_t first_site, sites;
 	struct tokio_version version;
 	struct tokio_layout *layout; /* from its debug information; NULL: none, or not tried */
@@ -50,6 +51,8 @@ struct live_target {
 	struct watch *watch;
 	bool ended;
 	bool exec_pending;
+	uint32_t generation; /* grows with each program that it runs */
+	bool mapped;	     /* the unwinder knows its memory */
 	uint64_t look_until; /* look for new objects at each tick until then */
 	uint64_t exec_kib;   /* executable mappings when they were last looked at */
 	uint64_t cpu_first, cpu_last;
@@ -64,6 +67,7 @@ struct live_runtime {
 	uint32_t attempts;
 	enum runtime_flavor flavor;
 	int32_t workers;
+	uint32_t root_site; /* stands for its root future; ID_NONE: none was seen to block */
 	/* Of the present tick. */
 	uint32_t threads, polling;
 	uint64_t polls; /* begun on these threads */
@@ -106,6 +110,9 @@ struct live {
 	size_t runtimes_count, runtimes_cap;
 	struct map runtime_ids; /* (handle, target) -> id */
 
+	struct live_stacks *stacks; /* NULL: there are none */
+	char no_stacks[256];	    /* why, when they were wanted */
+	int fd;			    /* readable when a ring or the unwinder has something */
 	uint64_t ticks, begin_ns;
 	bool announced;
 	uint32_t announced_sites, announced_binaries;
@@ -139,10 +146,24 @@ int live_note(struct emit *emit, uint32_t target, enum note_severity severity, c
 uint32_t live_runtime_of(struct live *live, struct emit *emit, uint32_t target, uint32_t site,
 			 uint64_t handle, uint64_t header);
 int live_queues(struct live *live, struct emit *emit);
+/* Whether the runtime's thread also runs the root future of block_on. */
+bool live_drives_root(const struct live *live, uint32_t runtime);
+/* The site that stands for the root future; announced with the first call. ID_NONE: no room. */
+uint32_t live_root_site(struct live *live, struct emit *emit, uint32_t runtime);
 
 /* live_threads.c */
 int live_threads(struct live *live, struct emit *emit, bool all, bool *open);
 int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_poll *rec);
+
+/* live_stacks.c */
+int live_stacks_open(struct live *live, struct err *err);
+void live_stacks_close(struct live *live);
+int live_stacks_fd(const struct live *live);
+void live_stacks_forget(struct live *live, uint32_t target);
+int live_stacks_drain(struct live *live, struct emit *emit);
+int live_stack(struct live *live, struct emit *emit, const struct wire_stack *rec);
+int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
+		    const struct wire_slot *slot, const struct wire_poll *poll);
 
 /* live_tasks.c */
 int live_site_stats(struct live *live, struct emit *emit);

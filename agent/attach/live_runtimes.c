@@ -116,6 +116,7 @@ uint32_t live_runtime_of(struct live *live, struct emit *emit, uint32_t target, 
 		.handle = handle,
 		.flavor = live->sites[site].found->flavor,
 		.workers = -1,
+		.root_site = ID_NONE,
 	};
 	runtime->owner_id = owner_id(live, runtime, &live->sites[site], header);
 	map_put(&live->runtime_ids, handle, target, id);
@@ -206,4 +207,33 @@ int live_queues(struct live *live, struct emit *emit)
 		ret = emit_unknown(live, emit, id);
 	}
 	return ret;
+}
+
+bool live_drives_root(const struct live *live, uint32_t runtime)
+{
+	return runtime < live->runtimes_count &&
+	       live->runtimes[runtime].flavor == FLAVOR_CURRENT_THREAD;
+}
+
+uint32_t live_root_site(struct live *live, struct emit *emit, uint32_t runtime)
+{
+	struct live_runtime *r = &live->runtimes[runtime];
+	struct event event = {.as_site = {
+				      .binary = r->binary,
+				      .kind = SITE_TASK,
+				      .name = "root future of block_on",
+				      .name_from = NAME_NONE,
+			      }};
+
+	if (r->root_site != ID_NONE || live->sites_count + 1 >= live->kernel->max_sites)
+		return r->root_site;
+	live->sites = xgrow(live->sites, &live->sites_cap, live->sites_count + 1,
+			    sizeof(*live->sites));
+	r->root_site = live->sites_count++;
+	/* It has no probe and no statistics: the loops over sites pass by what is not `found`. */
+	live->sites[r->root_site] = (struct live_site){.target = r->target, .binary = r->binary};
+	event.as_site.site = r->root_site;
+	if (live_emit(emit, EV_SITE, r->target, &event))
+		return ID_NONE;
+	return r->root_site;
 }

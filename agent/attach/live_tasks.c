@@ -53,9 +53,26 @@ static uint64_t hist_sum(const struct kernel *k, uint32_t id, uint64_t *hist)
 	return total;
 }
 
+/* The longest delay. */
+static uint64_t delays_sum(const struct kernel *k, uint32_t id, uint64_t *hist)
+{
+	uint64_t max = 0;
+
+	memset(hist, 0, HIST_BUCKETS * sizeof(*hist));
+	for (uint32_t cpu = 0; cpu < k->cpus; cpu++) {
+		const struct wire_delays *d = &k->delays[(size_t)cpu * k->max_sites + id];
+
+		for (int i = 0; i < HIST_BUCKETS; i++)
+			hist[i] += d->hist[i];
+		if (d->max_ns > max)
+			max = d->max_ns;
+	}
+	return max;
+}
+
 int live_site_stats(struct live *live, struct emit *emit)
 {
-	uint64_t hist[HIST_BUCKETS];
+	uint64_t hist[HIST_BUCKETS], delays[HIST_BUCKETS];
 	int ret = 0;
 
 	for (uint32_t id = 0; id < live->sites_count && !ret; id++) {
@@ -81,6 +98,10 @@ int live_site_stats(struct live *live, struct emit *emit)
 					       .tasks_valid = live->opts.level >= 2,
 					       .hist = hist,
 				       }};
+		if (live->kernel->delays) {
+			event.as_site_stats.delay_max_ns = delays_sum(live->kernel, id, delays);
+			event.as_site_stats.delay_hist = delays;
+		}
 		ret = live_emit(emit, EV_SITE_STATS, site->target, &event);
 	}
 	return ret;

@@ -195,6 +195,7 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 		poll = open_poll(&slot);
 		runtime = live_runtime_of(live, emit, slot.target, poll ? poll->site : ID_NONE,
 					  slot.sched, poll ? poll->header : 0);
+		live->kernel->roots[i] = live_drives_root(live, runtime) ? slot.generation : 0;
 		if (runtime != ID_NONE) {
 			live->runtimes[runtime].threads++;
 			live->runtimes[runtime].polling += poll != NULL;
@@ -207,6 +208,8 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 		if (!ret && poll && span(poll->start_ns, emit->now) >= live->opts.threshold_ns &&
 		    sent < SCAN_MAX_OPEN && still_running(live, &slot, poll)) {
 			ret = emit_open_poll(live, emit, &slot, poll, runtime);
+			if (!ret)
+				ret = live_stack_open(live, emit, i, &slot, poll);
 			*open = true;
 			sent++;
 		}

@@ -10,22 +10,63 @@
 #include <string.h>
 
 #define ENTRY_INSNS 8 /* how far into a function a cheaper instruction is looked for */
-#define ENTRY_BYTES (ENTRY_INSNS * INSN_MAX_LEN)
+#define WAKE_INSNS 16 /* the same for wakes, which are left out without one */
+#define ENTRY_BYTES (WAKE_INSNS * INSN_MAX_LEN)
+
+static const uint16_t task_registers[] = {
+	[PLAN_TASK_RDI] = INSN_RDI,
+	[PLAN_TASK_RSI] = INSN_RSI,
+};
+
+/* Where the task is in a walk: in a register, and once that was stored, also on the stack. */
+struct whereabouts {
+	enum plan_task in;
+	bool stored;
+	uint8_t offset; /* from the stack pointer */
+};
+
+/* mov [rsp + disp8], reg, for the register that holds the task. */
+static bool stores_task(const uint8_t *b, const struct insn *insn, const struct whereabouts *task)
+{
+	uint8_t modrm = task->in == PLAN_TASK_RDI ? 0x7c : 0x74;
+
+	return insn->len == 5 && b[0] == 0x48 && b[1] == 0x89 && b[2] == modrm && b[3] == 0x24 &&
+	       b[4] < 0x80;
+}
+
+/* Follows the task over one instruction; false when it is lost. */
+static bool task_after(const uint8_t *bytes, const struct insn *insn, struct whereabouts *task)
+{
+	if (task->in != PLAN_TASK_STACK && stores_task(bytes, insn, task)) {
+		task->stored = true;
+		task->offset = bytes[4];
+		return true;
+	}
+	if (insn->written & INSN_RSP)
+		task->stored = false;
+	if (task->in != PLAN_TASK_STACK && (insn->written & task_registers[task->in]))
+		task->in = PLAN_TASK_STACK;
+	return task->in != PLAN_TASK_STACK || task->stored;
+}
 
 /*
- * Walks from the entry while execution goes straight on and rdi still holds the task. A push or a
- * sub moves the stack pointer by a constant for that function: good enough for telling a nested
- * poll from the next one, which has the task's state to fall back on.
+ * Walks from the entry while execution goes straight on and the task is known. A push or a sub
+ * moves the stack pointer by a constant for that function: good enough for telling a nested poll
+ * from the next one, which has the task's state to fall back on. Only wakes follow the task onto
+ * the stack: the others read it at every hit.
  */
 static void choose_site(struct plan_probe *probe, const struct elf_file *elf)
 {
+	bool wake = probe->program == PLAN_SCHEDULE;
+	struct whereabouts task = {.in = probe->task_in};
 	uint8_t bytes[ENTRY_BYTES];
 	ssize_t have = elf_read_some(elf, probe->function, bytes, sizeof(bytes));
 	uint64_t at = 0;
 	struct insn insn;
 
 	probe->refused = "its first instruction cannot be decoded";
-	for (int i = 0; i < ENTRY_INSNS && have > 0 && at < (uint64_t)have; i++) {
+	for (int i = 0; i < (wake ? WAKE_INSNS : ENTRY_INSNS) && have > 0 && at < (uint64_t)have;
+	     i++) {
 		if (insn_decode(bytes + at, have - at, probe->function + at, &insn))
 			return;
 		if (i == 0) {
@@ -39,15 +80,87 @@ static void choose_site(struct plan_probe *probe, const struct elf_file *elf)
 			probe->class = insn.class;
 			probe->refused = NULL;
 		}
+		probe->task_in = task.in;
+		probe->task_offset = task.offset;
 		if (probe->class == INSN_EMULATED && !probe->refused)
 			return;
-		if (insn.flow != INSN_NEXT || (insn.written & INSN_RDI))
+		if (insn.flow != INSN_NEXT || !task_after(bytes + at, &insn, &task) ||
+		    (!wake && task.in != PLAN_TASK_RDI))
 			return;
 		at += insn.len;
 	}
 }
 
-static void plan_add(struct plan *plan, struct map *seen, const struct object *object,
+static bool copies_rdi_to_rsi(const uint8_t *bytes, const struct insn *insn)
+{
+	return insn->len == 3 &&
+	       (memcmp(bytes, "\x48\x89\xfe", 3) == 0 || memcmp(bytes, "\x48\x8b\xf7", 3) == 0);
+}
+
+/* Where a direct call or jump goes, or one through a pointer of the loader's; 0: not known. */
+static uint64_t goes_to(struct object *object, const struct insn *insn)
+{
+	uint64_t target = 0;
+
+	if (insn->has_target)
+		target = insn->target;
+	else if (insn->has_rip && !object_read(object, insn->rip_addr, &target, sizeof(target)))
+		target -= object->bias;
+	return elf_is_code(object->elf, target) ? target : 0;
+}
+
+/*
+ * The function that gets the task as its second argument: Tokio's schedule<S> does no more than
+ * find the scheduler in the task and call <S as Schedule>::schedule(scheduler, task). 0: none.
+ */
+static uint64_t passed_on_to(struct object *object, uint64_t function)
+{
+	uint8_t bytes[ENTRY_BYTES];
+	ssize_t have = elf_read_some(object->elf, function, bytes, sizeof(bytes));
+	uint64_t at = 0;
+	bool passed = false;
+	struct insn insn;
+
+	for (int i = 0; i < ENTRY_INSNS && have > 0 && at < (uint64_t)have; i++) {
+		if (insn_decode(bytes + at, have - at, function + at, &insn))
+			return 0;
+		if (insn.flow == INSN_CALL || insn.flow == INSN_JUMP)
+			return passed ? goes_to(object, &insn) : 0;
+		if (insn.flow != INSN_NEXT)
+			return 0;
+		if (copies_rdi_to_rsi(bytes + at, &insn))
+			passed = true;
+		else if (insn.written & INSN_RSI)
+			passed = false;
+		at += insn.len;
+	}
+	return 0;
+}
+
+static bool cheap(const struct plan_probe *probe)
+{
+	return !probe->refused && probe->class == INSN_EMULATED;
+}
+
+/* A wake is not worth a dear probe: in the function itself, else in the one that it hands over to. */
+static void choose_wake_site(struct plan_probe *probe, struct object *object)
+{
+	uint64_t next;
+
+	choose_site(probe, object->elf);
+	if (cheap(probe))
+		return;
+	next = passed_on_to(object, probe->function);
+	if (next) {
+		probe->function = next;
+		probe->task_in = PLAN_TASK_RSI;
+		choose_site(probe, object->elf);
+	}
+	if (!cheap(probe))
+		probe->refused = "it has no cheap instruction while the task is known";
+}
+
+static void plan_add(struct plan *plan, struct map *seen, struct object *object,
 		     enum plan_program program, uint32_t site, uint64_t function)
 {
 	struct plan_probe *probe;
@@ -66,12 +179,15 @@ static void plan_add(struct plan *plan, struct map *seen, const struct object *o
 		.sharing = 1,
 		.function = function,
 	};
-	choose_site(probe, object->elf);
+	if (program == PLAN_SCHEDULE)
+		choose_wake_site(probe, object);
+	else
+		choose_site(probe, object->elf);
 	if (!probe->refused && elf_vaddr_to_offset(object->elf, probe->vaddr, &probe->offset))
 		probe->refused = "it has no bytes in the file";
 }
 
-void plan_make(struct plan *plan, const struct object *object, const struct runtime_found *found,
+void plan_make(struct plan *plan, struct object *object, const struct runtime_found *found,
 	       unsigned int level)
 {
 	struct map seen;
@@ -82,6 +198,9 @@ void plan_make(struct plan *plan, const struct object *object, const struct runt
 		plan_add(plan, &seen, object, PLAN_POLL, i, found->sites[i].poll);
 	for (size_t i = 0; level >= 2 && i < found->sites_count; i++)
 		plan_add(plan, &seen, object, PLAN_DEALLOC, i, found->sites[i].dealloc);
+	for (size_t i = 0; level >= 3 && i < found->sites_count; i++)
+		if (found->sites[i].kind == SITE_TASK)
+			plan_add(plan, &seen, object, PLAN_SCHEDULE, i, found->sites[i].schedule);
 	map_free(&seen);
 }
 
@@ -94,6 +213,7 @@ void plan_clear(struct plan *plan)
 static const char *const program_names[PLAN_PROGRAMS] = {
 	[PLAN_POLL] = "poll",
 	[PLAN_DEALLOC] = "dealloc",
+	[PLAN_SCHEDULE] = "schedule",
 };
 
 const char *plan_program_name(enum plan_program program)

@@ -5,15 +5,23 @@
  * A probe is put on an instruction that is proven to be one (the start of a function that a vtable
  * points to, or decoded from there) and that the kernel emulates where the function offers such a
  * one while the task pointer is still in rdi; single-stepped sites cost ten times as much and are
- * used only for want of a better one; what uprobes refuse is left out, with the reason.
+ * used only for want of a better one, and for wakes not at all: nothing depends on them. What is left
+ * out has its reason.
  */
 #ifndef ATTACH_PLAN_H
 #define ATTACH_PLAN_H
 
+#include "bpf/wire.h"
 #include "runtime/runtime.h"
 #include "target/insn.h"
 
-enum plan_program { PLAN_POLL, PLAN_DEALLOC, PLAN_PROGRAMS };
+enum plan_program { PLAN_POLL, PLAN_DEALLOC, PLAN_SCHEDULE, PLAN_PROGRAMS };
+
+enum plan_task {
+	PLAN_TASK_RDI = WIRE_TASK_RDI,
+	PLAN_TASK_RSI = WIRE_TASK_RSI,
+	PLAN_TASK_STACK = WIRE_TASK_STACK,
+};
 
 struct plan_probe {
 	enum plan_program program;
@@ -23,7 +31,9 @@ struct plan_probe {
 	uint64_t vaddr;	   /* of the probed instruction */
 	uint64_t offset;   /* in the file */
 	enum insn_class class;
-	const char *refused; /* NULL: will be attached; else why not */
+	enum plan_task task_in; /* where the task header's address is at that instruction */
+	uint8_t task_offset;	/* on the stack: from the stack pointer */
+	const char *refused;	/* NULL: will be attached; else why not */
 };
 
 struct plan {
@@ -32,7 +42,7 @@ struct plan {
 };
 
 /* Plans the programs of `level` for what was found in object. */
-void plan_make(struct plan *plan, const struct object *object, const struct runtime_found *found,
+void plan_make(struct plan *plan, struct object *object, const struct runtime_found *found,
 	       unsigned int level);
 void plan_clear(struct plan *plan);
 

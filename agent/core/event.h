@@ -114,6 +114,9 @@ struct ev_site_stats {
 	bool tasks_valid;     /* level 2 or higher */
 	bool sampled;	      /* numbers are scaled from windows */
 	const uint64_t *hist; /* HIST_BUCKETS counters (bpf/wire.h), cumulative */
+	/* From wake to poll; NULL below level 3. First polls and self-wakes are not among them. */
+	const uint64_t *delay_hist;
+	uint64_t delay_max_ns;
 };
 
 enum thread_state {

@@ -140,6 +140,9 @@ struct site {
 	uint64_t seen, ended;
 	bool tasks_valid, sampled;
 	struct hist hist;
+	bool delays_valid; /* level 3: from wake to poll */
+	struct hist delay;
+	uint64_t delay_max_ns;
 
 	/* From the last task scan: rows of this site. */
 	uint32_t live; /* tasks alive among those seen */

@@ -97,6 +97,11 @@ int site_stats_apply(struct model *m, const struct event *event)
 	s->sampled = ev->sampled;
 	if (ev->hist)
 		hist_set(&s->hist, ev->hist);
+	if (ev->delay_hist) {
+		hist_set(&s->delay, ev->delay_hist);
+		s->delay_max_ns = ev->delay_max_ns;
+		s->delays_valid = true;
+	}
 	return 0;
 }
 

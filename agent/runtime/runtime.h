@@ -15,11 +15,11 @@
 
 /* One task type of one binary. Strings are owned by the struct runtime_found. */
 struct runtime_site {
-	uint64_t vtable;	/* run-time address */
-	uint64_t poll, dealloc; /* link-time addresses of the functions */
-	uint8_t id_word;	/* word of the task header that holds the task's id */
-	uint8_t sched_word;	/* and the scheduler handle */
-	uint32_t size;		/* bytes of one task in memory, 0 unknown */
+	uint64_t vtable;		  /* run-time address */
+	uint64_t poll, dealloc, schedule; /* link-time addresses of the functions */
+	uint8_t id_word;		  /* word of the task header that holds the task's id */
+	uint8_t sched_word;		  /* and the scheduler handle */
+	uint32_t size;			  /* bytes of one task in memory, 0 unknown */
 	enum site_kind kind;
 	enum runtime_flavor flavor; /* by the name of the scheduler type */
 	char *name, *scheduler;	    /* scheduler NULL when unknown */

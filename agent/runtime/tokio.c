@@ -106,6 +106,7 @@ static void fill_sites(struct object *object, struct tokio_namer *namer,
 		site->vtable = tables[i].addr + object->bias;
 		site->poll = words[i].poll;
 		site->dealloc = words[i].dealloc;
+		site->schedule = words[i].schedule;
 		site->sched_word = words[i].scheduler_offset / 8;
 		site->id_word = words[i].id_offset / 8;
 		site->size = words[i].trailer_offset;

@@ -380,6 +380,10 @@ cJSON *json_site(const struct model *m, const struct site *s)
 	add_uint(o, "preempted_ns", s->preempted_ns);
 	add_uint(o, "max_ns", s->max_ns);
 	add_quantiles(o, s);
+	add_uint_if(o, "delays", s->delays_valid, s->delay.count);
+	add_uint_if(o, "delay_p50_ns", s->delay.count, site_delay_quantile(s, 0.5));
+	add_uint_if(o, "delay_p99_ns", s->delay.count, site_delay_quantile(s, 0.99));
+	add_uint_if(o, "delay_max_ns", s->delay.count, s->delay_max_ns);
 	cJSON_AddBoolToObject(o, "sampled", s->sampled);
 	add_uint_if(o, "tasks_seen", s->tasks_valid, s->seen);
 	add_uint_if(o, "tasks_ended", site_live_known(m, s), s->ended);

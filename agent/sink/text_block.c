@@ -307,7 +307,7 @@ void text_workers(FILE *out, const struct text_style *style, const struct model 
 	free(list);
 }
 
-static void site_row(struct table *table, const struct model *m, const struct site *s)
+static void site_row(struct table *table, const struct model *m, const struct site *s, bool delays)
 {
 	const struct site_series *series = s->series;
 	bool rates = series && series->polls.count > RATE_SECONDS;
@@ -315,6 +315,8 @@ static void site_row(struct table *table, const struct model *m, const struct si
 	char text[FMT_SIZE];
 
 	rates = series && series->polls.count > seconds;
+	if (delays)
+		duration_cell(table, s->delay.count, site_delay_quantile(s, 0.99));
 	table_cell(table,
 		   rates ? fmt_count(text, sizeof(text), series_rate(&series->polls, seconds)) :
 			   NULL);
@@ -331,10 +333,11 @@ static void site_row(struct table *table, const struct model *m, const struct si
 void text_sites(FILE *out, const struct text_style *style, const struct model *m, size_t limit)
 {
 	static const struct table_column columns[] = {
-		{"POLLS/S", TABLE_RIGHT, 0},  {"POLLS", TABLE_RIGHT, 0},
-		{"P50", TABLE_RIGHT, 0},      {"P99", TABLE_RIGHT, 0},
-		{"MAX", TABLE_RIGHT, 0},      {"IN POLLS", TABLE_RIGHT, 0},
-		{"BLOCKED", TABLE_RIGHT, 0},  {"LIVE", TABLE_RIGHT, 0},
+		{"DELAY P99", TABLE_RIGHT, 0}, /* level 3 only */
+		{"POLLS/S", TABLE_RIGHT, 0},   {"POLLS", TABLE_RIGHT, 0},
+		{"P50", TABLE_RIGHT, 0},       {"P99", TABLE_RIGHT, 0},
+		{"MAX", TABLE_RIGHT, 0},       {"IN POLLS", TABLE_RIGHT, 0},
+		{"BLOCKED", TABLE_RIGHT, 0},   {"LIVE", TABLE_RIGHT, 0},
 		{"TASK TYPE", TABLE_LEFT, 0},
 	};
 	const struct site **list;
@@ -342,9 +345,12 @@ void text_sites(FILE *out, const struct text_style *style, const struct model *m
 	struct table *table;
 
 	if (count) {
-		table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+		bool delays = list[0]->delays_valid;
+
+		table = table_new(columns + !delays,
+				  sizeof(columns) / sizeof(columns[0]) - !delays);
 		for (size_t i = 0; i < count && i < limit; i++)
-			site_row(table, m, list[i]);
+			site_row(table, m, list[i], delays);
 		print_table(out, style, table, 0);
 	}
 	if (count > limit)

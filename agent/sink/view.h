@@ -56,6 +56,8 @@ size_t workers_sorted(const struct model *m, bool with_ended, const struct worke
 
 /* Upper bound of the poll length below which a share q lies; valid when hist.count > 0. */
 uint64_t site_quantile(const struct site *s, double q);
+/* The same of the delays from wake to poll; valid when delay.count > 0. */
+uint64_t site_delay_quantile(const struct site *s, double q);
 /* Whether `live` is known: tasks are counted and a scan has come. */
 bool site_live_known(const struct model *m, const struct site *s);
 

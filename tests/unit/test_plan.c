@@ -24,7 +24,14 @@ static const char source[] =
 	"late: mov %rdi, %rax\n call push\n push %rbx\n pop %rbx\n ret\n"
 	"clobbered: mov (%rdi), %rdi\n push %rbx\n pop %rbx\n ret\n"
 	"refused: lock incl (%rdi)\n push %rbx\n pop %rbx\n ret\n"
-	"returns: mov %rdi, %rax\n ret\n";
+	"returns: mov %rdi, %rax\n ret\n"
+	/* As Tokio's schedule functions begin. */
+	"handover: mov %rdi, %rsi\n mov 0x10(%rdi), %rax\n mov 0x40(%rax), %rdi\n"
+	" add %rsi, %rdi\n .byte 0xe9\n .long second - . - 4\n"
+	"second: mov (%rdi), %rax\n mov %rsi, 0x18(%rsp)\n lea 0xf(%rsp), %rsi\n"
+	" call push\n ret\n"
+	"lost: mov %rdi, 0x18(%rsp)\n mov %rsi, %rdi\n sub $8, %rsp\n call push\n ret\n"
+	"dropped: mov %rsi, %rdi\n mov (%rax), %rax\n call push\n ret\n";
 
 struct world {
 	struct fixture fx;
@@ -55,8 +62,9 @@ static int setup(void **state)
 	f = fopen(fixture_path(&w->fx, "entries.S"), "w");
 	assert_non_null(f);
 	fputs(source, f);
-	for (const char *p = "push\0jump\0moved\0late\0clobbered\0refused\0returns\0"; *p;
-	     p += strlen(p) + 1)
+	for (const char *p = "push\0jump\0moved\0late\0clobbered\0refused\0returns\0handover\0"
+			     "second\0lost\0dropped\0";
+	     *p; p += strlen(p) + 1)
 		fprintf(f, ".type %s, @function\n", p);
 	fputs(".section .note.GNU-stack,\"\",@progbits\n", f);
 	fclose(f);
@@ -128,6 +136,46 @@ static void chooses_the_cheapest_instruction(void **state)
 	}
 }
 
+/* A wake is probed where the task is known, in a register or stored, or not at all. */
+static void finds_the_task_of_a_wake(void **state)
+{
+	static const struct {
+		const char *function, *probed; /* NULL: not */
+		enum plan_task in;
+		uint8_t offset;
+	} cases[] = {
+		{"push", "push", PLAN_TASK_RDI, 0},
+		{"handover", "second", PLAN_TASK_STACK, 0x18},
+		{"lost", NULL, PLAN_TASK_RDI, 0},
+		{"dropped", NULL, PLAN_TASK_RDI, 0},
+		{"clobbered", NULL, PLAN_TASK_RDI, 0},
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct plan_probe *probe;
+		struct plan plan;
+
+		w->found.sites_count = 0;
+		add_site(w, "push", "push");
+		w->sites[0].schedule = address(w->object.elf, cases[i].function);
+		plan_make(&plan, &w->object, &w->found, 3);
+		assert_int_equal(plan.count, 3);
+		probe = &plan.probes[2];
+		assert_int_equal(probe->program, PLAN_SCHEDULE);
+		if (cases[i].probed) {
+			assert_null(probe->refused);
+			assert_int_equal(probe->class, INSN_EMULATED);
+			assert_int_equal(probe->function, address(w->object.elf, cases[i].probed));
+			assert_int_equal(probe->task_in, cases[i].in);
+			assert_int_equal(probe->task_offset, cases[i].offset);
+		} else {
+			assert_non_null(probe->refused);
+		}
+		plan_clear(&plan);
+	}
+}
+
 static void moves_off_a_refused_entry(void **state)
 {
 	struct plan_probe probe = plan_one(*state, "refused");
@@ -179,6 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chooses_the_cheapest_instruction),
+		cmocka_unit_test(finds_the_task_of_a_wake),
 		cmocka_unit_test(moves_off_a_refused_entry),
 		cmocka_unit_test(shares_probes_of_folded_functions),
 		cmocka_unit_test(leaves_out_what_has_no_bytes),
