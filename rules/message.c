@@ -7,6 +7,7 @@
  * characters themselves. Templates are compiled when loaded; rendering allocates nothing.
  */
 #include "rules/rule_impl.h"
+#include "rules/stack.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -158,6 +159,23 @@ static void word_task(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "%llu", (unsigned long long)r->f->tasks[r->f->tasks_count - 1]);
 }
 
+/* The frame that the finding blames. */
+static void word_at(const struct render *r, char *out, size_t size)
+{
+	const struct site_stack *row = finding_stack(r->m, r->f, NULL);
+
+	if (row && row->culprit >= 0)
+		frame_text(&row->frames[row->culprit], out, size);
+}
+
+static void word_call(const struct render *r, char *out, size_t size)
+{
+	const struct site_stack *row = finding_stack(r->m, r->f, NULL);
+
+	if (row && row->call >= 0)
+		frame_name(&row->frames[row->call], out, size);
+}
+
 #define IN(scope) (1u << SCOPE_##scope)
 #define EVERYWHERE (IN(POLL) | IN(SITE) | IN(WORKER) | IN(RUNTIME) | IN(TARGET))
 
@@ -178,6 +196,8 @@ static const struct message_word {
 	{"total", IN(POLL), word_total},
 	{"so_far", IN(POLL), word_so_far},
 	{"culprit", EVERYWHERE, word_culprit},
+	{"at", EVERYWHERE, word_at},
+	{"call", EVERYWHERE, word_call},
 };
 
 #define WORDS_COUNT ((int)(sizeof(words) / sizeof(words[0])))

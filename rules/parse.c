@@ -38,7 +38,7 @@ static int check_type(struct parse *p, const cJSON *node, enum node_type type)
 static int fail_key(struct parse *p, const cJSON *node, const struct key_spec *specs, size_t n)
 {
 	const char *names[KEYS_MAX], *near;
-	char list[128] = "";
+	char list[160] = "";
 
 	for (size_t i = 0; i < n; i++) {
 		names[i] = specs[i].key;
@@ -239,6 +239,10 @@ static int check_syscalls(struct parse *p, const cJSON *list)
 	const cJSON *node;
 
 	cJSON_ArrayForEach(node, list) {
+		int ret = check_type(p, node, NODE_STRING);
+
+		if (ret)
+			return ret;
 		if (syscall_number(node->valuestring) < 0)
 			return text_fail(
 				&p->text, p->err, text_value(&p->text, node),
@@ -269,18 +273,17 @@ static int read_kinds(struct parse *p, const cJSON *list)
 static int read_exempt(struct parse *p, const cJSON *node)
 {
 	static const struct key_spec specs[] = {
-		{"sites", NODE_ARRAY, false, NULL},
-		{"threads", NODE_ARRAY, false, NULL},
-		{"syscalls", NODE_ARRAY, false, NULL},
-		{"kinds", NODE_ARRAY, false, NULL},
+		{"sites", NODE_ARRAY, false, NULL},    {"threads", NODE_ARRAY, false, NULL},
+		{"syscalls", NODE_ARRAY, false, NULL}, {"kinds", NODE_ARRAY, false, NULL},
+		{"frames", NODE_ARRAY, false, NULL},
 	};
 	struct rule *rule = p->rule;
-	const cJSON *v[4];
+	const cJSON *v[5];
 	int ret;
 
 	if (!node)
 		return 0;
-	ret = parse_object(p, node, specs, 4, v);
+	ret = parse_object(p, node, specs, 5, v);
 	if (!ret)
 		ret = read_strings(p, v[0], rule->exempt_sites, &rule->exempt_sites_count);
 	if (!ret)
@@ -291,7 +294,106 @@ static int read_exempt(struct parse *p, const cJSON *node)
 		ret = check_syscalls(p, v[2]);
 	if (!ret)
 		ret = read_kinds(p, v[3]);
+	if (!ret)
+		ret = read_strings(p, v[4], rule->exempt_frames, &rule->exempt_frames_count);
+	if (!ret && v[4] && !rule->stack)
+		return text_fail(&p->text, p->err, text_key(&p->text, v[4]),
+				 "\"frames\" needs stacks; add \"stack\": \"any\" to the rule");
 	return ret;
+}
+
+static int read_stack(struct parse *p, const cJSON *node)
+{
+	static const char *const names[] = {"off_cpu", "on_cpu", "any"};
+	size_t want;
+	int ret;
+
+	if (!node)
+		return 0;
+	ret = parse_word(p, node, "kind of stack", names, 3, &want);
+	if (!ret)
+		p->rule->stack = (enum stack_want)(want + STACK_WANT_OFF_CPU);
+	return ret;
+}
+
+static int add_call(struct parse *p, const cJSON *node, bool by_syscall, const char *advice)
+{
+	struct rule_call *call = &p->rule->calls[p->rule->calls_count];
+	int ret = check_type(p, node, NODE_STRING);
+
+	if (!ret)
+		ret = parse_line(p, node, 200);
+	if (ret)
+		return ret;
+	if (p->rule->calls_count == RULE_CALLS)
+		return text_fail(&p->text, p->err, text_value(&p->text, node),
+				 "more than %d calls; use patterns with *", RULE_CALLS);
+	*call = (struct rule_call){.syscall = -1, .advice = advice};
+	if (by_syscall)
+		call->syscall = syscall_number(node->valuestring);
+	else
+		call->name = copy(p, node);
+	p->rule->calls_count++;
+	return 0;
+}
+
+static int read_call(struct parse *p, const cJSON *node)
+{
+	static const struct key_spec specs[] = {
+		{"call", NODE_ARRAY, false, NULL},
+		{"syscall", NODE_ARRAY, false, NULL},
+		{"advice", NODE_STRING, true, "\"advice\": \"what to write in its place\""},
+	};
+	const cJSON *v[3], *one;
+	const char *advice;
+	int ret = parse_object(p, node, specs, 3, v);
+
+	if (!ret)
+		ret = parse_line(p, v[2], 300);
+	if (!ret && !v[0] && !v[1])
+		return parse_fail(p, node,
+				  "no call; write \"call\": [\"std::thread::sleep\"] or "
+				  "\"syscall\": [\"flock\"]");
+	if (!ret && v[1])
+		ret = check_syscalls(p, v[1]);
+	if (ret)
+		return ret;
+	advice = copy(p, v[2]);
+	for (size_t i = 0; i < 2; i++)
+		cJSON_ArrayForEach(one, v[i]) {
+			ret = add_call(p, one, i == 1, advice);
+			if (ret)
+				return ret;
+		}
+	return 0;
+}
+
+/* A list, or the id of the rule whose list it is. */
+static int read_calls(struct parse *p, const cJSON *node)
+{
+	struct rule_name *from = &p->rule->calls_from;
+	const cJSON *one;
+	int ret;
+
+	if (!node)
+		return 0;
+	if (!p->rule->stack)
+		return text_fail(&p->text, p->err, text_key(&p->text, node),
+				 "\"calls\" needs stacks; add \"stack\": \"any\" to the rule");
+	if (cJSON_IsString(node)) {
+		from->id = copy(p, node);
+		text_line_column(&p->text, text_value(&p->text, node), &from->line, &from->column);
+		return 0;
+	}
+	ret = check_type(p, node, NODE_ARRAY);
+	if (ret)
+		return ret;
+	cJSON_ArrayForEach(one, node) {
+		ret = read_call(p, one);
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 static int read_unless(struct parse *p, const cJSON *list)
@@ -307,7 +409,7 @@ static int read_unless(struct parse *p, const cJSON *list)
 			&p->text, p->err, text_key(&p->text, list),
 			"\"unless\" is about polls; this rule has no case of scope \"poll\"");
 	cJSON_ArrayForEach(node, list) {
-		struct rule_unless *u = &p->rule->unless[p->rule->unless_count];
+		struct rule_name *u = &p->rule->unless[p->rule->unless_count];
 
 		ret = check_type(p, node, NODE_STRING);
 		if (ret)
@@ -353,6 +455,8 @@ enum {
 	KEY_CASES,
 	KEY_UNLESS,
 	KEY_EXEMPT,
+	KEY_STACK,
+	KEY_CALLS,
 	KEY_ADVICE,
 	KEY_EXAMPLE,
 	KEY_LINK,
@@ -370,6 +474,8 @@ static const struct key_spec rule_keys[KEY_COUNT] = {
 		       "\"cases\": [{\"scope\": ..., \"severity\": ..., \"message\": ...}]"},
 	[KEY_UNLESS] = {"unless", NODE_ARRAY, false, NULL},
 	[KEY_EXEMPT] = {"exempt", NODE_OBJECT, false, NULL},
+	[KEY_STACK] = {"stack", NODE_STRING, false, NULL},
+	[KEY_CALLS] = {"calls", NODE_ANY, false, NULL},
 	[KEY_ADVICE] = {"advice", NODE_STRING, true, "\"advice\": \"what to change\""},
 	[KEY_EXAMPLE] = {"example", NODE_OBJECT, false, NULL},
 	[KEY_LINK] = {"link", NODE_STRING, false, NULL},
@@ -455,6 +561,10 @@ static int read_rule(struct parse *p)
 		ret = check_used(p, v[KEY_PARAMS]);
 	if (!ret)
 		ret = read_unless(p, v[KEY_UNLESS]);
+	if (!ret)
+		ret = read_stack(p, v[KEY_STACK]);
+	if (!ret)
+		ret = read_calls(p, v[KEY_CALLS]);
 	if (!ret)
 		ret = read_exempt(p, v[KEY_EXEMPT]);
 	if (!ret)

@@ -118,8 +118,8 @@ struct site_stack {
 	int32_t culprit;
 	int32_t call; /* what the culprit called: the frame just inside it; -1 none */
 
+	uint64_t key; /* of kind, culprit and call: the same for as long as there is such a row */
 	/* The rest is private to stack.c. */
-	uint64_t key;
 	size_t bytes; /* of frames */
 	struct {
 		uint32_t tid;
@@ -273,6 +273,8 @@ const struct worker *model_worker(const struct model *m, uint32_t target, uint32
  * NULL: no stack came. *share, when asked for, is its part of all rows of the kind.
  */
 const struct site_stack *model_stack(const struct site *site, enum stack_kind kind, double *share);
+/* What makes one row matter more than another of its kind: its time, or its samples. */
+uint64_t site_stack_weight(const struct site_stack *row);
 
 /* Share of the last `seconds` that the worker spent in each state, 0..1; false: too little history. */
 struct worker_shares {

@@ -134,8 +134,7 @@ static uint64_t stack_key(const struct ev_stack *ev, int32_t culprit)
 	return frame_hash(hash, ev, culprit - 1);
 }
 
-/* What makes a row matter: time off the CPU, samples on it. */
-static uint64_t weight(const struct site_stack *row)
+uint64_t site_stack_weight(const struct site_stack *row)
 {
 	return row->kind == STACK_OFF_CPU ? row->total_ns : row->count;
 }
@@ -173,7 +172,8 @@ static struct site_stack *row_lightest(struct site_stacks *stacks, enum stack_ki
 	for (uint32_t i = 0; i < stacks->count; i++) {
 		struct site_stack *row = &stacks->list[i];
 
-		if (row->kind == kind && (!lightest || weight(row) < weight(lightest)))
+		if (row->kind == kind &&
+		    (!lightest || site_stack_weight(row) < site_stack_weight(lightest)))
 			lightest = row;
 	}
 	return lightest;
@@ -341,12 +341,12 @@ const struct site_stack *model_stack(const struct site *site, enum stack_kind ki
 
 		if (row->kind != kind)
 			continue;
-		all += (double)weight(row);
-		if (!heaviest || weight(row) > weight(heaviest))
+		all += (double)site_stack_weight(row);
+		if (!heaviest || site_stack_weight(row) > site_stack_weight(heaviest))
 			heaviest = row;
 	}
 	if (heaviest && share)
-		*share = all > 0 ? (double)weight(heaviest) / all : 1;
+		*share = all > 0 ? (double)site_stack_weight(heaviest) / all : 1;
 	return heaviest;
 }
 
