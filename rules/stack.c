@@ -208,10 +208,26 @@ static const struct site_stack *heaviest(const struct rule *rule, const struct s
 	return best;
 }
 
+static const struct site *site_of(const struct model *m, const struct finding *f)
+{
+	return model_site(m, f->site != ID_NONE ? f->site : f->culprit);
+}
+
+uint64_t finding_stacks(const struct model *m, const struct finding *f)
+{
+	const struct site *site = site_of(m, f);
+	uint64_t taken = 0;
+
+	for (uint32_t k = 0; site && site->stacks && k < STACK_KINDS; k++)
+		if (wants(f->rule, (enum stack_kind)k))
+			taken += site->stacks->taken[k];
+	return taken;
+}
+
 const struct site_stack *finding_stack(const struct model *m, const struct finding *f,
 				       double *share)
 {
-	const struct site *site = model_site(m, f->site != ID_NONE ? f->site : f->culprit);
+	const struct site *site = site_of(m, f);
 	enum stack_kind first = f->syscall >= 0 ? STACK_OFF_CPU : STACK_ON_CPU;
 	enum stack_kind other = first == STACK_OFF_CPU ? STACK_ON_CPU : STACK_OFF_CPU;
 	const struct site_stack *row = NULL;

@@ -9,6 +9,7 @@
 #include "rules/rule.h"
 
 #define STACK_FOLDED_MAX 12 /* lines of a folded stack */
+#define ADVICE_TEXT 3072    /* enough for any advice */
 #define FRAME_TEXT 1024	    /* bytes of a line; a longer one is cut */
 
 /*
@@ -17,6 +18,9 @@
  */
 const struct site_stack *finding_stack(const struct model *m, const struct finding *f,
 				       double *share);
+
+/* How many stacks of the kinds that the rule asks for were taken of the finding's task type. */
+uint64_t finding_stacks(const struct model *m, const struct finding *f);
 
 /*
  * The rule's advice; before it, where the stack or the system call is one of the rule's "calls",
