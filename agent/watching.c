@@ -93,6 +93,7 @@ static struct sink *text_sink(const struct opts *o)
 	struct text_sink_opts text = {
 		.color = opts_color(o, stdout),
 		.verbose = o->verbose,
+		.full_stack = o->full_stack,
 		.outcome = outcome_opts(o),
 		.progress =
 			{
