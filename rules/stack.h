@@ -62,7 +62,8 @@ typedef void stack_line_fn(void *ctx, enum stack_line kind, const char *text);
  */
 void stack_lines(const struct site_stack *row, bool full, stack_line_fn *line, void *ctx);
 
-/* "at src/db.rs:42 in shop::load_user, calling std::thread::sleep (83 % of its blocked time)" */
+/* "at src/db.rs:42 in shop::load_user, calling std::thread::sleep (83 % of the blocked time in
+ * this type's stacks)" */
 void stack_culprit_text(const struct site_stack *row, double share, char *out, size_t size);
 
 #endif

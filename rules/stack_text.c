@@ -124,14 +124,15 @@ void frame_text(const struct frame *f, char *out, size_t size)
 
 void stack_culprit_text(const struct site_stack *row, double share, char *out, size_t size)
 {
-	const char *const of[] = {[STACK_OFF_CPU] = "blocked time", [STACK_ON_CPU] = "samples"};
+	const char *const of[] = {
+		[STACK_OFF_CPU] = "blocked time in", [STACK_ON_CPU] = "samples in"};
 	char at[FRAME_TEXT] = "", call[FRAME_TEXT] = "", part[FMT_SIZE];
 
 	if (row->culprit >= 0)
 		frame_text(&row->frames[row->culprit], at, sizeof(at));
 	if (row->call >= 0)
 		frame_name(&row->frames[row->call], call, sizeof(call));
-	snprintf(out, size, "%s%s%s (%s of the %s of this type that stacks show)",
+	snprintf(out, size, "%s%s%s (%s of the %s this type's stacks)",
 		 *at ? at : "no frame of the task is known", *call ? ", calling " : "", call,
 		 fmt_ratio(part, sizeof(part), share), of[row->kind]);
 }
@@ -166,12 +167,17 @@ static void frame_line(const struct frame *f, char *out, size_t size)
 	snprintf(out, size, "%s%s%s", f->function ? name : "", f->function ? "  " : "", source);
 }
 
-/* Whose frames a folded line stands for. */
-static const char *const fold_words[] = {
-	[FRAME_UNKNOWN] = "no name",	  [FRAME_USER] = "the program",
-	[FRAME_LIBRARY] = "a library",	  [FRAME_RUNTIME] = "the runtime",
-	[FRAME_BOUNDARY] = "the runtime", [FRAME_STD] = "std",
-	[FRAME_SYSTEM] = "the system",
+/* Whose frames a folded line stands for, as it names them. */
+static const struct {
+	unsigned origins;
+	const char *word;
+} fold_words[] = {
+	{1u << FRAME_STD, "std"},
+	{1u << FRAME_SYSTEM, "the system"},
+	{1u << FRAME_RUNTIME | 1u << FRAME_BOUNDARY, "the runtime"},
+	{1u << FRAME_LIBRARY, "libraries"},
+	{1u << FRAME_USER, "the program"},
+	{1u << FRAME_UNKNOWN, "unknown code"},
 };
 
 struct fold {
@@ -183,8 +189,8 @@ struct fold {
 
 static void fold_flush(struct fold *fold)
 {
+	const char *before = " of ";
 	char text[FRAME_TEXT];
-	const char *before = " of ", *last = "";
 	int len;
 
 	if (!fold->frames)
@@ -192,12 +198,11 @@ static void fold_flush(struct fold *fold)
 	len = snprintf(text, sizeof(text), "... %" PRIu32 " frame%s", fold->frames,
 		       fold->frames == 1 ? "" : "s");
 	for (size_t i = 0; i < sizeof(fold_words) / sizeof(fold_words[0]); i++) {
-		if (!(fold->origins >> i & 1) || !strcmp(fold_words[i], last))
+		if (!(fold->origins & fold_words[i].origins))
 			continue;
 		len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%s", before,
-				fold_words[i]);
+				fold_words[i].word);
 		before = ", ";
-		last = fold_words[i];
 	}
 	fold->line(fold->ctx, STACK_LINE_FOLD, text);
 	fold->lines++;

@@ -5,11 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rules/stack.h"
 #include "util/syscall.h"
 #include "util/xalloc.h"
 
 /* Over the age of the last observation of an open poll, its start is no longer trusted. */
 #define POLL_FRESH_NS 1000000000ULL
+
+/* Findings whose stacks and exact advice are read, worst first: a frame must not take long. */
+#define STACKS_READ 128
+
+/* Text of a row in the state's pool: `count` strings, one behind the other. */
+struct piece {
+	size_t at;
+	uint32_t count;
+};
 
 struct row {
 	struct finding finding; /* a copy; its rule lives as long as the program */
@@ -20,13 +30,69 @@ struct row {
 	char where[NAME_SIZE];
 	char process[64], runtime[64], worker[64];
 	const char *rule_id;
+	struct piece advice, culprit, detail; /* one string each, or none */
+	struct piece stack, full;	      /* the first character is an enum stack_line */
 };
 
 struct state {
 	uint64_t watched_ns, polls, longest_ns;
 	uint32_t sites;
 	uint64_t evicted;
+	char *pool;
+	size_t pool_len, pool_cap;
 };
+
+static void pool_add(struct state *state, struct piece *piece, const char *head, const char *text)
+{
+	size_t head_len = strlen(head), len = strlen(text) + 1;
+
+	state->pool = xgrow(state->pool, &state->pool_cap, state->pool_len + head_len + len, 1);
+	if (!piece->count++)
+		piece->at = state->pool_len;
+	memcpy(state->pool + state->pool_len, head, head_len);
+	memcpy(state->pool + state->pool_len + head_len, text, len);
+	state->pool_len += head_len + len;
+}
+
+/* NULL when there is none. */
+static const char *pool_text(const struct state *state, const struct piece *piece)
+{
+	return piece->count ? state->pool + piece->at : NULL;
+}
+
+struct stack_reader {
+	struct state *state;
+	struct piece *piece;
+};
+
+static void read_stack_line(void *ctx, enum stack_line kind, const char *text)
+{
+	struct stack_reader *reader = ctx;
+	const char head[2] = {(char)('0' + kind), '\0'};
+
+	pool_add(reader->state, reader->piece, head, text);
+}
+
+static void read_stack(struct state *state, const struct model *m, const struct finding *f,
+		       struct row *row)
+{
+	struct stack_reader folded = {state, &row->stack}, full = {state, &row->full};
+	char text[ADVICE_TEXT];
+	const struct site_stack *stack;
+	double share;
+
+	finding_advice(m, f, text, sizeof(text));
+	pool_add(state, &row->advice, "", text);
+	stack = finding_stack(m, f, &share);
+	if (!stack)
+		return;
+	stack_culprit_text(stack, share, text, sizeof(text));
+	pool_add(state, &row->culprit, "", text);
+	if (stack->detail)
+		pool_add(state, &row->detail, "", stack->detail);
+	stack_lines(stack, false, read_stack_line, &folded);
+	stack_lines(stack, true, read_stack_line, &full);
+}
 
 /* The poll that this finding is about, when it is still open. */
 static uint64_t open_poll_ns(const struct model *m, const struct finding *f)
@@ -94,6 +160,8 @@ static void read_row(struct view *view, const struct model *m, const struct find
 		row->live_ns = row->open_ns;
 	row->rule_id = info.id;
 	where_text(m, f, row);
+	if (view->grid.rows_count <= STACKS_READ)
+		read_stack(view->state, m, f, row);
 }
 
 static void findings_open(struct view *view)
@@ -113,11 +181,13 @@ static void findings_read(struct view *view, const struct snapshot *snap)
 		memcpy(sorted, list, count * sizeof(list[0]));
 	qsort(sorted, count, sizeof(list[0]), finding_compare);
 	grid_clear(&view->grid);
+	*state = (struct state){.watched_ns = m->now_ns - m->begin_ns,
+				.evicted = rules_evicted(snap->rules),
+				.pool = state->pool,
+				.pool_cap = state->pool_cap};
 	for (size_t i = 0; i < count; i++)
 		read_row(view, m, sorted[i]);
 	free(sorted);
-	*state = (struct state){.watched_ns = m->now_ns - m->begin_ns,
-				.evicted = rules_evicted(snap->rules)};
 	for (uint32_t i = 0; i < m->sites_count; i++) {
 		if (m->sites[i].kind != SITE_TASK)
 			continue;
@@ -284,18 +354,49 @@ static void values_lines(const struct finding *f, struct lines *out)
 	}
 }
 
-static void rule_lines(const struct finding *f, struct lines *out)
+static void stack_detail(const struct view *view, const struct row *row, struct lines *out)
 {
+	static const enum role roles[] = {[STACK_LINE_FRAME] = ROLE_NORMAL,
+					  [STACK_LINE_CULPRIT] = ROLE_STRONG,
+					  [STACK_LINE_FOLD] = ROLE_DIM,
+					  [STACK_LINE_END] = ROLE_DIM};
+	const struct state *state = view->state;
+	const struct piece *piece = view->full_stack ? &row->full : &row->stack;
+	const char *text = pool_text(state, piece);
+
+	if (!row->culprit.count)
+		return;
+	lines_title(out, view->full_stack ? "Stack (f folds it)" : "Stack (f shows all of it)");
+	for (uint32_t i = 0; i < piece->count; i++, text += strlen(text) + 1) {
+		enum stack_line kind = (enum stack_line)(text[0] - '0');
+
+		lines_add(out, roles[kind], 2, "%s %s", kind == STACK_LINE_CULPRIT ? ">" : " ",
+			  text + 1);
+	}
+}
+
+static const char *advice_of(const struct view *view, const struct row *row)
+{
+	const char *text = pool_text(view->state, &row->advice);
 	struct rule_info info;
 
-	rule_info_of(f->rule, &info);
+	rule_info_of(row->finding.rule, &info);
+	return text ? text : info.advice;
+}
+
+static void rule_lines(const struct view *view, const struct row *row, struct lines *out)
+{
+	const char *advice = advice_of(view, row);
+	struct rule_info info;
+
+	rule_info_of(row->finding.rule, &info);
 	if (info.why) {
 		lines_title(out, "Why it matters");
 		lines_add(out, ROLE_NORMAL, 2, "%s", info.why);
 	}
-	if (info.advice) {
+	if (advice) {
 		lines_title(out, "What to do");
-		lines_add(out, ROLE_NORMAL, 2, "%s", info.advice);
+		lines_add(out, ROLE_NORMAL, 2, "%s", advice);
 	}
 	if (info.example_before) {
 		lines_title(out, "Before");
@@ -345,7 +446,6 @@ static void findings_detail(const struct view *view, const void *row_, struct li
 	struct rule_info info;
 	char tasks[512];
 
-	(void)view;
 	rule_info_of(f->rule, &info);
 	lines_add(out, severity_role(f->severity), 0, "%s, %s: %s (%s)", severity_name(f->severity),
 		  f->open ? "open now" : "closed", info.title, info.id);
@@ -367,14 +467,19 @@ static void findings_detail(const struct view *view, const void *row_, struct li
 		lines_value(out, "system call", "%s (%d)",
 			    syscall_name(f->syscall) ? syscall_name(f->syscall) : "unknown",
 			    f->syscall);
+	if (row->detail.count)
+		lines_value(out, "about", "%s", pool_text(view->state, &row->detail));
+	if (row->culprit.count)
+		lines_value(out, "culprit", "%s", pool_text(view->state, &row->culprit));
 	lines_value(out, "evidence", "%s", evidence_name(f->evidence));
 	if (f->during_loss)
 		lines_add(out, ROLE_WARNING, 2,
 			  "Events were lost while this was seen: counts may be too low.");
+	stack_detail(view, row, out);
 	if (f->values_count)
 		lines_title(out, "Values");
 	values_lines(f, out);
-	rule_lines(f, out);
+	rule_lines(view, row, out);
 }
 
 static size_t findings_badge(const struct snapshot *snap)
@@ -408,22 +513,31 @@ static void findings_footer(const struct view *view, const void *row_, struct li
 {
 	const struct row *row = row_;
 	const struct state *state = view->state;
-	struct rule_info info;
+	const char *advice = row ? advice_of(view, row) : NULL;
 
 	if (!row)
 		return;
-	rule_info_of(row->finding.rule, &info);
 	lines_add(out, ROLE_DIM, 0, "%s", "");
 	lines_add(out, ROLE_STRONG, 2, "%s", row->finding.message);
-	if (info.advice)
-		lines_add(out, ROLE_NORMAL, 2, "%s", info.advice);
+	if (advice)
+		lines_add(out, ROLE_NORMAL, 2, "%s", advice);
 	if (state->evicted)
 		lines_add(out, ROLE_WARNING, 2, "%s older findings were dropped to make room.",
 			  FMT_COUNT((double)state->evicted));
 }
 
+static bool findings_request(struct view *view, enum request request)
+{
+	if (!view->detail || request != REQUEST_FOLD)
+		return view_grid_request(view, request);
+	view->full_stack = !view->full_stack;
+	view_detail_refresh(view);
+	return true;
+}
+
 static void findings_close(struct view *view)
 {
+	free(((struct state *)view->state)->pool);
 	free(view->state);
 }
 
@@ -527,7 +641,7 @@ const struct view_ops view_findings = {
 	.open = findings_open,
 	.read = findings_read,
 	.draw = view_grid_draw,
-	.request = view_grid_request,
+	.request = findings_request,
 	.close = findings_close,
 	.badge = findings_badge,
 	.detail = findings_detail,

@@ -173,7 +173,7 @@ static void test_message_names_the_culprit(void **state)
 	assert_true(share > 0.99);
 	stack_culprit_text(row, share, at, sizeof(at));
 	assert_string_equal(at, "src/db.rs:42 in shop::load_user, calling std::thread::sleep "
-				"(100 % of the blocked time of this type that stacks show)");
+				"(100 % of the blocked time in this type's stacks)");
 	len = finding_advice(w.m, f, advice, sizeof(advice));
 	assert_int_equal(len, strlen(advice));
 	assert_ptr_equal(strstr(advice, "In place of std::thread::sleep: "
@@ -420,7 +420,7 @@ static void test_folded(void **state)
 				    "|std::thread::sleep  shop+0x100 (symbol)\n"
 				    ">shop::load_user  src/db.rs:42:9 (inlined)\n"
 				    "|shop::handler  src/main.rs:7\n"
-				    "~... 4 frames of the runtime, std, the system\n");
+				    "~... 4 frames of std, the system, the runtime\n");
 	lines_of(sleeping, LEN(sleeping), true, STACK_UNSURE, &text);
 	assert_int_equal(text.lines, LEN(sleeping) + 1);
 	assert_non_null(strstr(text.s, "|clock_nanosleep  libc.so.6+0xd0f3a (export)\n"

@@ -159,7 +159,7 @@ static void test_finding_stack(void **state)
 	report_of_stack(&f, false);
 	fixture_has(&f,
 		    "  culprit:  src/db.rs:42 in shop::load_user, calling std::thread::sleep "
-		    "(100 % of the blocked time of this type that stacks show)\n"
+		    "(100 % of the blocked time in this type's stacks)\n"
 		    "  about:    fd 7: pipe\\x1b\n"
 		    "  stack:    ... 1 frame of the system\n"
 		    "            std::thread::sleep  shop+0x1000 (symbol)\n"
