@@ -185,21 +185,21 @@ bool stacks_exempt(const struct rule *rule, const struct site *site)
 
 /* --- the stack of a finding ----------------------------------------------------------- */
 
-/* Like model_stack(), without the rows that are no fault. */
+/* Like model_stack(), of the rows in this system call (-1: any) that are a fault. */
 static const struct site_stack *heaviest(const struct rule *rule, const struct site *site,
-					 enum stack_kind kind, double *share)
+					 enum stack_kind kind, int32_t syscall, double *share)
 {
 	const struct site_stack *best = NULL;
 	double all = 0;
 
-	if (!rule->exempt_frames_count)
-		return model_stack(site, kind, share);
-	for (uint32_t i = 0; site->stacks && i < site->stacks->count; i++) {
+	for (uint32_t i = 0; i < site->stacks->count; i++) {
 		const struct site_stack *row = &site->stacks->list[i];
 
 		if (row->kind != kind || row_exempt(rule, row))
 			continue;
 		all += (double)site_stack_weight(row);
+		if (syscall >= 0 && row->syscall != syscall)
+			continue;
 		if (!best || site_stack_weight(row) > site_stack_weight(best))
 			best = row;
 	}
@@ -234,10 +234,12 @@ const struct site_stack *finding_stack(const struct model *m, const struct findi
 
 	if (!site || !site->stacks)
 		return NULL;
-	if (wants(f->rule, first))
-		row = heaviest(f->rule, site, first, share);
+	if (f->syscall >= 0 && wants(f->rule, STACK_OFF_CPU))
+		row = heaviest(f->rule, site, STACK_OFF_CPU, f->syscall, share);
+	if (!row && wants(f->rule, first))
+		row = heaviest(f->rule, site, first, -1, share);
 	if (!row && wants(f->rule, other))
-		row = heaviest(f->rule, site, other, share);
+		row = heaviest(f->rule, site, other, -1, share);
 	return row;
 }
 

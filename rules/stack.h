@@ -13,8 +13,9 @@
 #define FRAME_TEXT 1024	    /* bytes of a line; a longer one is cut */
 
 /*
- * The stack that stands for the finding, NULL: none came, or its rule asks for none. *share, when
- * asked for, is its part of the time (off the CPU) or samples (on it) of all stacks of its kind.
+ * The stack that stands for the finding, NULL: none came, or its rule asks for none: of those in
+ * the finding's system call, else of all, the one with most of the time (off the CPU) or samples
+ * (on it). *share, when asked for, is its part of those of all stacks of its kind.
  */
 const struct site_stack *finding_stack(const struct model *m, const struct finding *f,
 				       double *share);
@@ -62,8 +63,10 @@ typedef void stack_line_fn(void *ctx, enum stack_line kind, const char *text);
  */
 void stack_lines(const struct site_stack *row, bool full, stack_line_fn *line, void *ctx);
 
-/* "at src/db.rs:42 in shop::load_user, calling std::thread::sleep (83 % of the blocked time in
- * this type's stacks)" */
+/*
+ * "src/db.rs:42 in shop::load_user, calling std::thread::sleep (83 % of the blocked time in this
+ * type's stacks)"
+ */
 void stack_culprit_text(const struct site_stack *row, double share, char *out, size_t size);
 
 #endif

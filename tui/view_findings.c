@@ -364,7 +364,7 @@ static void stack_detail(const struct view *view, const struct row *row, struct 
 	const struct piece *piece = view->full_stack ? &row->full : &row->stack;
 	const char *text = pool_text(state, piece);
 
-	if (!row->culprit.count)
+	if (!text)
 		return;
 	lines_title(out, view->full_stack ? "Stack (f folds it)" : "Stack (f shows all of it)");
 	for (uint32_t i = 0; i < piece->count; i++, text += strlen(text) + 1) {

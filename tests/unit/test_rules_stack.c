@@ -218,6 +218,35 @@ static void test_revision(void **state)
 	world_close(&w);
 }
 
+/* Of two stacks the one in the system call that the message names, were the other ten times it. */
+static void test_stack_of_the_same_syscall(void **state)
+{
+	static const struct frame waiting[] = {
+		{.function = "std::sync::mpsc::Receiver<T>::recv", .origin = FRAME_STD},
+		{.function = "shop::wait", .origin = FRAME_USER},
+		{.function = "tokio::runtime::task::raw::poll", .origin = FRAME_BOUNDARY},
+	};
+	struct ev_stack stack = stack_of(waiting, LEN(waiting));
+	const struct site_stack *row;
+	const struct finding *f;
+	struct world w;
+	double share;
+
+	(void)state;
+	world_open(&w);
+	send(&w, stack_of(sleeping, LEN(sleeping)));
+	stack.syscall = 202; /* futex */
+	stack.span_ns = 200 * MS;
+	send(&w, stack);
+	block(&w, 20 * MS);
+	f = world_find(&w, "blocking-call", SITE_HANDLER);
+	row = finding_stack(w.m, f, &share);
+	assert_int_equal(row->syscall, SYS_CLOCK_NANOSLEEP);
+	assert_true(share > 0.09 && share < 0.092);
+	assert_int_equal(finding_stacks(w.m, f), 2);
+	world_close(&w);
+}
+
 /* Before any stack, the system call is a hint. */
 static void test_advice_by_syscall(void **state)
 {
@@ -309,8 +338,9 @@ static void test_starvation_blames_the_culprit_stack(void **state)
 	f = world_find(&w, "starvation", ID_NONE);
 	assert_non_null(f);
 	assert_int_equal(f->culprit, SITE_HANDLER);
-	assert_non_null(strstr(f->message, " at src/db.rs:42 in shop::load_user calling "
-					   "std::thread::sleep"));
+	assert_ptr_equal(strstr(f->message, "src/db.rs:42 in shop::load_user: ready tasks wait "),
+			 f->message);
+	assert_non_null(strstr(f->message, " calling std::thread::sleep"));
 	world_close(&w);
 }
 
@@ -511,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_message_names_the_culprit),
 		cmocka_unit_test(test_revision),
+		cmocka_unit_test(test_stack_of_the_same_syscall),
 		cmocka_unit_test(test_advice_by_syscall),
 		cmocka_unit_test(test_well_known_calls),
 		cmocka_unit_test(test_starvation_blames_the_culprit_stack),
