@@ -22,7 +22,7 @@ static bool has_type(const cJSON *node, enum node_type type)
 	return results[type];
 }
 
-static int check_type(struct parse *p, const cJSON *node, enum node_type type)
+int parse_type(struct parse *p, const cJSON *node, enum node_type type)
 {
 	static const char *const words[] = {"text in quotes",	  "a list: [ ... ]",
 					    "an object: { ... }", "true or false",
@@ -61,7 +61,7 @@ int parse_object(struct parse *p, const cJSON *object, const struct key_spec *sp
 	int ret;
 
 	memset(out, 0, n * sizeof(*out));
-	ret = check_type(p, object, NODE_OBJECT);
+	ret = parse_type(p, object, NODE_OBJECT);
 	if (ret)
 		return ret;
 	cJSON_ArrayForEach(node, object) {
@@ -74,7 +74,7 @@ int parse_object(struct parse *p, const cJSON *object, const struct key_spec *sp
 		if (out[i])
 			return text_fail(&p->text, p->err, text_key(&p->text, node),
 					 "the key \"%s\" is here twice; remove one", specs[i].key);
-		ret = check_type(p, node, specs[i].type);
+		ret = parse_type(p, node, specs[i].type);
 		if (ret)
 			return ret;
 		out[i] = node;
@@ -95,8 +95,7 @@ char *rule_own(struct rule *rule, char *text)
 	return text;
 }
 
-/* A copy of the string; NULL stays NULL. */
-static const char *copy(struct parse *p, const cJSON *node)
+const char *parse_copy(struct parse *p, const cJSON *node)
 {
 	return node ? rule_own(p->rule, xstrdup(node->valuestring)) : NULL;
 }
@@ -182,7 +181,7 @@ static int read_param(struct parse *p, const cJSON *node)
 	if (ret)
 		return ret;
 	param->key = rule_own(p->rule, xstrdup(node->string));
-	param->meaning = copy(p, v[1]);
+	param->meaning = parse_copy(p, v[1]);
 	if (cJSON_IsString(v[0]))
 		snprintf(param->text, sizeof(param->text), "%s", v[0]->valuestring);
 	else if (cJSON_IsNumber(v[0]))
@@ -221,7 +220,7 @@ static int read_strings(struct parse *p, const cJSON *list, const char **out, ui
 	if (!list)
 		return 0;
 	cJSON_ArrayForEach(node, list) {
-		ret = check_type(p, node, NODE_STRING);
+		ret = parse_type(p, node, NODE_STRING);
 		if (!ret)
 			ret = parse_line(p, node, 200);
 		if (ret)
@@ -229,17 +228,17 @@ static int read_strings(struct parse *p, const cJSON *list, const char **out, ui
 		if (*count == RULE_GLOBS)
 			return text_fail(&p->text, p->err, text_value(&p->text, node),
 					 "more than %d entries; use patterns with *", RULE_GLOBS);
-		out[(*count)++] = copy(p, node);
+		out[(*count)++] = parse_copy(p, node);
 	}
 	return 0;
 }
 
-static int check_syscalls(struct parse *p, const cJSON *list)
+int parse_syscalls(struct parse *p, const cJSON *list)
 {
 	const cJSON *node;
 
 	cJSON_ArrayForEach(node, list) {
-		int ret = check_type(p, node, NODE_STRING);
+		int ret = parse_type(p, node, NODE_STRING);
 
 		if (ret)
 			return ret;
@@ -260,7 +259,7 @@ static int read_kinds(struct parse *p, const cJSON *list)
 	int ret;
 
 	cJSON_ArrayForEach(node, list) {
-		ret = check_type(p, node, NODE_STRING);
+		ret = parse_type(p, node, NODE_STRING);
 		if (!ret)
 			ret = parse_word(p, node, "kind", names, 3, &kind);
 		if (ret)
@@ -291,7 +290,7 @@ static int read_exempt(struct parse *p, const cJSON *node)
 	if (!ret)
 		ret = read_strings(p, v[2], rule->exempt_syscalls, &rule->exempt_syscalls_count);
 	if (!ret)
-		ret = check_syscalls(p, v[2]);
+		ret = parse_syscalls(p, v[2]);
 	if (!ret)
 		ret = read_kinds(p, v[3]);
 	if (!ret)
@@ -300,100 +299,6 @@ static int read_exempt(struct parse *p, const cJSON *node)
 		return text_fail(&p->text, p->err, text_key(&p->text, v[4]),
 				 "\"frames\" needs stacks; add \"stack\": \"any\" to the rule");
 	return ret;
-}
-
-static int read_stack(struct parse *p, const cJSON *node)
-{
-	static const char *const names[] = {"off_cpu", "on_cpu", "any"};
-	size_t want;
-	int ret;
-
-	if (!node)
-		return 0;
-	ret = parse_word(p, node, "kind of stack", names, 3, &want);
-	if (!ret)
-		p->rule->stack = (enum stack_want)(want + STACK_WANT_OFF_CPU);
-	return ret;
-}
-
-static int add_call(struct parse *p, const cJSON *node, bool by_syscall, const char *advice)
-{
-	struct rule_call *call = &p->rule->calls[p->rule->calls_count];
-	int ret = check_type(p, node, NODE_STRING);
-
-	if (!ret)
-		ret = parse_line(p, node, 200);
-	if (ret)
-		return ret;
-	if (p->rule->calls_count == RULE_CALLS)
-		return text_fail(&p->text, p->err, text_value(&p->text, node),
-				 "more than %d calls; use patterns with *", RULE_CALLS);
-	*call = (struct rule_call){.syscall = -1, .advice = advice};
-	if (by_syscall)
-		call->syscall = syscall_number(node->valuestring);
-	else
-		call->name = copy(p, node);
-	p->rule->calls_count++;
-	return 0;
-}
-
-static int read_call(struct parse *p, const cJSON *node)
-{
-	static const struct key_spec specs[] = {
-		{"call", NODE_ARRAY, false, NULL},
-		{"syscall", NODE_ARRAY, false, NULL},
-		{"advice", NODE_STRING, true, "\"advice\": \"what to write in its place\""},
-	};
-	const cJSON *v[3], *one;
-	const char *advice;
-	int ret = parse_object(p, node, specs, 3, v);
-
-	if (!ret)
-		ret = parse_line(p, v[2], 300);
-	if (!ret && !v[0] && !v[1])
-		return parse_fail(p, node,
-				  "no call; write \"call\": [\"std::thread::sleep\"] or "
-				  "\"syscall\": [\"flock\"]");
-	if (!ret && v[1])
-		ret = check_syscalls(p, v[1]);
-	if (ret)
-		return ret;
-	advice = copy(p, v[2]);
-	for (size_t i = 0; i < 2; i++)
-		cJSON_ArrayForEach(one, v[i]) {
-			ret = add_call(p, one, i == 1, advice);
-			if (ret)
-				return ret;
-		}
-	return 0;
-}
-
-/* A list, or the id of the rule whose list it is. */
-static int read_calls(struct parse *p, const cJSON *node)
-{
-	struct rule_name *from = &p->rule->calls_from;
-	const cJSON *one;
-	int ret;
-
-	if (!node)
-		return 0;
-	if (!p->rule->stack)
-		return text_fail(&p->text, p->err, text_key(&p->text, node),
-				 "\"calls\" needs stacks; add \"stack\": \"any\" to the rule");
-	if (cJSON_IsString(node)) {
-		from->id = copy(p, node);
-		text_line_column(&p->text, text_value(&p->text, node), &from->line, &from->column);
-		return 0;
-	}
-	ret = check_type(p, node, NODE_ARRAY);
-	if (ret)
-		return ret;
-	cJSON_ArrayForEach(one, node) {
-		ret = read_call(p, one);
-		if (ret)
-			return ret;
-	}
-	return 0;
 }
 
 static int read_unless(struct parse *p, const cJSON *list)
@@ -411,7 +316,7 @@ static int read_unless(struct parse *p, const cJSON *list)
 	cJSON_ArrayForEach(node, list) {
 		struct rule_name *u = &p->rule->unless[p->rule->unless_count];
 
-		ret = check_type(p, node, NODE_STRING);
+		ret = parse_type(p, node, NODE_STRING);
 		if (ret)
 			return ret;
 		if (p->rule->unless_count == RULE_UNLESS)
@@ -419,7 +324,7 @@ static int read_unless(struct parse *p, const cJSON *list)
 					 "more than %d rules; use fewer", RULE_UNLESS);
 		if (!strcmp(node->valuestring, p->rule->id))
 			return parse_fail(p, node, "a rule cannot give way to itself; remove this");
-		u->id = copy(p, node);
+		u->id = parse_copy(p, node);
 		text_line_column(&p->text, text_value(&p->text, node), &u->line, &u->column);
 		p->rule->unless_count++;
 	}
@@ -440,8 +345,8 @@ static int read_example(struct parse *p, const cJSON *node)
 	ret = parse_object(p, node, specs, 2, v);
 	if (ret)
 		return ret;
-	p->rule->example_before = copy(p, v[0]);
-	p->rule->example_after = copy(p, v[1]);
+	p->rule->example_before = parse_copy(p, v[0]);
+	p->rule->example_after = parse_copy(p, v[1]);
 	return 0;
 }
 
@@ -502,13 +407,13 @@ static int read_head(struct parse *p, const cJSON *const *v)
 		return ret;
 	rule->group = (enum rule_group)group;
 	rule->enabled = !v[KEY_ENABLED] || cJSON_IsTrue(v[KEY_ENABLED]);
-	rule->id = copy(p, v[KEY_ID]);
+	rule->id = parse_copy(p, v[KEY_ID]);
 	text_line_column(&p->text, text_value(&p->text, v[KEY_ID]), &rule->id_line,
 			 &rule->id_column);
-	rule->title = copy(p, v[KEY_TITLE]);
-	rule->why = copy(p, v[KEY_WHY]);
-	rule->advice = copy(p, v[KEY_ADVICE]);
-	rule->link = copy(p, v[KEY_LINK]);
+	rule->title = parse_copy(p, v[KEY_TITLE]);
+	rule->why = parse_copy(p, v[KEY_WHY]);
+	rule->advice = parse_copy(p, v[KEY_ADVICE]);
+	rule->link = parse_copy(p, v[KEY_LINK]);
 	return 0;
 }
 
@@ -562,9 +467,9 @@ static int read_rule(struct parse *p)
 	if (!ret)
 		ret = read_unless(p, v[KEY_UNLESS]);
 	if (!ret)
-		ret = read_stack(p, v[KEY_STACK]);
+		ret = parse_stack(p, v[KEY_STACK]);
 	if (!ret)
-		ret = read_calls(p, v[KEY_CALLS]);
+		ret = parse_calls(p, v[KEY_CALLS]);
 	if (!ret)
 		ret = read_exempt(p, v[KEY_EXEMPT]);
 	if (!ret)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "rules/stack.h"
+#include "tui/proof.h"
 #include "util/syscall.h"
 #include "util/xalloc.h"
 
@@ -14,12 +14,6 @@
 
 /* Findings whose stacks and exact advice are read, worst first: a frame must not take long. */
 #define STACKS_READ 128
-
-/* Text of a row in the state's pool: `count` strings, one behind the other. */
-struct piece {
-	size_t at;
-	uint32_t count;
-};
 
 struct row {
 	struct finding finding; /* a copy; its rule lives as long as the program */
@@ -30,69 +24,15 @@ struct row {
 	char where[NAME_SIZE];
 	char process[64], runtime[64], worker[64];
 	const char *rule_id;
-	struct piece advice, culprit, detail; /* one string each, or none */
-	struct piece stack, full;	      /* the first character is an enum stack_line */
+	struct proof proof; /* nothing for those beyond STACKS_READ */
 };
 
 struct state {
 	uint64_t watched_ns, polls, longest_ns;
 	uint32_t sites;
 	uint64_t evicted;
-	char *pool;
-	size_t pool_len, pool_cap;
+	struct pool pool;
 };
-
-static void pool_add(struct state *state, struct piece *piece, const char *head, const char *text)
-{
-	size_t head_len = strlen(head), len = strlen(text) + 1;
-
-	state->pool = xgrow(state->pool, &state->pool_cap, state->pool_len + head_len + len, 1);
-	if (!piece->count++)
-		piece->at = state->pool_len;
-	memcpy(state->pool + state->pool_len, head, head_len);
-	memcpy(state->pool + state->pool_len + head_len, text, len);
-	state->pool_len += head_len + len;
-}
-
-/* NULL when there is none. */
-static const char *pool_text(const struct state *state, const struct piece *piece)
-{
-	return piece->count ? state->pool + piece->at : NULL;
-}
-
-struct stack_reader {
-	struct state *state;
-	struct piece *piece;
-};
-
-static void read_stack_line(void *ctx, enum stack_line kind, const char *text)
-{
-	struct stack_reader *reader = ctx;
-	const char head[2] = {(char)('0' + kind), '\0'};
-
-	pool_add(reader->state, reader->piece, head, text);
-}
-
-static void read_stack(struct state *state, const struct model *m, const struct finding *f,
-		       struct row *row)
-{
-	struct stack_reader folded = {state, &row->stack}, full = {state, &row->full};
-	char text[ADVICE_TEXT];
-	const struct site_stack *stack;
-	double share;
-
-	finding_advice(m, f, text, sizeof(text));
-	pool_add(state, &row->advice, "", text);
-	stack = finding_stack(m, f, &share);
-	if (!stack)
-		return;
-	stack_culprit_text(stack, share, text, sizeof(text));
-	pool_add(state, &row->culprit, "", text);
-	if (stack->detail)
-		pool_add(state, &row->detail, "", stack->detail);
-	stack_lines(stack, false, read_stack_line, &folded);
-	stack_lines(stack, true, read_stack_line, &full);
-}
 
 /* The poll that this finding is about, when it is still open. */
 static uint64_t open_poll_ns(const struct model *m, const struct finding *f)
@@ -161,7 +101,7 @@ static void read_row(struct view *view, const struct model *m, const struct find
 	row->rule_id = info.id;
 	where_text(m, f, row);
 	if (view->grid.rows_count <= STACKS_READ)
-		read_stack(view->state, m, f, row);
+		proof_read(&row->proof, &((struct state *)view->state)->pool, m, f);
 }
 
 static void findings_open(struct view *view)
@@ -183,8 +123,7 @@ static void findings_read(struct view *view, const struct snapshot *snap)
 	grid_clear(&view->grid);
 	*state = (struct state){.watched_ns = m->now_ns - m->begin_ns,
 				.evicted = rules_evicted(snap->rules),
-				.pool = state->pool,
-				.pool_cap = state->pool_cap};
+				.pool = {.text = state->pool.text, .cap = state->pool.cap}};
 	for (size_t i = 0; i < count; i++)
 		read_row(view, m, sorted[i]);
 	free(sorted);
@@ -354,30 +293,10 @@ static void values_lines(const struct finding *f, struct lines *out)
 	}
 }
 
-static void stack_detail(const struct view *view, const struct row *row, struct lines *out)
-{
-	static const enum role roles[] = {[STACK_LINE_FRAME] = ROLE_NORMAL,
-					  [STACK_LINE_CULPRIT] = ROLE_STRONG,
-					  [STACK_LINE_FOLD] = ROLE_DIM,
-					  [STACK_LINE_END] = ROLE_DIM};
-	const struct state *state = view->state;
-	const struct piece *piece = view->full_stack ? &row->full : &row->stack;
-	const char *text = pool_text(state, piece);
-
-	if (!text)
-		return;
-	lines_title(out, view->full_stack ? "Stack (f folds it)" : "Stack (f shows all of it)");
-	for (uint32_t i = 0; i < piece->count; i++, text += strlen(text) + 1) {
-		enum stack_line kind = (enum stack_line)(text[0] - '0');
-
-		lines_add(out, roles[kind], 2, "%s %s", kind == STACK_LINE_CULPRIT ? ">" : " ",
-			  text + 1);
-	}
-}
-
 static const char *advice_of(const struct view *view, const struct row *row)
 {
-	const char *text = pool_text(view->state, &row->advice);
+	const struct state *state = view->state;
+	const char *text = pool_text(&state->pool, &row->proof.advice);
 	struct rule_info info;
 
 	rule_info_of(row->finding.rule, &info);
@@ -441,6 +360,7 @@ static void tasks_text(const struct finding *f, char *out, size_t size)
 
 static void findings_detail(const struct view *view, const void *row_, struct lines *out)
 {
+	const struct state *state = view->state;
 	const struct row *row = row_;
 	const struct finding *f = &row->finding;
 	struct rule_info info;
@@ -467,15 +387,12 @@ static void findings_detail(const struct view *view, const void *row_, struct li
 		lines_value(out, "system call", "%s (%d)",
 			    syscall_name(f->syscall) ? syscall_name(f->syscall) : "unknown",
 			    f->syscall);
-	if (row->detail.count)
-		lines_value(out, "about", "%s", pool_text(view->state, &row->detail));
-	if (row->culprit.count)
-		lines_value(out, "culprit", "%s", pool_text(view->state, &row->culprit));
+	proof_values(&row->proof, &state->pool, out);
 	lines_value(out, "evidence", "%s", evidence_name(f->evidence));
 	if (f->during_loss)
 		lines_add(out, ROLE_WARNING, 2,
 			  "Events were lost while this was seen: counts may be too low.");
-	stack_detail(view, row, out);
+	proof_stack(&row->proof, &state->pool, view->full_stack, out);
 	if (f->values_count)
 		lines_title(out, "Values");
 	values_lines(f, out);
@@ -537,7 +454,7 @@ static bool findings_request(struct view *view, enum request request)
 
 static void findings_close(struct view *view)
 {
-	free(((struct state *)view->state)->pool);
+	free(((struct state *)view->state)->pool.text);
 	free(view->state);
 }
 
