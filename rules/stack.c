@@ -187,25 +187,37 @@ bool stacks_exempt(const struct rule *rule, const struct site *site)
 
 /* Like model_stack(), of the rows in this system call (-1: any) that are a fault. */
 static const struct site_stack *heaviest(const struct rule *rule, const struct site *site,
-					 enum stack_kind kind, int32_t syscall, double *share)
+					 enum stack_kind kind, int32_t syscall)
 {
 	const struct site_stack *best = NULL;
+
+	for (uint32_t i = 0; i < site->stacks->count; i++) {
+		const struct site_stack *row = &site->stacks->list[i];
+
+		if (row->kind != kind || (syscall >= 0 && row->syscall != syscall))
+			continue;
+		/* Last what takes longest: it reads all frames. */
+		if (best && site_stack_weight(row) <= site_stack_weight(best))
+			continue;
+		if (!row_exempt(rule, row))
+			best = row;
+	}
+	return best;
+}
+
+/* The row's part of all that are a fault. */
+static double share_of(const struct rule *rule, const struct site *site,
+		       const struct site_stack *best)
+{
 	double all = 0;
 
 	for (uint32_t i = 0; i < site->stacks->count; i++) {
 		const struct site_stack *row = &site->stacks->list[i];
 
-		if (row->kind != kind || row_exempt(rule, row))
-			continue;
-		all += (double)site_stack_weight(row);
-		if (syscall >= 0 && row->syscall != syscall)
-			continue;
-		if (!best || site_stack_weight(row) > site_stack_weight(best))
-			best = row;
+		if (row->kind == best->kind && !row_exempt(rule, row))
+			all += (double)site_stack_weight(row);
 	}
-	if (best && share)
-		*share = all > 0 ? (double)site_stack_weight(best) / all : 1;
-	return best;
+	return all > 0 ? (double)site_stack_weight(best) / all : 1;
 }
 
 static const struct site *site_of(const struct model *m, const struct finding *f)
@@ -235,11 +247,13 @@ const struct site_stack *finding_stack(const struct model *m, const struct findi
 	if (!site || !site->stacks)
 		return NULL;
 	if (f->syscall >= 0 && wants(f->rule, STACK_OFF_CPU))
-		row = heaviest(f->rule, site, STACK_OFF_CPU, f->syscall, share);
+		row = heaviest(f->rule, site, STACK_OFF_CPU, f->syscall);
 	if (!row && wants(f->rule, first))
-		row = heaviest(f->rule, site, first, -1, share);
+		row = heaviest(f->rule, site, first, -1);
 	if (!row && wants(f->rule, other))
-		row = heaviest(f->rule, site, other, -1, share);
+		row = heaviest(f->rule, site, other, -1);
+	if (row && share)
+		*share = share_of(f->rule, site, row);
 	return row;
 }
 

@@ -106,8 +106,9 @@ The values shown are those of the worst occurrence.
 
 ## Stacks
 
-A rule with `"stack"` has, for each finding, the stack that stands for most of the blocked time (or of the samples) of its task type;
-with `any`, that of a blocking call when the finding has a system call, else that of a computation. Of a finding without a task type of
+A rule with `"stack"` has, for each finding, the stack that stands for most of the blocked time (or of the samples) of its task type,
+among those in the system call that the finding names where there are such; with `any`, that of a blocking call when the finding has a
+system call, else that of a computation. Of a finding without a task type of
 its own (`starvation`) it is the stack of the culprit's type. Stacks are taken of polls over the threshold, not of all of them, and arrive
 a moment after what they show: a finding is told without one at first, and told again, once a second at most, when there is one.
 
@@ -123,8 +124,9 @@ character; a pattern covers the whole name or its beginning up to the end of a w
 another thread. Such stacks count for nothing: they stand for no finding, and while all stacks that are known of a task type (of the
 rule's kind) are such ones, its polls are no fault. Three limits follow. Before the first stack of a task type has come, its polls are
 judged, and a finding that opened then is withdrawn when the stack shows it to be none: in JSON its last line has `count` 0. While the
-only stacks known are exempt, a fault elsewhere in the same task type is not told until its own stack has been taken. And a program
-without symbols has no such frame to see.
+only stacks known are exempt, a fault elsewhere in the same task type is not told until its own stack has been taken. A
+program without symbols has no such frame to see. And where a type has stacks of both sorts, all its polls count: which of them ran below
+such a function is known only of those whose stack was taken.
 
 ## Fields
 
