@@ -352,9 +352,8 @@ static bool slot_withdrawn(const struct judge *j, const struct slot *slot)
 }
 
 /* Stacks come after what they are about: another one stands for the finding now. */
-static bool slot_stack_changed(struct slot *slot, const struct model *m)
+static bool slot_stack_changed(struct slot *slot, const struct site_stack *stack)
 {
-	const struct site_stack *stack = finding_stack(m, &slot->shown.f, NULL);
 	uint64_t key = stack ? stack->key : 0;
 	bool changed = key != slot->stack_key;
 
@@ -366,6 +365,7 @@ static void slot_end(struct judge *j, struct slot *slot, const struct model *m)
 {
 	struct finding *f = &slot->shown.f;
 	bool changed = slot->dirty || slot->live || slot->was_live, open;
+	const struct site_stack *stack;
 	uint64_t now = m->now_ns;
 
 	if (changed)
@@ -375,9 +375,10 @@ static void slot_end(struct judge *j, struct slot *slot, const struct model *m)
 		slot_drop(j, slot);
 		return;
 	}
-	changed |= slot_stack_changed(slot, m);
+	stack = finding_stack(m, f, NULL);
+	changed |= slot_stack_changed(slot, stack);
 	if (changed)
-		message_render(m, slot->shown.rc, f, slot->live && slot->worst_open);
+		message_render(m, slot->shown.rc, f, stack, slot->live && slot->worst_open);
 	slot->state_open = state_is_open(j, slot, now);
 	open = slot_is_open(slot, now);
 	if (open && !f->open)

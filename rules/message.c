@@ -22,6 +22,7 @@
 struct render {
 	const struct model *m;
 	const struct finding *f;
+	const struct site_stack *stack; /* of the finding, NULL */
 	bool so_far;
 	char out[768];
 	size_t len;
@@ -162,18 +163,14 @@ static void word_task(const struct render *r, char *out, size_t size)
 /* The frame that the finding blames. */
 static void word_at(const struct render *r, char *out, size_t size)
 {
-	const struct site_stack *row = finding_stack(r->m, r->f, NULL);
-
-	if (row && row->culprit >= 0)
-		frame_text(&row->frames[row->culprit], out, size);
+	if (r->stack && r->stack->culprit >= 0)
+		frame_text(&r->stack->frames[r->stack->culprit], out, size);
 }
 
 static void word_call(const struct render *r, char *out, size_t size)
 {
-	const struct site_stack *row = finding_stack(r->m, r->f, NULL);
-
-	if (row && row->call >= 0)
-		frame_name(&row->frames[row->call], out, size);
+	if (r->stack && r->stack->call >= 0)
+		frame_name(&r->stack->frames[r->stack->call], out, size);
 }
 
 #define IN(scope) (1u << SCOPE_##scope)
@@ -415,9 +412,9 @@ static void render_name(struct render *r, const struct message_part *part)
 }
 
 void message_render(const struct model *m, const struct rule_case *rc, struct finding *f,
-		    bool so_far)
+		    const struct site_stack *stack, bool so_far)
 {
-	struct render r = {.m = m, .f = f, .so_far = so_far};
+	struct render r = {.m = m, .f = f, .stack = stack, .so_far = so_far};
 	size_t mark = 0;
 
 	for (uint32_t i = 0; i < rc->message_count; i++) {

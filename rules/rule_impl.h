@@ -177,7 +177,7 @@ struct case_build {
 };
 int message_compile(const struct case_build *b, struct err *err);
 void message_render(const struct model *m, const struct rule_case *rc, struct finding *f,
-		    bool so_far);
+		    const struct site_stack *stack, bool so_far);
 /* Adds a field to those that a finding of the case keeps; false when there is no room. */
 bool case_show(struct rule_case *rc, const struct field *field);
 
