@@ -63,6 +63,7 @@ struct opts {
 	bool dry_run;
 	bool wait;	       /* --wait: a target without a runtime is no error */
 	enum color_mode color; /* NO_COLOR is taken into account */
+	bool full_stack;       /* stacks in text and in the live view are not folded */
 	unsigned int verbose;  /* times -v was given */
 };
 
@@ -101,7 +102,7 @@ struct cli_command {
 	enum command command; /* valid when built */
 };
 
-#define CLI_OPTIONS 20
+#define CLI_OPTIONS 21
 #define CLI_COMMANDS 12
 
 extern const struct cli_option cli_options[CLI_OPTIONS];

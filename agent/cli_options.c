@@ -238,6 +238,14 @@ static int set_wait(struct opts *o, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_full_stack(struct opts *o, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	o->full_stack = true;
+	return 0;
+}
+
 static int set_verbose(struct opts *o, const char *value, struct err *err)
 {
 	(void)value;
@@ -279,6 +287,8 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	 set_dry_run},
 	{"wait", NULL, WATCH, 0, true,
 	 "watch a process that carries no runtime yet until it loads one", set_wait},
+	{"full-stack", NULL, WATCH, 0, true, "show every frame of a stack, those of std too",
+	 set_full_stack},
 	{"color", "auto|always|never", ANY, 0, true, "colours (NO_COLOR is honoured)", set_color},
 	{"verbose", NULL, ANY, 'v', true, "say more; may be repeated", set_verbose},
 	{"version", NULL, ANY, 0, true, "print the version", NULL},

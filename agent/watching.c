@@ -93,6 +93,7 @@ static struct sink *text_sink(const struct opts *o)
 	struct text_sink_opts text = {
 		.color = opts_color(o, stdout),
 		.verbose = o->verbose,
+		.full_stack = o->full_stack,
 		.outcome = outcome_opts(o),
 		.progress =
 			{
@@ -115,7 +116,8 @@ static const enum tui_color tui_colors[] = {
 static void choose_sink(struct session *s)
 {
 	const struct opts *o = s->opts;
-	struct tui_opts tui = {.color = tui_colors[o->color], .in_fd = STDIN_FILENO};
+	struct tui_opts tui = {
+		.color = tui_colors[o->color], .in_fd = STDIN_FILENO, .full_stack = o->full_stack};
 	struct json_sink_opts json = {
 		.version = STALLTOP_VERSION,
 		.outcome = outcome_opts(o),

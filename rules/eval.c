@@ -137,9 +137,16 @@ static bool exempt_syscall(const struct rule *rule, const struct ev_poll *poll)
 	return false;
 }
 
+bool site_exempt(const struct site_notes *notes, const struct rule *rule, uint32_t site)
+{
+	return site < MODEL_MAX_SITES && notes->exempt[site].rules >> rule->index & 1;
+}
+
 bool rule_exempts(const struct rule *rule, const struct field_ctx *ctx)
 {
 	if (ctx->site && rule->exempt_kinds >> ctx->site->kind & 1)
+		return true;
+	if (ctx->site && site_exempt(ctx->notes, rule, ctx->site->id))
 		return true;
 	if (ctx->site && any_glob(rule->exempt_sites, rule->exempt_sites_count, ctx->site->name))
 		return true;
@@ -355,6 +362,23 @@ static void note_sites(struct site_notes *notes, const struct model *m)
 	notes->second = second;
 }
 
+static void note_stacks(struct rules *rules, const struct model *m)
+{
+	for (uint32_t i = 0; i < m->sites_count; i++) {
+		const struct site_stacks *stacks = m->sites[i].stacks;
+		uint64_t taken = 0, exempt = 0;
+
+		for (uint32_t k = 0; stacks && k < STACK_KINDS; k++)
+			taken += stacks->taken[k];
+		if (taken == rules->judge->notes.exempt[i].stacks)
+			continue;
+		for (uint32_t k = 0; stacks && k < rules->count; k++)
+			exempt |= (uint64_t)stacks_exempt(rules->list[k], &m->sites[i]) << k;
+		rules->judge->notes.exempt[i].stacks = taken;
+		rules->judge->notes.exempt[i].rules = exempt;
+	}
+}
+
 void rules_eval(struct rules *rules, const struct model *m)
 {
 	struct judge *j = rules->judge;
@@ -362,6 +386,7 @@ void rules_eval(struct rules *rules, const struct model *m)
 
 	j->round++;
 	findings_begin(j);
+	note_stacks(rules, m);
 	polls_eval(rules, m);
 	note_sites(&j->notes, m);
 	if (m->sites_count <= SITES_EACH_TICK || second != j->notes.second) {

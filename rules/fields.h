@@ -32,6 +32,10 @@ struct site_notes {
 	struct site_note notes[SITE_NOTES];
 	uint32_t count;
 	uint64_t second;
+	struct {
+		uint64_t stacks; /* taken when it was looked at */
+		uint64_t rules;	 /* bits of those to which all of them are no fault */
+	} exempt[MODEL_MAX_SITES];
 };
 
 /* What a getter may look at; members that do not apply are NULL. */

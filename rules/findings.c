@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "rules/stack.h"
 #include "util/xalloc.h"
 
 uint64_t mix64(uint64_t x)
@@ -342,21 +343,42 @@ static void slot_tell(struct judge *j, struct slot *slot, uint64_t now)
 	slot->pending = false;
 }
 
+/* A stack has come since that shows it to be no fault. */
+static bool slot_withdrawn(const struct judge *j, const struct slot *slot)
+{
+	const struct finding *f = &slot->shown.f;
+
+	return f->rule->group == GROUP_SITE && site_exempt(&j->notes, f->rule, f->site);
+}
+
+/* Stacks come after what they are about: another one stands for the finding now. */
+static bool slot_stack_changed(struct slot *slot, const struct site_stack *stack)
+{
+	uint64_t key = stack ? stack->key : 0;
+	bool changed = key != slot->stack_key;
+
+	slot->stack_key = key;
+	return changed;
+}
+
 static void slot_end(struct judge *j, struct slot *slot, const struct model *m)
 {
 	struct finding *f = &slot->shown.f;
 	bool changed = slot->dirty || slot->live || slot->was_live, open;
+	const struct site_stack *stack;
 	uint64_t now = m->now_ns;
 
-	if (changed) {
+	if (changed)
 		slot_sum(slot);
-		if (!f->count) {
-			/* Its only poll turned out to be another rule's. */
-			slot_drop(j, slot);
-			return;
-		}
-		message_render(m, slot->shown.rc, f, slot->live && slot->worst_open);
+	/* Its only poll turned out to be another rule's, or no fault. */
+	if (!f->count || slot_withdrawn(j, slot)) {
+		slot_drop(j, slot);
+		return;
 	}
+	stack = finding_stack(m, f, NULL);
+	changed |= slot_stack_changed(slot, stack);
+	if (changed)
+		message_render(m, slot->shown.rc, f, stack, slot->live && slot->worst_open);
 	slot->state_open = state_is_open(j, slot, now);
 	open = slot_is_open(slot, now);
 	if (open && !f->open)

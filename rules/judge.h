@@ -41,6 +41,7 @@ struct slot {
 	uint64_t seen_ns;    /* when state held last */
 	uint64_t told_ns;    /* when revision grew last, and with which severity */
 	enum severity told_severity;
+	uint64_t stack_key; /* of the stack that the message was made with, 0: none */
 };
 
 /* An open poll, until its end has been counted. */
@@ -98,6 +99,8 @@ struct occurrence {
 bool case_judge(const struct rule *rule, const struct rule_case *rc, const struct field_ctx *ctx,
 		struct verdict *out);
 uint32_t case_window(const struct rule *rule, const struct rule_case *rc);
+/* Whether all stacks that are known of the site are no fault to the rule. */
+bool site_exempt(const struct site_notes *notes, const struct rule *rule, uint32_t site);
 bool rule_exempts(const struct rule *rule, const struct field_ctx *ctx);
 uint64_t mix64(uint64_t x);
 

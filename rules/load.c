@@ -86,25 +86,40 @@ int rules_add_text(struct rules *rules, const char *file, const char *s, size_t 
 	return 0;
 }
 
+static int resolve_name(const struct rules *rules, const struct rule *rule,
+			const struct rule_name *name, const struct rule **out, struct err *err)
+{
+	*out = find(rules, name->id);
+	if (*out)
+		return 0;
+	return err_set(err, -EINVAL, "%s:%u:%u: no rule \"%s\"; name one of stalltop rules list",
+		       rule->file, name->line, name->column, name->id);
+}
+
+static int resolve_rule(const struct rules *rules, struct rule *rule, struct err *err)
+{
+	const struct rule *other;
+	int ret = 0;
+
+	rule->unless_mask = 0;
+	for (uint32_t i = 0; i < rule->unless_count && !ret; i++) {
+		ret = resolve_name(rules, rule, &rule->unless[i], &other, err);
+		if (!ret)
+			rule->unless_mask |= 1ULL << other->index;
+	}
+	rule->calls_rule = NULL;
+	if (!ret && rule->calls_from.id)
+		ret = resolve_name(rules, rule, &rule->calls_from, &rule->calls_rule, err);
+	return ret;
+}
+
 int rules_resolve(struct rules *rules, struct err *err)
 {
-	for (uint32_t i = 0; i < rules->count; i++) {
-		struct rule *rule = rules->list[i];
+	int ret = 0;
 
-		rule->unless_mask = 0;
-		for (uint32_t k = 0; k < rule->unless_count; k++) {
-			const struct rule_unless *u = &rule->unless[k];
-			const struct rule *other = find(rules, u->id);
-
-			if (!other)
-				return err_set(
-					err, -EINVAL,
-					"%s:%u:%u: no rule \"%s\"; name one of stalltop rules list",
-					rule->file, u->line, u->column, u->id);
-			rule->unless_mask |= 1ULL << other->index;
-		}
-	}
-	return 0;
+	for (uint32_t i = 0; i < rules->count && !ret; i++)
+		ret = resolve_rule(rules, rules->list[i], err);
+	return ret;
 }
 
 int rules_load_builtin(struct rules **out, struct err *err)

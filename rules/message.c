@@ -7,6 +7,7 @@
  * characters themselves. Templates are compiled when loaded; rendering allocates nothing.
  */
 #include "rules/rule_impl.h"
+#include "rules/stack.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 struct render {
 	const struct model *m;
 	const struct finding *f;
+	const struct site_stack *stack; /* of the finding, NULL */
 	bool so_far;
 	char out[768];
 	size_t len;
@@ -158,6 +160,19 @@ static void word_task(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "%llu", (unsigned long long)r->f->tasks[r->f->tasks_count - 1]);
 }
 
+/* The frame that the finding blames. */
+static void word_at(const struct render *r, char *out, size_t size)
+{
+	if (r->stack && r->stack->culprit >= 0)
+		frame_text(&r->stack->frames[r->stack->culprit], out, size);
+}
+
+static void word_call(const struct render *r, char *out, size_t size)
+{
+	if (r->stack && r->stack->call >= 0)
+		frame_name(&r->stack->frames[r->stack->call], out, size);
+}
+
 #define IN(scope) (1u << SCOPE_##scope)
 #define EVERYWHERE (IN(POLL) | IN(SITE) | IN(WORKER) | IN(RUNTIME) | IN(TARGET))
 
@@ -178,6 +193,8 @@ static const struct message_word {
 	{"total", IN(POLL), word_total},
 	{"so_far", IN(POLL), word_so_far},
 	{"culprit", EVERYWHERE, word_culprit},
+	{"at", EVERYWHERE, word_at},
+	{"call", EVERYWHERE, word_call},
 };
 
 #define WORDS_COUNT ((int)(sizeof(words) / sizeof(words[0])))
@@ -395,9 +412,9 @@ static void render_name(struct render *r, const struct message_part *part)
 }
 
 void message_render(const struct model *m, const struct rule_case *rc, struct finding *f,
-		    bool so_far)
+		    const struct site_stack *stack, bool so_far)
 {
-	struct render r = {.m = m, .f = f, .so_far = so_far};
+	struct render r = {.m = m, .f = f, .stack = stack, .so_far = so_far};
 	size_t mark = 0;
 
 	for (uint32_t i = 0; i < rc->message_count; i++) {

@@ -22,7 +22,7 @@ static bool has_type(const cJSON *node, enum node_type type)
 	return results[type];
 }
 
-static int check_type(struct parse *p, const cJSON *node, enum node_type type)
+int parse_type(struct parse *p, const cJSON *node, enum node_type type)
 {
 	static const char *const words[] = {"text in quotes",	  "a list: [ ... ]",
 					    "an object: { ... }", "true or false",
@@ -38,7 +38,7 @@ static int check_type(struct parse *p, const cJSON *node, enum node_type type)
 static int fail_key(struct parse *p, const cJSON *node, const struct key_spec *specs, size_t n)
 {
 	const char *names[KEYS_MAX], *near;
-	char list[128] = "";
+	char list[160] = "";
 
 	for (size_t i = 0; i < n; i++) {
 		names[i] = specs[i].key;
@@ -61,7 +61,7 @@ int parse_object(struct parse *p, const cJSON *object, const struct key_spec *sp
 	int ret;
 
 	memset(out, 0, n * sizeof(*out));
-	ret = check_type(p, object, NODE_OBJECT);
+	ret = parse_type(p, object, NODE_OBJECT);
 	if (ret)
 		return ret;
 	cJSON_ArrayForEach(node, object) {
@@ -74,7 +74,7 @@ int parse_object(struct parse *p, const cJSON *object, const struct key_spec *sp
 		if (out[i])
 			return text_fail(&p->text, p->err, text_key(&p->text, node),
 					 "the key \"%s\" is here twice; remove one", specs[i].key);
-		ret = check_type(p, node, specs[i].type);
+		ret = parse_type(p, node, specs[i].type);
 		if (ret)
 			return ret;
 		out[i] = node;
@@ -95,8 +95,7 @@ char *rule_own(struct rule *rule, char *text)
 	return text;
 }
 
-/* A copy of the string; NULL stays NULL. */
-static const char *copy(struct parse *p, const cJSON *node)
+const char *parse_copy(struct parse *p, const cJSON *node)
 {
 	return node ? rule_own(p->rule, xstrdup(node->valuestring)) : NULL;
 }
@@ -182,7 +181,7 @@ static int read_param(struct parse *p, const cJSON *node)
 	if (ret)
 		return ret;
 	param->key = rule_own(p->rule, xstrdup(node->string));
-	param->meaning = copy(p, v[1]);
+	param->meaning = parse_copy(p, v[1]);
 	if (cJSON_IsString(v[0]))
 		snprintf(param->text, sizeof(param->text), "%s", v[0]->valuestring);
 	else if (cJSON_IsNumber(v[0]))
@@ -221,7 +220,7 @@ static int read_strings(struct parse *p, const cJSON *list, const char **out, ui
 	if (!list)
 		return 0;
 	cJSON_ArrayForEach(node, list) {
-		ret = check_type(p, node, NODE_STRING);
+		ret = parse_type(p, node, NODE_STRING);
 		if (!ret)
 			ret = parse_line(p, node, 200);
 		if (ret)
@@ -229,16 +228,20 @@ static int read_strings(struct parse *p, const cJSON *list, const char **out, ui
 		if (*count == RULE_GLOBS)
 			return text_fail(&p->text, p->err, text_value(&p->text, node),
 					 "more than %d entries; use patterns with *", RULE_GLOBS);
-		out[(*count)++] = copy(p, node);
+		out[(*count)++] = parse_copy(p, node);
 	}
 	return 0;
 }
 
-static int check_syscalls(struct parse *p, const cJSON *list)
+int parse_syscalls(struct parse *p, const cJSON *list)
 {
 	const cJSON *node;
 
 	cJSON_ArrayForEach(node, list) {
+		int ret = parse_type(p, node, NODE_STRING);
+
+		if (ret)
+			return ret;
 		if (syscall_number(node->valuestring) < 0)
 			return text_fail(
 				&p->text, p->err, text_value(&p->text, node),
@@ -256,7 +259,7 @@ static int read_kinds(struct parse *p, const cJSON *list)
 	int ret;
 
 	cJSON_ArrayForEach(node, list) {
-		ret = check_type(p, node, NODE_STRING);
+		ret = parse_type(p, node, NODE_STRING);
 		if (!ret)
 			ret = parse_word(p, node, "kind", names, 3, &kind);
 		if (ret)
@@ -269,18 +272,17 @@ static int read_kinds(struct parse *p, const cJSON *list)
 static int read_exempt(struct parse *p, const cJSON *node)
 {
 	static const struct key_spec specs[] = {
-		{"sites", NODE_ARRAY, false, NULL},
-		{"threads", NODE_ARRAY, false, NULL},
-		{"syscalls", NODE_ARRAY, false, NULL},
-		{"kinds", NODE_ARRAY, false, NULL},
+		{"sites", NODE_ARRAY, false, NULL},    {"threads", NODE_ARRAY, false, NULL},
+		{"syscalls", NODE_ARRAY, false, NULL}, {"kinds", NODE_ARRAY, false, NULL},
+		{"frames", NODE_ARRAY, false, NULL},
 	};
 	struct rule *rule = p->rule;
-	const cJSON *v[4];
+	const cJSON *v[5];
 	int ret;
 
 	if (!node)
 		return 0;
-	ret = parse_object(p, node, specs, 4, v);
+	ret = parse_object(p, node, specs, 5, v);
 	if (!ret)
 		ret = read_strings(p, v[0], rule->exempt_sites, &rule->exempt_sites_count);
 	if (!ret)
@@ -288,9 +290,14 @@ static int read_exempt(struct parse *p, const cJSON *node)
 	if (!ret)
 		ret = read_strings(p, v[2], rule->exempt_syscalls, &rule->exempt_syscalls_count);
 	if (!ret)
-		ret = check_syscalls(p, v[2]);
+		ret = parse_syscalls(p, v[2]);
 	if (!ret)
 		ret = read_kinds(p, v[3]);
+	if (!ret)
+		ret = read_strings(p, v[4], rule->exempt_frames, &rule->exempt_frames_count);
+	if (!ret && v[4] && !rule->stack)
+		return text_fail(&p->text, p->err, text_key(&p->text, v[4]),
+				 "\"frames\" needs stacks; add \"stack\": \"any\" to the rule");
 	return ret;
 }
 
@@ -307,9 +314,9 @@ static int read_unless(struct parse *p, const cJSON *list)
 			&p->text, p->err, text_key(&p->text, list),
 			"\"unless\" is about polls; this rule has no case of scope \"poll\"");
 	cJSON_ArrayForEach(node, list) {
-		struct rule_unless *u = &p->rule->unless[p->rule->unless_count];
+		struct rule_name *u = &p->rule->unless[p->rule->unless_count];
 
-		ret = check_type(p, node, NODE_STRING);
+		ret = parse_type(p, node, NODE_STRING);
 		if (ret)
 			return ret;
 		if (p->rule->unless_count == RULE_UNLESS)
@@ -317,7 +324,7 @@ static int read_unless(struct parse *p, const cJSON *list)
 					 "more than %d rules; use fewer", RULE_UNLESS);
 		if (!strcmp(node->valuestring, p->rule->id))
 			return parse_fail(p, node, "a rule cannot give way to itself; remove this");
-		u->id = copy(p, node);
+		u->id = parse_copy(p, node);
 		text_line_column(&p->text, text_value(&p->text, node), &u->line, &u->column);
 		p->rule->unless_count++;
 	}
@@ -338,8 +345,8 @@ static int read_example(struct parse *p, const cJSON *node)
 	ret = parse_object(p, node, specs, 2, v);
 	if (ret)
 		return ret;
-	p->rule->example_before = copy(p, v[0]);
-	p->rule->example_after = copy(p, v[1]);
+	p->rule->example_before = parse_copy(p, v[0]);
+	p->rule->example_after = parse_copy(p, v[1]);
 	return 0;
 }
 
@@ -353,6 +360,8 @@ enum {
 	KEY_CASES,
 	KEY_UNLESS,
 	KEY_EXEMPT,
+	KEY_STACK,
+	KEY_CALLS,
 	KEY_ADVICE,
 	KEY_EXAMPLE,
 	KEY_LINK,
@@ -370,6 +379,8 @@ static const struct key_spec rule_keys[KEY_COUNT] = {
 		       "\"cases\": [{\"scope\": ..., \"severity\": ..., \"message\": ...}]"},
 	[KEY_UNLESS] = {"unless", NODE_ARRAY, false, NULL},
 	[KEY_EXEMPT] = {"exempt", NODE_OBJECT, false, NULL},
+	[KEY_STACK] = {"stack", NODE_STRING, false, NULL},
+	[KEY_CALLS] = {"calls", NODE_ANY, false, NULL},
 	[KEY_ADVICE] = {"advice", NODE_STRING, true, "\"advice\": \"what to change\""},
 	[KEY_EXAMPLE] = {"example", NODE_OBJECT, false, NULL},
 	[KEY_LINK] = {"link", NODE_STRING, false, NULL},
@@ -396,13 +407,13 @@ static int read_head(struct parse *p, const cJSON *const *v)
 		return ret;
 	rule->group = (enum rule_group)group;
 	rule->enabled = !v[KEY_ENABLED] || cJSON_IsTrue(v[KEY_ENABLED]);
-	rule->id = copy(p, v[KEY_ID]);
+	rule->id = parse_copy(p, v[KEY_ID]);
 	text_line_column(&p->text, text_value(&p->text, v[KEY_ID]), &rule->id_line,
 			 &rule->id_column);
-	rule->title = copy(p, v[KEY_TITLE]);
-	rule->why = copy(p, v[KEY_WHY]);
-	rule->advice = copy(p, v[KEY_ADVICE]);
-	rule->link = copy(p, v[KEY_LINK]);
+	rule->title = parse_copy(p, v[KEY_TITLE]);
+	rule->why = parse_copy(p, v[KEY_WHY]);
+	rule->advice = parse_copy(p, v[KEY_ADVICE]);
+	rule->link = parse_copy(p, v[KEY_LINK]);
 	return 0;
 }
 
@@ -455,6 +466,10 @@ static int read_rule(struct parse *p)
 		ret = check_used(p, v[KEY_PARAMS]);
 	if (!ret)
 		ret = read_unless(p, v[KEY_UNLESS]);
+	if (!ret)
+		ret = parse_stack(p, v[KEY_STACK]);
+	if (!ret)
+		ret = parse_calls(p, v[KEY_CALLS]);
 	if (!ret)
 		ret = read_exempt(p, v[KEY_EXEMPT]);
 	if (!ret)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What parse.c (objects, keys, the rule) and parse_case.c (values, conditions, cases) share.
+ * What parse.c (objects, keys, the rule), parse_case.c (values, conditions, cases) and
+ * parse_stack.c (stacks, well-known calls) share.
  * All return 0 or -EINVAL with "file:line:column: ..." in the parse's err.
  */
 #ifndef RULES_PARSE_H
@@ -31,6 +32,11 @@ int parse_fail(struct parse *p, const cJSON *node, const char *words);
 /* Checks the keys of an object and puts their values at the specs' places of `out`. */
 int parse_object(struct parse *p, const cJSON *object, const struct key_spec *specs, size_t n,
 		 const cJSON **out);
+int parse_type(struct parse *p, const cJSON *node, enum node_type type);
+/* A copy that the rule owns; NULL stays NULL. */
+const char *parse_copy(struct parse *p, const cJSON *node);
+/* A list of names of system calls. */
+int parse_syscalls(struct parse *p, const cJSON *list);
 /* One line of at most `max` bytes, not empty. */
 int parse_line(struct parse *p, const cJSON *node, size_t max);
 /* The place of a word in `names`. */
@@ -39,6 +45,10 @@ int parse_word(struct parse *p, const cJSON *node, const char *what, const char 
 /* A literal: "10ms", 100, true; `want` says what would be right. */
 int parse_literal(struct parse *p, const cJSON *node, const char *want, enum value_kind *kind,
 		  double *value);
+/* "stack": nothing when `node` is NULL. */
+int parse_stack(struct parse *p, const cJSON *node);
+/* "calls", after "stack": a list, or the id of the rule whose list it is; likewise. */
+int parse_calls(struct parse *p, const cJSON *node);
 int parse_case(struct parse *p, const cJSON *node);
 
 #endif

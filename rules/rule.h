@@ -53,7 +53,7 @@ struct finding {
 	bool loose;	  /* a duration in it is a lower bound */
 	struct finding_value values[FINDING_VALUES];
 	uint32_t values_count;
-	char message[256]; /* one line, sanitised */
+	char message[320]; /* one line, sanitised */
 	uint64_t revision; /* grows with each change that a reader should see */
 };
 

@@ -21,6 +21,7 @@
 #define CLAUSE_CONDS 8
 #define RULE_GLOBS 32
 #define RULE_UNLESS 8
+#define RULE_CALLS 256
 #define MESSAGE_PARTS 48
 
 /* What a literal is: "10ms", "5%", "16KiB", 100, true. */
@@ -85,7 +86,23 @@ struct rule_case {
 	uint32_t shown_count;
 };
 
+/* Which stacks of a site tell of the rule's fault. */
+enum stack_want { STACK_WANT_NONE, STACK_WANT_OFF_CPU, STACK_WANT_ON_CPU, STACK_WANT_ANY };
+
+/* A well-known call, by function or by system call, and what to write in its place. */
+struct rule_call {
+	const char *name; /* pattern for function_path(); NULL: by system call */
+	int32_t syscall;
+	const char *advice;
+};
+
 enum rule_group { GROUP_SITE, GROUP_WORKER, GROUP_RUNTIME, GROUP_TARGET };
+
+/* Another rule, as a file names it. */
+struct rule_name {
+	const char *id;
+	unsigned line, column; /* for the error when there is no such rule */
+};
 
 struct rule {
 	const char *id, *title, *why, *advice, *example_before, *example_after, *link, *file;
@@ -97,16 +114,19 @@ struct rule {
 	uint32_t params_count;
 	struct rule_case cases[RULE_CASES];
 	uint32_t cases_count;
-	struct rule_unless {
-		const char *id;
-		unsigned line, column; /* for the error when there is no such rule */
-	} unless[RULE_UNLESS];
+	struct rule_name unless[RULE_UNLESS];
 	uint32_t unless_count;
 	uint64_t unless_mask; /* bits of rule indexes, set when all are loaded */
 	const char *exempt_sites[RULE_GLOBS], *exempt_threads[RULE_GLOBS];
-	const char *exempt_syscalls[RULE_GLOBS];
+	const char *exempt_syscalls[RULE_GLOBS], *exempt_frames[RULE_GLOBS];
 	uint32_t exempt_sites_count, exempt_threads_count, exempt_syscalls_count;
+	uint32_t exempt_frames_count;
 	unsigned exempt_kinds; /* bits of enum site_kind */
+	enum stack_want stack;
+	struct rule_call calls[RULE_CALLS];
+	uint32_t calls_count;
+	struct rule_name calls_from;   /* the rule whose calls these are; id NULL: its own */
+	const struct rule *calls_rule; /* that rule, set when all are loaded; NULL: its own */
 	char **owned;
 	size_t owned_count, owned_cap;
 };
@@ -157,9 +177,12 @@ struct case_build {
 };
 int message_compile(const struct case_build *b, struct err *err);
 void message_render(const struct model *m, const struct rule_case *rc, struct finding *f,
-		    bool so_far);
+		    const struct site_stack *stack, bool so_far);
 /* Adds a field to those that a finding of the case keeps; false when there is no room. */
 bool case_show(struct rule_case *rc, const struct field *field);
+
+/* stack.c: every stack that is known of the site, of the rule's kind, is one that it exempts. */
+bool stacks_exempt(const struct rule *rule, const struct site *site);
 
 /* eval.c */
 struct judge *judge_new(void);

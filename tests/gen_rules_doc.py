@@ -81,7 +81,9 @@ MIDDLE = """\
 | `group` | what a finding is about: `site` (default), `worker`, `runtime` or `target` |
 | `params` | values with a name: `"$name"` uses one, `--set` changes it. `value` and `meaning` are needed |
 | `unless` | rules whose polls this one leaves alone; see above |
-| `exempt` | lists `sites` and `threads` (patterns with `*` and `?`), `syscalls` (names), `kinds` (`task`, `blocking`, `worker`) |
+| `exempt` | lists `sites` and `threads` (patterns with `*` and `?`), `syscalls` (names), `kinds` (`task`, `blocking`, `worker`), `frames` (functions; see below) |
+| `stack` | which stacks of a site show the fault: `off_cpu` (where it blocks), `on_cpu` (where it computes) or `any`; without it a finding has none |
+| `calls` | well-known calls and what to write in their place, or the id of the rule whose list it is; see below |
 | `example`, `link`, `enabled` | `before` and `after` code; where to read on; `false` switches the rule off |
 
 | key of a case | meaning |
@@ -99,7 +101,32 @@ MIDDLE = """\
 Literals: durations `"250us"` `"10ms"` `"5s"` `"2m"`, shares `"5%"`, sizes `"16KiB"`, numbers `100`, `true`, `false`.
 Placeholders: every field of the case's scope, and `{site}` `{worker}` `{runtime}` `{process}` `{syscall}` `{task}` `{count}` `{times}`
 ("12 times", known from the second time on) `{worst}` `{total}` `{so_far}` ("so far", while the poll is open) `{culprit}` (the site that
-held the workers most). The values shown are those of the worst occurrence.
+held the workers most) `{at}` ("src/db.rs:42 in shop::load_user": the frame that the stack blames) `{call}` (what that frame called).
+The values shown are those of the worst occurrence.
+
+## Stacks
+
+A rule with `"stack"` has, for each finding, the stack that stands for most of the blocked time (or of the samples) of its task type,
+among those in the system call that the finding names where there are such; with `any`, that of a blocking call when the finding has a
+system call, else that of a computation. Of a finding without a task type of
+its own (`starvation`) it is the stack of the culprit's type. Stacks are taken of polls over the threshold, not of all of them, and arrive
+a moment after what they show: a finding is told without one at first, and told again, once a second at most, when there is one.
+
+The frame to blame is the innermost one of the program's own code within the task's poll; without names (a stripped program) the outermost
+of the poll; and none where the stack could not be followed and no frame of the program was met.
+
+`calls` is a list of `{"call": [...], "syscall": [...], "advice": "..."}`. A frame between the innermost and the one to blame that has
+such a name gives the finding's advice its first sentence; the longest pattern wins, then the system call decides. Names are compared
+without generic arguments and traits, `<std::fs::File as std::io::Read>::read` as `std::fs::File::read`; `*` is any text and `?` one
+character; a pattern covers the whole name or its beginning up to the end of a word.
+
+`exempt` `frames` are functions below which a poll may block or compute: `block_in_place` has first given the worker's other tasks to
+another thread. Such stacks count for nothing: they stand for no finding, and while all stacks that are known of a task type (of the
+rule's kind) are such ones, its polls are no fault. Three limits follow. Before the first stack of a task type has come, its polls are
+judged, and a finding that opened then is withdrawn when the stack shows it to be none: in JSON its last line has `count` 0. While the
+only stacks known are exempt, a fault elsewhere in the same task type is not told until its own stack has been taken. A
+program without symbols has no such frame to see. And where a type has stacks of both sorts, all its polls count: which of them ran below
+such a function is known only of those whose stack was taken.
 
 ## Fields
 
@@ -139,6 +166,20 @@ def condition(rule, cond):
     return f"`{cond['field']} {cond['op']} {resolve(rule, cond['value'])}`"
 
 
+def calls(rule):
+    known = rule.get("calls")
+    if not known:
+        return []
+    if isinstance(known, str):
+        return [f"Well-known calls: those of [{known}](#{known}).", ""]
+    out = ["| well-known call | write in its place |", "|---|---|"]
+    for row in known:
+        names = [f"`{name}`" for name in row.get("call", [])]
+        names += [f"system call `{name}`" for name in row.get("syscall", [])]
+        out.append(f"| {', '.join(names)} | {row['advice']} |")
+    return out + [""]
+
+
 def section(rule):
     out = [f"## {rule['id']}", "", f"**{rule['title']}.** {rule['why']}", ""]
     for case in rule["cases"]:
@@ -154,12 +195,15 @@ def section(rule):
     words = [f"{key} {', '.join(exempt[key])}" for key in exempt if exempt[key]]
     if words:
         out += ["Exempt: " + "; ".join(words) + ".", ""]
+    if rule.get("stack"):
+        out += [f"Stack: {rule['stack']}.", ""]
     if rule.get("params"):
         out += ["| parameter | value | meaning |", "|---|---|---|"]
         out += [f"| `{rule['id']}.{key}` | {value(p['value'])} | {p['meaning']} |"
                 for key, p in rule["params"].items()]
         out.append("")
     out += [f"**What to do.** {rule['advice']}", ""]
+    out += calls(rule)
     if "example" in rule:
         out += ["```rust", "// before", rule["example"]["before"], "", "// after", rule["example"]["after"],
                 "```", ""]

@@ -53,6 +53,7 @@ static const struct keybinding {
 	{KEY_F(6), true, REQUEST_SORT_NEXT, "F6"},
 	{'<', false, REQUEST_SORT_PREVIOUS, "<"},
 	{'I', false, REQUEST_INVERT, "I"},
+	{'f', false, REQUEST_FOLD, "f"},
 	{' ', false, REQUEST_PAUSE, "Space"},
 	{'Z', false, REQUEST_PAUSE, "Z"},
 	{'z', false, REQUEST_PAUSE, NULL},

@@ -34,6 +34,7 @@
 	X(SORT_NEXT, "Show", "sort by the next column")                                            \
 	X(SORT_PREVIOUS, "Show", "sort by the column before")                                      \
 	X(INVERT, "Show", "invert the order")                                                      \
+	X(FOLD, "Show", "in a finding: every frame of its stack, or those of std folded")          \
 	X(PAUSE, "Show", "pause the display; watching goes on")                                    \
 	X(REDRAW, "Show", "draw the whole screen again")                                           \
 	X(WRITE, "Watch", "write a trace of the last minute")                                      \

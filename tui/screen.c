@@ -22,12 +22,12 @@ static void say(struct screen *s, const char *text)
 	snprintf(s->message, sizeof(s->message), "%s", text);
 }
 
-void screen_open(struct screen *s, bool utf8, bool color)
+void screen_open(struct screen *s, bool utf8, bool color, bool full_stack)
 {
 	*s = (struct screen){.canvas = {.utf8 = utf8}};
 	palette_init(&s->canvas.palette, color);
 	for (size_t i = 0; i < SCREEN_VIEWS; i++)
-		view_open(&s->views[i], all_views[i], utf8);
+		view_open(&s->views[i], all_views[i], utf8, full_stack);
 }
 
 void screen_close(struct screen *s)

@@ -24,7 +24,7 @@ struct screen {
 	struct lines help;
 };
 
-void screen_open(struct screen *screen, bool utf8, bool color);
+void screen_open(struct screen *screen, bool utf8, bool color, bool full_stack);
 /* Takes over what a snapshot holds, unless the display is paused. */
 void screen_read(struct screen *screen, const struct snapshot *snap);
 void screen_draw(struct screen *screen);

@@ -54,7 +54,7 @@ static int tui_open(struct sink *sink, const struct snapshot *snap)
 	if (rc)
 		return rc;
 	tui->opened = true;
-	screen_open(&tui->screen, tui->utf8, wants_color(tui->opts.color));
+	screen_open(&tui->screen, tui->utf8, wants_color(tui->opts.color), tui->opts.full_stack);
 	return tui_snapshot(sink, snap);
 }
 

@@ -25,8 +25,9 @@ enum tui_color {
 
 struct tui_opts {
 	enum tui_color color;
-	int in_fd; /* keys; 0 is standard input */
-	FILE *out; /* NULL: standard output */
+	int in_fd;	 /* keys; 0 is standard input */
+	FILE *out;	 /* NULL: standard output */
+	bool full_stack; /* stacks are shown unfolded at first */
 };
 
 /*

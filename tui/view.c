@@ -19,9 +19,9 @@ void shares_legend(const struct view *view, struct lines *out)
 		  view->utf8 ? "█" : "#", view->utf8 ? "·" : ":");
 }
 
-void view_open(struct view *view, const struct view_ops *ops, bool utf8)
+void view_open(struct view *view, const struct view_ops *ops, bool utf8, bool full_stack)
 {
-	*view = (struct view){.ops = ops, .utf8 = utf8};
+	*view = (struct view){.ops = ops, .utf8 = utf8, .full_stack = full_stack};
 	if (ops->grid)
 		grid_init(&view->grid, ops->grid, view);
 	if (ops->open)
@@ -30,14 +30,18 @@ void view_open(struct view *view, const struct view_ops *ops, bool utf8)
 
 void view_read(struct view *view, const struct snapshot *snap)
 {
-	const void *row;
-
 	view->now_ns = snap->model->now_ns;
 	view->ops->read(view, snap);
 	if (!view->ops->grid)
 		return;
 	grid_update(&view->grid);
-	row = grid_selected(&view->grid);
+	view_detail_refresh(view);
+}
+
+void view_detail_refresh(struct view *view)
+{
+	const void *row = grid_selected(&view->grid);
+
 	if (!view->detail || !row)
 		return;
 	lines_reset(&view->lines);

@@ -57,15 +57,16 @@ struct view {
 	struct grid grid;
 	struct lines lines; /* text of the detail, or of a view without a grid */
 	struct lines below;
-	bool detail;  /* the detail is open */
-	bool utf8;    /* what the terminal can show */
-	size_t badge; /* as ops->badge() said last */
+	bool detail;	 /* the detail is open */
+	bool utf8;	 /* what the terminal can show */
+	bool full_stack; /* no frame is folded */
+	size_t badge;	 /* as ops->badge() said last */
 };
 
 extern const struct view_ops view_findings, view_workers, view_sites, view_tasks, view_timeline,
 	view_self;
 
-void view_open(struct view *view, const struct view_ops *ops, bool utf8);
+void view_open(struct view *view, const struct view_ops *ops, bool utf8, bool full_stack);
 void view_read(struct view *view, const struct snapshot *snap);
 void view_badge(struct view *view, const struct snapshot *snap);
 void view_draw(struct view *view, const struct canvas *canvas, const struct area *area);
@@ -74,6 +75,8 @@ void view_close(struct view *view);
 
 void view_grid_draw(struct view *view, const struct canvas *canvas, const struct area *area);
 bool view_grid_request(struct view *view, enum request request);
+/* Writes the detail that is open anew, from the row as it was read. */
+void view_detail_refresh(struct view *view);
 /* The text that read() left in view->lines, scrolled. */
 void view_lines_draw(struct view *view, const struct canvas *canvas, const struct area *area);
 bool view_lines_request(struct view *view, enum request request);

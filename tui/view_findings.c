@@ -5,11 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tui/proof.h"
 #include "util/syscall.h"
 #include "util/xalloc.h"
 
 /* Over the age of the last observation of an open poll, its start is no longer trusted. */
 #define POLL_FRESH_NS 1000000000ULL
+
+/* Findings whose stacks and exact advice are read, worst first: a frame must not take long. */
+#define STACKS_READ 128
 
 struct row {
 	struct finding finding; /* a copy; its rule lives as long as the program */
@@ -20,12 +24,14 @@ struct row {
 	char where[NAME_SIZE];
 	char process[64], runtime[64], worker[64];
 	const char *rule_id;
+	struct proof proof; /* nothing for those beyond STACKS_READ */
 };
 
 struct state {
 	uint64_t watched_ns, polls, longest_ns;
 	uint32_t sites;
 	uint64_t evicted;
+	struct pool pool;
 };
 
 /* The poll that this finding is about, when it is still open. */
@@ -94,6 +100,8 @@ static void read_row(struct view *view, const struct model *m, const struct find
 		row->live_ns = row->open_ns;
 	row->rule_id = info.id;
 	where_text(m, f, row);
+	if (view->grid.rows_count <= STACKS_READ)
+		proof_read(&row->proof, &((struct state *)view->state)->pool, m, f);
 }
 
 static void findings_open(struct view *view)
@@ -113,11 +121,12 @@ static void findings_read(struct view *view, const struct snapshot *snap)
 		memcpy(sorted, list, count * sizeof(list[0]));
 	qsort(sorted, count, sizeof(list[0]), finding_compare);
 	grid_clear(&view->grid);
+	*state = (struct state){.watched_ns = m->now_ns - m->begin_ns,
+				.evicted = rules_evicted(snap->rules),
+				.pool = {.text = state->pool.text, .cap = state->pool.cap}};
 	for (size_t i = 0; i < count; i++)
 		read_row(view, m, sorted[i]);
 	free(sorted);
-	*state = (struct state){.watched_ns = m->now_ns - m->begin_ns,
-				.evicted = rules_evicted(snap->rules)};
 	for (uint32_t i = 0; i < m->sites_count; i++) {
 		if (m->sites[i].kind != SITE_TASK)
 			continue;
@@ -284,18 +293,29 @@ static void values_lines(const struct finding *f, struct lines *out)
 	}
 }
 
-static void rule_lines(const struct finding *f, struct lines *out)
+static const char *advice_of(const struct view *view, const struct row *row)
 {
+	const struct state *state = view->state;
+	const char *text = pool_text(&state->pool, &row->proof.advice);
 	struct rule_info info;
 
-	rule_info_of(f->rule, &info);
+	rule_info_of(row->finding.rule, &info);
+	return text ? text : info.advice;
+}
+
+static void rule_lines(const struct view *view, const struct row *row, struct lines *out)
+{
+	const char *advice = advice_of(view, row);
+	struct rule_info info;
+
+	rule_info_of(row->finding.rule, &info);
 	if (info.why) {
 		lines_title(out, "Why it matters");
 		lines_add(out, ROLE_NORMAL, 2, "%s", info.why);
 	}
-	if (info.advice) {
+	if (advice) {
 		lines_title(out, "What to do");
-		lines_add(out, ROLE_NORMAL, 2, "%s", info.advice);
+		lines_add(out, ROLE_NORMAL, 2, "%s", advice);
 	}
 	if (info.example_before) {
 		lines_title(out, "Before");
@@ -340,12 +360,12 @@ static void tasks_text(const struct finding *f, char *out, size_t size)
 
 static void findings_detail(const struct view *view, const void *row_, struct lines *out)
 {
+	const struct state *state = view->state;
 	const struct row *row = row_;
 	const struct finding *f = &row->finding;
 	struct rule_info info;
 	char tasks[512];
 
-	(void)view;
 	rule_info_of(f->rule, &info);
 	lines_add(out, severity_role(f->severity), 0, "%s, %s: %s (%s)", severity_name(f->severity),
 		  f->open ? "open now" : "closed", info.title, info.id);
@@ -367,14 +387,16 @@ static void findings_detail(const struct view *view, const void *row_, struct li
 		lines_value(out, "system call", "%s (%d)",
 			    syscall_name(f->syscall) ? syscall_name(f->syscall) : "unknown",
 			    f->syscall);
+	proof_values(&row->proof, &state->pool, out);
 	lines_value(out, "evidence", "%s", evidence_name(f->evidence));
 	if (f->during_loss)
 		lines_add(out, ROLE_WARNING, 2,
 			  "Events were lost while this was seen: counts may be too low.");
+	proof_stack(&row->proof, &state->pool, view->full_stack, out);
 	if (f->values_count)
 		lines_title(out, "Values");
 	values_lines(f, out);
-	rule_lines(f, out);
+	rule_lines(view, row, out);
 }
 
 static size_t findings_badge(const struct snapshot *snap)
@@ -408,22 +430,31 @@ static void findings_footer(const struct view *view, const void *row_, struct li
 {
 	const struct row *row = row_;
 	const struct state *state = view->state;
-	struct rule_info info;
+	const char *advice = row ? advice_of(view, row) : NULL;
 
 	if (!row)
 		return;
-	rule_info_of(row->finding.rule, &info);
 	lines_add(out, ROLE_DIM, 0, "%s", "");
 	lines_add(out, ROLE_STRONG, 2, "%s", row->finding.message);
-	if (info.advice)
-		lines_add(out, ROLE_NORMAL, 2, "%s", info.advice);
+	if (advice)
+		lines_add(out, ROLE_NORMAL, 2, "%s", advice);
 	if (state->evicted)
 		lines_add(out, ROLE_WARNING, 2, "%s older findings were dropped to make room.",
 			  FMT_COUNT((double)state->evicted));
 }
 
+static bool findings_request(struct view *view, enum request request)
+{
+	if (!view->detail || request != REQUEST_FOLD)
+		return view_grid_request(view, request);
+	view->full_stack = !view->full_stack;
+	view_detail_refresh(view);
+	return true;
+}
+
 static void findings_close(struct view *view)
 {
+	free(((struct state *)view->state)->pool.text);
 	free(view->state);
 }
 
@@ -527,7 +558,7 @@ const struct view_ops view_findings = {
 	.open = findings_open,
 	.read = findings_read,
 	.draw = view_grid_draw,
-	.request = view_grid_request,
+	.request = findings_request,
 	.close = findings_close,
 	.badge = findings_badge,
 	.detail = findings_detail,

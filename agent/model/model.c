@@ -88,8 +88,10 @@ static int target_apply(struct model *m, const struct event *event)
 	if (known && known->ended && known->end_reason != TARGET_EXECED)
 		return 0;
 	tasks_forget_ended(m);
-	if (known && known->ended)
+	if (known && known->ended) {
 		workers_target_again(m, event->target);
+		stacks_target_again(m, event->target);
+	}
 	m->targets = ids_grow(m->targets, &m->index->targets_cap, &m->targets_count, event->target,
 			      sizeof(*t));
 	t = &m->targets[event->target];
@@ -228,6 +230,7 @@ static int (*const handlers[])(struct model *m, const struct event *event) = {
 	[EV_READY] = ready_apply,   [EV_QUEUES] = queues_apply,
 	[EV_COST] = cost_apply,	    [EV_LOST] = lost_apply,
 	[EV_NOTE] = note_apply,	    [EV_TICK] = tick_apply,
+	[EV_STACK] = stack_apply,
 };
 
 int model_apply(struct model *m, const struct event *event)

@@ -27,11 +27,12 @@
 #define MODEL_MAX_SITES WIRE_MAX_SITES
 #define MODEL_MAX_WORKERS WIRE_MAX_SLOTS
 #define MODEL_MAX_TASKS 200000
-#define MODEL_MAX_SITE_SERIES 16384 /* sites with a history; 3 KiB each */
-#define MODEL_POLLS 4096	    /* closed long polls kept, a ring */
-#define MODEL_READY 512		    /* ready observations kept since the last tick */
-#define SITE_STACKS 8		    /* different stacks kept of a site */
-#define SERIES_LEN 64		    /* seconds of history kept by a series */
+#define MODEL_MAX_SITE_SERIES 16384	  /* sites with a history; 3 KiB each */
+#define MODEL_POLLS 4096		  /* closed long polls kept, a ring */
+#define MODEL_READY 512			  /* ready observations kept since the last tick */
+#define SITE_STACKS 8			  /* different stacks kept of a site */
+#define MODEL_MAX_STACK_BYTES (64u << 20) /* of all frames kept, their strings included */
+#define SERIES_LEN 64			  /* seconds of history kept by a series */
 
 /*
  * One value a second for the last SERIES_LEN seconds. at(0) is the newest complete second.
@@ -108,7 +109,7 @@ struct site_stack {
 	int32_t syscall;
 	char *detail; /* NULL */
 	enum stack_end end;
-	struct frame *frames; /* innermost first; strings owned */
+	struct frame *frames; /* innermost first, followed by their strings; owned */
 	uint32_t frames_count;
 	/*
 	 * The frame to blame: the first user frame, seen from the innermost, within the task's poll;
@@ -116,7 +117,15 @@ struct site_stack {
 	 */
 	int32_t culprit;
 	int32_t call; /* what the culprit called: the frame just inside it; -1 none */
-	uint64_t key; /* private to stack.c */
+
+	uint64_t key; /* of kind, culprit and call: the same for as long as there is such a row */
+	/* The rest is private to stack.c. */
+	size_t bytes; /* of frames */
+	struct {
+		uint32_t tid;
+		uint64_t poll_start_ns, span_ns;
+		bool open;
+	} last; /* the stack that came last */
 };
 
 struct site_stacks {
@@ -220,6 +229,7 @@ struct model {
 	uint32_t workers_count;
 	uint64_t workers_dropped;     /* threads over MODEL_MAX_WORKERS */
 	uint64_t site_series_dropped; /* active sites over MODEL_MAX_SITE_SERIES */
+	uint64_t stacks_dropped;      /* stacks over MODEL_MAX_STACK_BYTES: counted, not kept */
 
 	struct task *tasks; /* dense, no order; removed by moving the last one in */
 	uint32_t tasks_count;
@@ -266,6 +276,8 @@ const struct worker *model_worker(const struct model *m, uint32_t target, uint32
  * NULL: no stack came. *share, when asked for, is its part of all rows of the kind.
  */
 const struct site_stack *model_stack(const struct site *site, enum stack_kind kind, double *share);
+/* What makes one row matter more than another of its kind: its time, or its samples. */
+uint64_t site_stack_weight(const struct site_stack *row);
 
 /* Share of the last `seconds` that the worker spent in each state, 0..1; false: too little history. */
 struct worker_shares {

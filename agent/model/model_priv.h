@@ -47,6 +47,7 @@ struct model_index {
 	uint64_t cost_ns;      /* time of the last EV_COST, with cost_seen */
 	uint32_t ready_old;    /* entries of `ready` older than the last tick */
 	uint32_t series_count; /* sites with a series */
+	size_t stack_bytes;    /* of the frames of all sites */
 	size_t targets_cap, binaries_cap, runtimes_cap, sites_cap, tally_cap;
 	size_t workers_cap, tasks_cap;
 	struct map tasks;   /* target, key -> index in tasks */
@@ -98,6 +99,11 @@ int site_stats_apply(struct model *m, const struct event *event);
 void site_scanned(struct model *m, struct site *site, bool truncated);
 void sites_tick(struct model *m, uint64_t seconds);
 void sites_free(struct model *m);
+
+int stack_apply(struct model *m, const struct event *event);
+void site_stacks_free(struct model *m, struct site *site);
+/* Another program runs in the target: stacks of the old one tell nothing of it. */
+void stacks_target_again(struct model *m, uint32_t target);
 
 int thread_apply(struct model *m, const struct event *event);
 int thread_end_apply(struct model *m, const struct event *event);

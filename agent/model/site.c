@@ -180,6 +180,7 @@ void sites_free(struct model *m)
 		free(m->sites[i].name);
 		free(m->sites[i].scheduler);
 		free(m->sites[i].series);
+		site_stacks_free(m, &m->sites[i]);
 	}
 	free(m->sites);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "rules/stack.h"
 #include "util/sanitize.h"
 #include "util/syscall.h"
 #include "util/xalloc.h"
@@ -260,6 +261,75 @@ static void add_finding_runtime(cJSON *o, const struct finding_view *v)
 	add_text(o, "worker", v->worker ? v->worker->now.comm : NULL);
 }
 
+static cJSON *place_object(const struct frame *f)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	add_text(o, "function", f->function);
+	add_text(o, "file", f->file);
+	add_uint_if(o, "line", f->line, f->line);
+	add_uint_if(o, "column", f->column, f->column);
+	add_text(o, "binary", f->binary);
+	add_uint(o, "offset", f->offset);
+	return o;
+}
+
+static cJSON *frame_object(const struct frame *f)
+{
+	cJSON *o = place_object(f);
+
+	cJSON_AddBoolToObject(o, "inlined", f->inlined);
+	cJSON_AddStringToObject(o, "origin", frame_origin_name(f->origin));
+	cJSON_AddStringToObject(o, "from", frame_from_name(f->from));
+	return o;
+}
+
+static void add_frames(cJSON *o, const struct site_stack *row)
+{
+	cJSON *frames = cJSON_AddArrayToObject(o, "stack");
+
+	for (uint32_t i = 0; i < row->frames_count; i++)
+		cJSON_AddItemToArray(frames, frame_object(&row->frames[i]));
+}
+
+/* Without a name, its place in the binary. */
+static void add_call(cJSON *o, const struct site_stack *row)
+{
+	char name[FRAME_TEXT];
+
+	frame_name(row && row->call >= 0 ? &row->frames[row->call] : NULL, name, sizeof(name));
+	add_text(o, "call", *name ? name : NULL);
+}
+
+static void add_stack(cJSON *o, const struct model *m, const struct finding *f)
+{
+	double share = -1;
+	const struct site_stack *row = finding_stack(m, f, &share);
+	bool blamed = row && row->culprit >= 0;
+
+	add_text(o, "syscall_detail", row ? row->detail : NULL);
+	if (row)
+		add_frames(o, row);
+	else
+		cJSON_AddNullToObject(o, "stack");
+	add_text(o, "stack_end", row ? stack_end_name(row->end) : NULL);
+	if (blamed)
+		cJSON_AddItemToObject(o, "culprit", place_object(&row->frames[row->culprit]));
+	else
+		cJSON_AddNullToObject(o, "culprit");
+	add_call(o, row);
+	add_share(o, "stack_share", share, 1);
+	add_uint(o, "stacks", finding_stacks(m, f));
+}
+
+static void add_advice(cJSON *o, const struct model *m, const struct finding *f)
+{
+	char advice[ADVICE_TEXT];
+
+	finding_advice(m, f, advice, sizeof(advice));
+	add_text(o, "advice", advice);
+}
+
 cJSON *json_finding(const struct model *m, const struct finding *f)
 {
 	struct finding_view v;
@@ -284,9 +354,9 @@ cJSON *json_finding(const struct model *m, const struct finding *f)
 	cJSON_AddBoolToObject(o, "during_loss", f->during_loss);
 	cJSON_AddBoolToObject(o, "lower_bound", f->loose);
 	add_syscall(o, f->syscall);
-	cJSON_AddNullToObject(o, "stack");
+	add_stack(o, m, f);
 	add_text(o, "message", f->message);
-	add_text(o, "advice", v.rule.advice);
+	add_advice(o, m, f);
 	add_text(o, "link", v.rule.link);
 	values = cJSON_AddObjectToObject(o, "values");
 	for (uint32_t i = 0; i < f->values_count && i < FINDING_VALUES; i++)

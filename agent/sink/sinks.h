@@ -51,6 +51,7 @@ struct text_sink_opts {
 	bool color;
 	unsigned int width; /* columns of tables, 0: 160 */
 	unsigned int verbose;
+	bool full_stack; /* no frame of a stack is folded */
 	struct outcome_opts outcome;
 	struct progress_opts progress;
 };

@@ -230,7 +230,12 @@ struct sink *text_sink_new(FILE *out, const struct text_sink_opts *o)
 
 	s->sink.ops = &text_ops;
 	s->out = out;
-	s->style = (struct text_style){o->color, o->width ? o->width : WIDTH, o->verbose};
+	s->style = (struct text_style){
+		.color = o->color,
+		.width = o->width ? o->width : WIDTH,
+		.verbose = o->verbose,
+		.full_stack = o->full_stack,
+	};
 	s->outcome = o->outcome;
 	s->progress.opts = o->progress;
 	return &s->sink;

@@ -20,6 +20,7 @@ struct text_style {
 	bool color;
 	unsigned int width;
 	unsigned int verbose;
+	bool full_stack; /* frames of std and the runtime are not folded */
 };
 
 /* Escape codes of a role, "" without colour. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/stack.h"
 #include "util/fmt.h"
 #include "util/syscall.h"
 
@@ -156,10 +157,52 @@ static void print_wrapped(FILE *out, const char *label, const char *text)
 	fputc('\n', out);
 }
 
+struct stack_out {
+	FILE *out;
+	const struct text_style *style;
+	const char *label;
+};
+
+static void print_stack_line(void *ctx, enum stack_line kind, const char *line)
+{
+	static const enum text_role role_of[] = {
+		[STACK_LINE_FRAME] = ROLE_PLAIN,
+		[STACK_LINE_CULPRIT] = ROLE_TITLE,
+		[STACK_LINE_FOLD] = ROLE_DIM,
+		[STACK_LINE_END] = ROLE_DIM,
+	};
+	struct stack_out *o = ctx;
+	char text[FRAME_TEXT];
+
+	fprintf(o->out, "  %-9s%s%s%s%s\n", o->label, kind == STACK_LINE_CULPRIT ? ">" : " ",
+		text_on(o->style, role_of[kind]), text_clean(text, sizeof(text), line),
+		text_off(o->style, role_of[kind]));
+	o->label = "";
+}
+
+/* The frame to blame, then the stack around it. */
+static void print_stack(FILE *out, const struct text_style *style, const struct model *m,
+			const struct finding *f)
+{
+	struct stack_out o = {.out = out, .style = style, .label = "stack:"};
+	char line[FRAME_TEXT * 2], text[TEXT_CELL];
+	const struct site_stack *row;
+	double share;
+
+	row = finding_stack(m, f, &share);
+	if (!row)
+		return;
+	stack_culprit_text(row, share, line, sizeof(line));
+	fprintf(out, "  culprit:  %s\n", text_clean(text, sizeof(text), line));
+	if (row->detail)
+		fprintf(out, "  about:    %s\n", text_clean(text, sizeof(text), row->detail));
+	stack_lines(row, style->full_stack, print_stack_line, &o);
+}
+
 static void print_finding(FILE *out, const struct text_style *style, const struct model *m,
 			  const struct finding *f)
 {
-	char text[TEXT_CELL];
+	char text[TEXT_CELL], advice[ADVICE_TEXT];
 	struct finding_view v;
 
 	finding_view_of(&v, m, f);
@@ -178,7 +221,9 @@ static void print_finding(FILE *out, const struct text_style *style, const struc
 	if (f->values_count)
 		fputc('\n', out);
 	print_evidence(out, &v);
-	print_wrapped(out, "advice:", v.rule.advice);
+	print_stack(out, style, m, f);
+	finding_advice(m, f, advice, sizeof(advice));
+	print_wrapped(out, "advice:", advice);
 	print_wrapped(out, "more:", v.rule.link);
 }
 

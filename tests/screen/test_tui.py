@@ -42,6 +42,16 @@ def test_views(start, golden, cols, rows):
             press(t, "esc")
 
 
+def test_stack(start, golden):
+    t = start("--script", "stack", "--ticks", "130", cols=120, rows=40)
+    press(t, "1", "enter")
+    golden(t, "stack-120x40")
+    press(t, "f")
+    golden(t, "stack-full-120x40")
+    press(t, "f")
+    golden(t, "stack-120x40", update=False)
+
+
 def test_empty(start, golden):
     golden(start("--script", "empty", "--ticks", "30"), "empty-80x24")
 

@@ -3,7 +3,7 @@
  * The live view over a scripted program, for the screen tests: events with a fixed clock go through
  * the model and the rules into the view, as main does it. Standard input and output are a terminal.
  *
- *   tui_driver [--script shop|empty|hostile|many] [--ticks N] [--color auto|always|never]
+ *   tui_driver [--script shop|stack|empty|hostile|many] [--ticks N] [--color auto|always|never]
  *              [--rules PATH] [--run]
  *
  * Descriptor 3, where there is one, takes commands, a line each, answered by "ok":
@@ -187,6 +187,35 @@ static struct ev_poll poll_of(const struct script *s, const struct thread *t, bo
 				.off_cpu = blocks};
 }
 
+/* Only of the script "stack": where the poll that ends now blocked. */
+static void report_stack(struct script *s, const struct ev_poll *poll)
+{
+	static const struct frame frames[] = {
+		{"clock_nanosleep", NULL, 0, 0, "/lib/x86_64-linux-gnu/libc.so.6", 0xd0f3a, 0,
+		 false, FRAME_SYSTEM, FRAME_FROM_DYNSYM},
+		{"std::sys::pal::unix::thread::Thread::sleep",
+		 "/rustc/90b35a6239c3d8bd/library/std/src/sys/pal/unix/thread.rs", 240, 20,
+		 "/usr/local/bin/shop", 0x61234, 0, true, FRAME_STD, FRAME_FROM_LINE},
+		{"std::thread::sleep", NULL, 0, 0, "/usr/local/bin/shop", 0x61234, 0, false,
+		 FRAME_STD, FRAME_FROM_SYMBOL},
+		{"shop::metrics::write_all", "/home/u/shop/src/metrics.rs", 42, 9,
+		 "/usr/local/bin/shop", 0x44010, 0, true, FRAME_USER, FRAME_FROM_LINE},
+		{"shop::metrics::flush", "/home/u/shop/src/metrics.rs", 88, 5,
+		 "/usr/local/bin/shop", 0x44010, 0, false, FRAME_USER, FRAME_FROM_LINE},
+		{"tokio::runtime::task::raw::poll", NULL, 0, 0, "/usr/local/bin/shop", 0x43e90, 0,
+		 false, FRAME_BOUNDARY, FRAME_FROM_SYMBOL},
+		{NULL, NULL, 0, 0, "/usr/local/bin/shop", 0x51000, 0, false, FRAME_UNKNOWN,
+		 FRAME_FROM_NONE},
+	};
+
+	if (strcmp(s->name, "stack"))
+		return;
+	EVENT(STACK, as_stack, .tid = poll->tid, .site = poll->site,
+	      .poll_start_ns = poll->start_ns, .kind = STACK_OFF_CPU, .span_ns = poll->length_ns,
+	      .syscall = CLOCK_NANOSLEEP, .detail = "until 18:03:07", .end = STACK_UNSURE,
+	      .frames = frames, .frames_count = sizeof(frames) / sizeof(frames[0]));
+}
+
 /* Polls `site` from tick `from` to tick `to` of each `period`; true while it does. */
 static bool long_poll(struct script *s, struct thread *t, uint32_t site, unsigned period,
 		      unsigned from, unsigned to, bool blocks)
@@ -215,6 +244,7 @@ static bool long_poll(struct script *s, struct thread *t, uint32_t site, unsigne
 	apply(s, (struct event){.kind = EV_POLL, .as_poll = poll});
 	count_polls(s, site, 1, poll.length_ns);
 	if (blocks) {
+		report_stack(s, &poll);
 		s->stats[site].busy_ns -= poll.length_ns;
 		s->stats[site].blocked_ns += poll.length_ns;
 	}

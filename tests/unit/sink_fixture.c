@@ -25,6 +25,8 @@ static const char rule[] =
 	"  {\"level\": \"critical\", \"when\": [\n"
 	"   {\"field\": \"poll.blocked\", \"op\": \">=\", \"value\": \"100ms\"}]}],\n"
 	" \"message\": \"{site} blocks its worker\"}],\n"
+	" \"stack\": \"off_cpu\", \"calls\": [\n"
+	"  {\"call\": [\"std::thread::sleep\"], \"advice\": \"sleep().await\"}],\n"
 	" \"advice\": \"Move the call to a thread of its own, away from the workers, so that no other "
 	"task has to wait for it; this line is long enough to be wrapped.\"}\n";
 
@@ -170,6 +172,43 @@ void fixture_block(struct fixture *f, uint32_t site, uint64_t task, unsigned int
 						    .blocked_ns = ns,
 						    .worst_block_ns = ns,
 						    .syscall = NANOSLEEP}});
+}
+
+void fixture_stack(struct fixture *f, uint32_t site, unsigned int ms)
+{
+	static const struct frame frames[] = {
+		{.binary = "/lib/libc.so.6", .offset = FIXTURE_BIG, .origin = FRAME_SYSTEM},
+		{.function = "std::thread::sleep",
+		 .binary = "/srv/shop",
+		 .offset = 0x1000,
+		 .origin = FRAME_STD,
+		 .from = FRAME_FROM_SYMBOL},
+		{.function = "shop::load_user",
+		 .file = "/home/u/shop/src/db.rs",
+		 .line = 42,
+		 .column = 9,
+		 .binary = "/srv/shop",
+		 .offset = 0x2000,
+		 .inlined = true,
+		 .origin = FRAME_USER,
+		 .from = FRAME_FROM_LINE},
+		{.function = "tokio::runtime::task::raw::poll",
+		 .binary = "/srv/shop",
+		 .offset = 0x2000,
+		 .origin = FRAME_BOUNDARY,
+		 .from = FRAME_FROM_DWARF},
+	};
+
+	fixture_apply(f, (struct event){.kind = EV_STACK,
+					.as_stack = {.tid = 4243,
+						     .site = site,
+						     .kind = STACK_OFF_CPU,
+						     .span_ns = ms * NS_PER_MS,
+						     .syscall = NANOSLEEP,
+						     .detail = "fd 7: pipe\033",
+						     .end = STACK_UNSURE,
+						     .frames = frames,
+						     .frames_count = 4}});
 }
 
 const char *fixture_text(struct fixture *f)

@@ -38,6 +38,8 @@ void fixture_apply(struct fixture *f, struct event event);
 void fixture_run(struct fixture *f, unsigned int seconds);
 /* A poll of `site` that blocked for `ms` in clock_nanosleep and ends now. */
 void fixture_block(struct fixture *f, uint32_t site, uint64_t task, unsigned int ms);
+/* The stack of such a block, where src/db.rs:42 is to blame. */
+void fixture_stack(struct fixture *f, uint32_t site, unsigned int ms);
 /* A tick: time has passed, rules are judged. */
 void fixture_tick(struct fixture *f);
 

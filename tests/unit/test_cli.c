@@ -178,9 +178,10 @@ static void test_every_option(void **state)
 	accept_line("--json check -vp1,2 -p 2,3 --rules a.json --rules=dir --set a.b=1 "
 		    "--set c.d=2ms --threshold 250us --level 1 --overhead 1.5% --duration 2m "
 		    "--fail-on warning --max-loss 0 --no-feature queues --dry-run "
-		    "--color always -v",
+		    "--full-stack --color always -v",
 		    &o);
 	assert_int_equal(o.command, CMD_CHECK);
+	assert_true(o.full_stack);
 	assert_int_equal(o.pids_count, 3);
 	assert_int_equal(o.pids[2], 3);
 	assert_int_equal(o.rules.count, 2);

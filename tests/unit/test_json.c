@@ -240,12 +240,49 @@ static void test_finding(void **state)
 		"\"first_ns\":5750000000,\"last_ns\":6000000000,\"worst_ns\":250000000,"
 		"\"total_ns\":250000000,\"open\":false,\"open_since_ns\":null,"
 		"\"evidence\":\"traced\",\"during_loss\":false,\"lower_bound\":false,"
-		"\"syscall\":\"clock_nanosleep\",\"stack\":null,"
+		"\"syscall\":\"clock_nanosleep\",\"syscall_detail\":null,\"stack\":null,"
+		"\"stack_end\":null,\"culprit\":null,\"call\":null,\"stack_share\":null,"
+		"\"stacks\":0,"
 		"\"message\":\"shop::checkout (async fn) blocks its worker\",\"advice\":\"Move");
 	fixture_has(&f, "\"link\":null,\"values\":{\"poll.blocked_ns\":250000000}}\n");
 	/* Worst first. */
 	assert_true(strstr(f.text, "shop::checkout") < strstr(f.text, "shop::cart"));
 	check_lines(&f, "header finding finding footer");
+	s->ops->close(s);
+	fixture_close(&f);
+}
+
+static void test_finding_stack(void **state)
+{
+	struct fixture f;
+	struct sink *s;
+
+	(void)state;
+	fixture_open(&f, "check", "shop");
+	s = json_new(&f);
+	fixture_run(&f, 1);
+	fixture_block(&f, FIXTURE_CHECKOUT, 7, 250);
+	fixture_stack(&f, FIXTURE_CHECKOUT, 250);
+	fixture_run(&f, 1);
+	assert_int_equal(s->ops->finish(s, &f.snap), 0);
+	fixture_has(
+		&f,
+		"\"syscall_detail\":\"fd 7: pipe\\\\x1b\",\"stack\":["
+		"{\"function\":null,\"file\":null,\"line\":null,\"column\":null,"
+		"\"binary\":\"/lib/libc.so.6\",\"offset\":9007199254740995,\"inlined\":false,"
+		"\"origin\":\"system\",\"from\":\"none\"},"
+		"{\"function\":\"std::thread::sleep\",\"file\":null,\"line\":null,\"column\":null,"
+		"\"binary\":\"/srv/shop\",\"offset\":4096,\"inlined\":false,"
+		"\"origin\":\"std\",\"from\":\"symbol\"},"
+		"{\"function\":\"shop::load_user\",\"file\":\"/home/u/shop/src/db.rs\","
+		"\"line\":42,\"column\":9,\"binary\":\"/srv/shop\",\"offset\":8192,"
+		"\"inlined\":true,\"origin\":\"user\",\"from\":\"line\"},");
+	fixture_has(&f, "\"stack_end\":\"unsure\",\"culprit\":{\"function\":\"shop::load_user\","
+			"\"file\":\"/home/u/shop/src/db.rs\",\"line\":42,\"column\":9,"
+			"\"binary\":\"/srv/shop\",\"offset\":8192},\"call\":\"std::thread::sleep\","
+			"\"stack_share\":1,\"stacks\":1,\"message\":");
+	fixture_has(&f, "\"advice\":\"In place of std::thread::sleep: sleep().await. Move the ");
+	check_lines(&f, "header finding footer");
 	s->ops->close(s);
 	fixture_close(&f);
 }
@@ -477,15 +514,11 @@ static int drop_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_header_and_footer),
-		cmocka_unit_test(test_cost),
-		cmocka_unit_test(test_finding),
-		cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_dump),
-		cmocka_unit_test(test_hostile_names),
-		cmocka_unit_test(test_targets_change),
-		cmocka_unit_test(test_closed_pipe),
-		cmocka_unit_test(test_full_device),
+		cmocka_unit_test(test_header_and_footer), cmocka_unit_test(test_cost),
+		cmocka_unit_test(test_finding),		  cmocka_unit_test(test_finding_stack),
+		cmocka_unit_test(test_changes),		  cmocka_unit_test(test_dump),
+		cmocka_unit_test(test_hostile_names),	  cmocka_unit_test(test_targets_change),
+		cmocka_unit_test(test_closed_pipe),	  cmocka_unit_test(test_full_device),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, load_schema, drop_schema);

@@ -190,7 +190,7 @@ static const struct mistake {
 	{WITH("\"unless\":[\"r\"]"), "2:11: a rule cannot give way to itself", "remove"},
 	{WITH("\"exempt\":{\"syscalls\":[\"futx\"]}"), "2:23: no system call \"futx\"", "futex"},
 	{WITH("\"exempt\":{\"kinds\":[\"tusk\"]}"), "2:20: unknown kind \"tusk\"", "task"},
-	{WITH("\"exempt\":{\"frames\":[]}"), "2:11: unknown key \"frames\"", "sites"},
+	{WITH("\"exempt\":{\"frame\":[]}"), "2:11: unknown key \"frame\"", "frames"},
 	{WITH("\"example\":{\"before\":\"x\"}"), "2:11: \"after\" is missing", "after"},
 };
 

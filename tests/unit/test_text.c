@@ -136,6 +136,44 @@ static void test_finding_report(void **state)
 	fixture_close(&f);
 }
 
+static void report_of_stack(struct fixture *f, bool full)
+{
+	struct text_sink_opts opts = {.full_stack = full};
+	struct sink *s;
+
+	fixture_open(f, "check", "shop");
+	s = text_sink_new(f->out, &opts);
+	fixture_run(f, 1);
+	fixture_block(f, FIXTURE_CHECKOUT, FIXTURE_BIG, 250);
+	fixture_stack(f, FIXTURE_CHECKOUT, 250);
+	fixture_run(f, 1);
+	assert_int_equal(s->ops->finish(s, &f->snap), 0);
+	s->ops->close(s);
+}
+
+static void test_finding_stack(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	report_of_stack(&f, false);
+	fixture_has(&f,
+		    "  culprit:  src/db.rs:42 in shop::load_user, calling std::thread::sleep "
+		    "(100 % of the blocked time in this type's stacks)\n"
+		    "  about:    fd 7: pipe\\x1b\n"
+		    "  stack:    ... 1 frame of the system\n"
+		    "            std::thread::sleep  shop+0x1000 (symbol)\n"
+		    "           >shop::load_user  src/db.rs:42:9 (inlined)\n"
+		    "            ... 1 frame of the runtime\n"
+		    "            (ends here: no unwind information covers the next frame)\n"
+		    "  advice:   In place of std::thread::sleep: sleep().await. Move the call ");
+	fixture_close(&f);
+	report_of_stack(&f, true);
+	fixture_has(&f, "  stack:    libc.so.6+0x20000000000003 (no name)\n");
+	fixture_has(&f, "            tokio::runtime::task::raw::poll  shop+0x2000 (dwarf)\n");
+	fixture_close(&f);
+}
+
 static void test_clean_report(void **state)
 {
 	struct fixture f;
@@ -449,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_live_block),
 		cmocka_unit_test(test_first_second_is_silent),
 		cmocka_unit_test(test_finding_report),
+		cmocka_unit_test(test_finding_stack),
 		cmocka_unit_test(test_clean_report),
 		cmocka_unit_test(test_exit_codes),
 		cmocka_unit_test(test_idle_program),

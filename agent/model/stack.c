@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Stacks of sites: which frame is to blame, and rows of stacks with the same blame.
+ *
+ * A row keeps one block of memory: its frames, and after them their strings.
+ */
+#include "model/model_priv.h"
+
+#include <errno.h>
+
+#include "util/xalloc.h"
+
+#define FNV_BASIS 0xcbf29ce484222325ULL
+#define FNV_PRIME 0x100000001b3ULL
+
+/* --- what an event may hold --------------------------------------------------------- */
+
+static bool frames_acceptable(const struct ev_stack *ev)
+{
+	if (ev->frames_count > FRAMES_MAX || (ev->frames_count && !ev->frames))
+		return false;
+	for (uint32_t i = 0; i < ev->frames_count; i++)
+		if ((unsigned int)ev->frames[i].origin > FRAME_SYSTEM ||
+		    (unsigned int)ev->frames[i].from > FRAME_FROM_LINE)
+			return false;
+	return true;
+}
+
+static bool stack_acceptable(const struct model *m, const struct event *event)
+{
+	const struct ev_stack *ev = &event->as_stack;
+
+	return model_target(m, event->target) && runtime_valid(m, ev->runtime, event->target) &&
+	       site_valid(m, ev->site, event->target) && (unsigned int)ev->kind < STACK_KINDS &&
+	       (unsigned int)ev->end <= STACK_FAILED && frames_acceptable(ev);
+}
+
+/* --- the culprit -------------------------------------------------------------------- */
+
+/*
+ * Is this the site's poll function? What is inlined into it has the same start, and is the task's
+ * own code more often than not: the function itself is the outermost of these.
+ */
+static bool is_poll(const struct model *m, const struct site *site, const struct frame *f)
+{
+	const struct binary *binary = binary_of(m, site->binary);
+
+	return binary && f->binary && f->start && !f->inlined && f->start == site->offset &&
+	       !strcmp(f->binary, binary->path);
+}
+
+static int32_t find_boundary(const struct model *m, const struct site *site,
+			     const struct frame *frames, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (frames[i].origin == FRAME_BOUNDARY || is_poll(m, site, &frames[i]))
+			return (int32_t)i;
+	return -1;
+}
+
+static int32_t first_of(const struct frame *frames, int32_t count, enum frame_origin origin)
+{
+	for (int32_t i = 0; i < count; i++)
+		if (frames[i].origin == origin)
+			return i;
+	return -1;
+}
+
+/* Without names, the task's own code is what its poll function calls: next to the boundary. */
+static int32_t outermost_nameless(const struct frame *frames, int32_t boundary)
+{
+	for (int32_t i = boundary - 1; i >= 0; i--)
+		if (frames[i].origin == FRAME_UNKNOWN || frames[i].origin == FRAME_USER ||
+		    frames[i].origin == FRAME_LIBRARY)
+			return i;
+	return boundary;
+}
+
+static int32_t find_culprit(const struct model *m, const struct site *site,
+			    const struct frame *frames, uint32_t count)
+{
+	int32_t boundary = find_boundary(m, site, frames, count), user, library;
+
+	if (boundary < 0)
+		return first_of(frames, (int32_t)count, FRAME_USER);
+	user = first_of(frames, boundary, FRAME_USER);
+	if (user >= 0)
+		return user;
+	/* The poll function itself can have no name too, and then nothing inside it has one. */
+	if (first_of(frames, boundary + 1, FRAME_UNKNOWN) >= 0)
+		return outermost_nameless(frames, boundary);
+	library = first_of(frames, boundary, FRAME_LIBRARY);
+	return library >= 0 ? library : boundary;
+}
+
+/* --- rows ---------------------------------------------------------------------------- */
+
+static uint64_t fnv(uint64_t hash, const void *bytes, size_t len)
+{
+	const unsigned char *s = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ s[i]) * FNV_PRIME;
+	return hash;
+}
+
+static uint64_t fnv_text(uint64_t hash, const char *text)
+{
+	return text ? fnv(hash, text, strnlen(text, NAME_LIMIT) + 1) : fnv(hash, "\1", 1);
+}
+
+/* Function and line where they are known: another build of the same code is the same row. */
+static uint64_t frame_hash(uint64_t hash, const struct ev_stack *ev, int32_t i)
+{
+	const struct frame *f = i < 0 ? NULL : &ev->frames[i];
+
+	if (!f)
+		return fnv(hash, "\2", 1);
+	if (f->function) {
+		hash = fnv_text(hash, f->function);
+		hash = fnv_text(hash, f->file);
+		return fnv(hash, &f->line, sizeof(f->line));
+	}
+	hash = fnv_text(hash, f->binary);
+	return fnv(hash, &f->offset, sizeof(f->offset));
+}
+
+static uint64_t stack_key(const struct ev_stack *ev, int32_t culprit)
+{
+	unsigned char kind = (unsigned char)ev->kind;
+	uint64_t hash = fnv(FNV_BASIS, &kind, 1);
+
+	hash = frame_hash(hash, ev, culprit);
+	return frame_hash(hash, ev, culprit - 1);
+}
+
+uint64_t site_stack_weight(const struct site_stack *row)
+{
+	return row->kind == STACK_OFF_CPU ? row->total_ns : row->count;
+}
+
+static struct site_stack *row_find(struct site_stacks *stacks, uint64_t key, enum stack_kind kind)
+{
+	for (uint32_t i = 0; i < stacks->count; i++)
+		if (stacks->list[i].key == key && stacks->list[i].kind == kind)
+			return &stacks->list[i];
+	return NULL;
+}
+
+static void row_clear(struct model *m, struct site_stack *row)
+{
+	m->index->stack_bytes -= row->bytes;
+	free(row->frames);
+	free(row->detail);
+	memset(row, 0, sizeof(*row));
+}
+
+/*
+ * The lightest row, of the kind that has the most: weights of two kinds do not compare. With as
+ * many of both, it is the new one's kind.
+ */
+static struct site_stack *row_lightest(struct site_stacks *stacks, enum stack_kind kind)
+{
+	uint32_t rows[STACK_KINDS] = {0};
+	struct site_stack *lightest = NULL;
+
+	for (uint32_t i = 0; i < stacks->count; i++)
+		rows[stacks->list[i].kind]++;
+	for (uint32_t k = 0; k < STACK_KINDS; k++)
+		if (rows[k] > rows[kind])
+			kind = (enum stack_kind)k;
+	for (uint32_t i = 0; i < stacks->count; i++) {
+		struct site_stack *row = &stacks->list[i];
+
+		if (row->kind == kind &&
+		    (!lightest || site_stack_weight(row) < site_stack_weight(lightest)))
+			lightest = row;
+	}
+	return lightest;
+}
+
+static struct site_stack *row_new(struct model *m, struct site_stacks *stacks,
+				  const struct ev_stack *ev)
+{
+	struct site_stack *row;
+
+	if (stacks->count < SITE_STACKS)
+		return &stacks->list[stacks->count++];
+	row = row_lightest(stacks, ev->kind);
+	row_clear(m, row);
+	stacks->evicted++;
+	return row;
+}
+
+/* --- frames of a row ------------------------------------------------------------------ */
+
+static size_t text_room(const char *text)
+{
+	return text ? strnlen(text, NAME_LIMIT) + 1 : 0;
+}
+
+static size_t frames_room(const struct ev_stack *ev)
+{
+	size_t room = ev->frames_count * sizeof(*ev->frames);
+
+	for (uint32_t i = 0; i < ev->frames_count; i++) {
+		const struct frame *f = &ev->frames[i];
+
+		room += text_room(f->function) + text_room(f->file);
+		if (!i || f->binary != ev->frames[i - 1].binary)
+			room += text_room(f->binary);
+	}
+	return room;
+}
+
+static const char *copy_text(char **to, const char *from)
+{
+	char *start = *to;
+	size_t len = text_room(from);
+
+	if (!from)
+		return NULL;
+	memcpy(start, from, len - 1);
+	start[len - 1] = '\0';
+	*to += len;
+	return start;
+}
+
+static struct frame *frames_copy(const struct ev_stack *ev, size_t room)
+{
+	struct frame *frames = xmalloc(room);
+	char *to = (char *)(frames + ev->frames_count);
+
+	for (uint32_t i = 0; i < ev->frames_count; i++) {
+		const struct frame *from = &ev->frames[i];
+
+		frames[i] = *from;
+		frames[i].function = copy_text(&to, from->function);
+		frames[i].file = copy_text(&to, from->file);
+		frames[i].binary = i && from->binary == ev->frames[i - 1].binary ?
+					   frames[i - 1].binary :
+					   copy_text(&to, from->binary);
+	}
+	return frames;
+}
+
+/* --- one stack into its row ------------------------------------------------------------ */
+
+/*
+ * Is it the block that was reported while it was open, now longer or at its end? A shorter one is
+ * another block of the same poll. Samples are never told twice.
+ */
+static bool is_again(const struct site_stack *row, const struct ev_stack *ev)
+{
+	return row->count && row->last.open && ev->kind == STACK_OFF_CPU &&
+	       row->last.tid == ev->tid && row->last.poll_start_ns == ev->poll_start_ns &&
+	       row->last.span_ns <= ev->span_ns;
+}
+
+static void row_count(struct site_stack *row, const struct event *event)
+{
+	const struct ev_stack *ev = &event->as_stack;
+	bool again = is_again(row, ev);
+
+	if (!row->count)
+		row->first_ns = event->time_ns;
+	row->count += !again;
+	row->total_ns += ev->span_ns - (again ? row->last.span_ns : 0);
+	if (event->time_ns > row->last_ns)
+		row->last_ns = event->time_ns;
+	row->last.tid = ev->tid;
+	row->last.poll_start_ns = ev->poll_start_ns;
+	row->last.span_ns = ev->span_ns;
+	row->last.open = ev->open;
+}
+
+/* The longest span stands for the row. */
+static void row_capture(struct model *m, struct site_stack *row, const struct ev_stack *ev,
+			int32_t culprit, size_t room)
+{
+	m->index->stack_bytes += room - row->bytes;
+	free(row->frames);
+	row->bytes = room;
+	row->frames = frames_copy(ev, room);
+	row->frames_count = ev->frames_count;
+	row->culprit = culprit;
+	row->call = culprit < 0 ? -1 : culprit - 1;
+	row->end = ev->end;
+	row->tid = ev->tid;
+	row->syscall = ev->syscall;
+	row->worst_ns = ev->span_ns;
+	text_set(&row->detail, ev->detail);
+}
+
+int stack_apply(struct model *m, const struct event *event)
+{
+	const struct ev_stack *ev = &event->as_stack;
+	struct site_stack *row;
+	struct site *site;
+	int32_t culprit;
+	uint64_t key;
+	size_t room;
+
+	if (!stack_acceptable(m, event))
+		return -EINVAL;
+	if (ev->site == ID_NONE)
+		return 0;
+	site = &m->sites[ev->site];
+	if (!site->stacks)
+		site->stacks = xcalloc(1, sizeof(*site->stacks));
+	site->stacks->taken[ev->kind]++;
+	culprit = find_culprit(m, site, ev->frames, ev->frames_count);
+	key = stack_key(ev, culprit);
+	room = frames_room(ev);
+	row = row_find(site->stacks, key, ev->kind);
+	if (m->index->stack_bytes + room > MODEL_MAX_STACK_BYTES) {
+		m->stacks_dropped++;
+		if (row)
+			row_count(row, event);
+		return 0;
+	}
+	if (!row)
+		row = row_new(m, site->stacks, ev);
+	row->key = key;
+	row->kind = ev->kind;
+	row_count(row, event);
+	if (!row->frames || ev->span_ns >= row->worst_ns)
+		row_capture(m, row, ev, culprit, room);
+	return 0;
+}
+
+/* --- readers and the end ----------------------------------------------------------------- */
+
+const struct site_stack *model_stack(const struct site *site, enum stack_kind kind, double *share)
+{
+	const struct site_stack *heaviest = NULL;
+	double all = 0;
+
+	for (uint32_t i = 0; site->stacks && i < site->stacks->count; i++) {
+		const struct site_stack *row = &site->stacks->list[i];
+
+		if (row->kind != kind)
+			continue;
+		all += (double)site_stack_weight(row);
+		if (!heaviest || site_stack_weight(row) > site_stack_weight(heaviest))
+			heaviest = row;
+	}
+	if (heaviest && share)
+		*share = all > 0 ? (double)site_stack_weight(heaviest) / all : 1;
+	return heaviest;
+}
+
+void site_stacks_free(struct model *m, struct site *site)
+{
+	for (uint32_t i = 0; site->stacks && i < site->stacks->count; i++)
+		row_clear(m, &site->stacks->list[i]);
+	free(site->stacks);
+	site->stacks = NULL;
+}
+
+void stacks_target_again(struct model *m, uint32_t target)
+{
+	for (uint32_t i = 0; i < m->sites_count; i++)
+		if (m->sites[i].id != ID_NONE && m->sites[i].target == target)
+			site_stacks_free(m, &m->sites[i]);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What a rule file says of stacks: which kind, and the well-known calls. */
+#include "rules/parse.h"
+
+#include "util/syscall.h"
+
+int parse_stack(struct parse *p, const cJSON *node)
+{
+	static const char *const names[] = {"off_cpu", "on_cpu", "any"};
+	size_t want;
+	int ret;
+
+	if (!node)
+		return 0;
+	ret = parse_word(p, node, "kind of stack", names, 3, &want);
+	if (!ret)
+		p->rule->stack = (enum stack_want)(want + STACK_WANT_OFF_CPU);
+	return ret;
+}
+
+static int add_call(struct parse *p, const cJSON *node, bool by_syscall, const char *advice)
+{
+	struct rule_call *call = &p->rule->calls[p->rule->calls_count];
+	int ret = parse_type(p, node, NODE_STRING);
+
+	if (!ret)
+		ret = parse_line(p, node, 200);
+	if (ret)
+		return ret;
+	if (p->rule->calls_count == RULE_CALLS)
+		return text_fail(&p->text, p->err, text_value(&p->text, node),
+				 "more than %d calls; use patterns with *", RULE_CALLS);
+	*call = (struct rule_call){.syscall = -1, .advice = advice};
+	if (by_syscall)
+		call->syscall = syscall_number(node->valuestring);
+	else
+		call->name = parse_copy(p, node);
+	p->rule->calls_count++;
+	return 0;
+}
+
+static int read_call(struct parse *p, const cJSON *node)
+{
+	static const struct key_spec specs[] = {
+		{"call", NODE_ARRAY, false, NULL},
+		{"syscall", NODE_ARRAY, false, NULL},
+		{"advice", NODE_STRING, true, "\"advice\": \"what to write in its place\""},
+	};
+	const cJSON *v[3], *one;
+	const char *advice;
+	int ret = parse_object(p, node, specs, 3, v);
+
+	if (!ret)
+		ret = parse_line(p, v[2], 300);
+	if (!ret && !v[0] && !v[1])
+		return parse_fail(p, node,
+				  "no call; write \"call\": [\"std::thread::sleep\"] or "
+				  "\"syscall\": [\"flock\"]");
+	if (!ret && v[1])
+		ret = parse_syscalls(p, v[1]);
+	if (ret)
+		return ret;
+	advice = parse_copy(p, v[2]);
+	for (size_t i = 0; i < 2; i++)
+		cJSON_ArrayForEach(one, v[i]) {
+			ret = add_call(p, one, i == 1, advice);
+			if (ret)
+				return ret;
+		}
+	return 0;
+}
+
+int parse_calls(struct parse *p, const cJSON *node)
+{
+	struct rule_name *from = &p->rule->calls_from;
+	const cJSON *one;
+	int ret;
+
+	if (!node)
+		return 0;
+	if (!p->rule->stack)
+		return text_fail(&p->text, p->err, text_key(&p->text, node),
+				 "\"calls\" needs stacks; add \"stack\": \"any\" to the rule");
+	if (cJSON_IsString(node)) {
+		from->id = parse_copy(p, node);
+		text_line_column(&p->text, text_value(&p->text, node), &from->line, &from->column);
+		return 0;
+	}
+	ret = parse_type(p, node, NODE_ARRAY);
+	if (ret)
+		return ret;
+	cJSON_ArrayForEach(one, node) {
+		ret = read_call(p, one);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
