@@ -3,7 +3,7 @@
 // conditions and its message run too.
 // sources: rules/*.c agent/model/*.c agent/core/*.c
 // sources: agent/util/err.c agent/util/fmt.c agent/util/map.c agent/util/sanitize.c
-// sources: agent/util/syscall.c agent/util/xalloc.c .output/rules_builtin.c
+// sources: agent/util/syscall.c agent/util/xalloc.c .output/rules_builtin.c agent/target/name_shorten.c
 // libs: -lcjson -lm
 // seeds: rules/*.json
 #include <stdlib.h>
