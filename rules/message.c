@@ -160,11 +160,19 @@ static void word_task(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "%llu", (unsigned long long)r->f->tasks[r->f->tasks_count - 1]);
 }
 
-/* The frame that the finding blames. */
+/* The frame that the finding blames; a function that the message names anyway, by its line alone. */
 static void word_at(const struct render *r, char *out, size_t size)
 {
-	if (r->stack && r->stack->culprit >= 0)
-		frame_text(&r->stack->frames[r->stack->culprit], out, size);
+	const struct site *s = model_site(r->m, r->f->site);
+	const struct frame *f;
+
+	if (!r->stack || r->stack->culprit < 0)
+		return;
+	f = &r->stack->frames[r->stack->culprit];
+	if (s && f->function && !strcmp(s->name, f->function))
+		frame_line_text(f, out, size);
+	else
+		frame_text(f, out, size);
 }
 
 static void word_call(const struct render *r, char *out, size_t size)

@@ -44,7 +44,9 @@ void function_path(const char *function, char *out, size_t size);
 
 /* "src/db.rs:42 in shop::load_user", "shop::load_user", "shop+0x4a2f0"; "" for NULL. */
 void frame_text(const struct frame *f, char *out, size_t size);
-/* The same without the file. */
+/* "src/db.rs:42"; "" when no line is known. */
+void frame_line_text(const struct frame *f, char *out, size_t size);
+/* "shop::load_user", "shop+0x4a2f0"; "" for NULL. */
 void frame_name(const struct frame *f, char *out, size_t size);
 
 enum stack_line {

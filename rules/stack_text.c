@@ -110,16 +110,21 @@ static const char *path_tail(const char *path)
 	return cut ? cut + 1 : path + len - PATH_BYTES;
 }
 
+void frame_line_text(const struct frame *f, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (f->file && f->line)
+		snprintf(out, size, "%s:%" PRIu32, path_tail(path_short(f->file)), f->line);
+}
+
 void frame_text(const struct frame *f, char *out, size_t size)
 {
-	char name[NAME_COLUMNS * 4 + 1];
+	char name[NAME_COLUMNS * 4 + 1], line[PATH_BYTES * 4] = "";
 
 	frame_name(f, name, sizeof(name));
-	if (f && f->function && f->file && f->line)
-		snprintf(out, size, "%s:%" PRIu32 " in %s", path_tail(path_short(f->file)), f->line,
-			 name);
-	else
-		snprintf(out, size, "%s", name);
+	if (f && f->function)
+		frame_line_text(f, line, sizeof(line));
+	snprintf(out, size, "%s%s%s", line, *line ? " in " : "", name);
 }
 
 void stack_culprit_text(const struct site_stack *row, double share, char *out, size_t size)

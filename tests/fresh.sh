@@ -163,6 +163,8 @@ demo() {
 inside() {
 	local bad=
 
+	# A mount point of its own, as a root is: unshare(1) inside wants that.
+	mount --bind "$root" "$root"
 	mount -t proc proc "$root/proc"
 	mount --rbind /sys "$root/sys"
 	mount --rbind /dev "$root/dev"
