@@ -32,6 +32,23 @@ static void sites_publish(struct live *live, const struct live_binary *binary,
 	}
 }
 
+/*
+ * Tokio's poll does no more than call Harness::poll: where that was not inlined it is a jump, and no
+ * stack has a frame of poll itself. 0: it is no such jump.
+ */
+static uint64_t jump_body(const struct elf_file *elf, uint64_t poll)
+{
+	uint8_t bytes[INSN_MAX_LEN];
+	ssize_t have = elf_read_some(elf, poll, bytes, sizeof(bytes));
+	uint64_t offset = 0;
+	struct insn insn;
+
+	if (have <= 0 || insn_decode(bytes, have, poll, &insn) || insn.flow != INSN_JUMP ||
+	    !insn.has_target || elf_vaddr_to_offset(elf, insn.target, &offset))
+		return 0;
+	return offset;
+}
+
 static struct live_binary *binary_add(struct live *live, uint32_t target,
 				      const struct watch_object *object)
 {
@@ -60,6 +77,7 @@ static struct live_binary *binary_add(struct live *live, uint32_t target,
 			.found = found,
 		};
 		elf_vaddr_to_offset(object->object->elf, found->poll, &site->offset);
+		site->body = jump_body(object->object->elf, found->poll);
 	}
 	return binary;
 }
@@ -184,6 +202,7 @@ static int announce_site(struct live *live, struct emit *emit, uint32_t id)
 				      .ambiguous = site->found->ambiguous,
 				      .size = site->found->size,
 				      .offset = site->offset,
+				      .body = site->body,
 			      }};
 
 	return live_emit(emit, EV_SITE, site->target, &event);

@@ -31,10 +31,10 @@ struct live_site {
 	const struct runtime_site *found; /* NULL after an exec */
 	bool off;			  /* not probed: refused, or failed the check of its hits */
 	bool stepped;			  /* its poll probe is single-stepped */
-	uint64_t checksum;    /* of the statistics last sent: unchanged ones are not sent again */
-	uint64_t offset;      /* of poll in the file */
-	uint64_t seen, alive; /* tasks met before the present scan, and of these alive in it */
-	uint64_t ended;	      /* cumulative, as of the last scan */
+	uint64_t checksum;     /* of the statistics last sent: unchanged ones are not sent again */
+	uint64_t offset, body; /* of poll in the file, and of what it only jumps to; 0: itself */
+	uint64_t seen, alive;  /* tasks met before the present scan, and of these alive in it */
+	uint64_t ended;	       /* cumulative, as of the last scan */
 };
 
 struct live_binary {

@@ -105,6 +105,7 @@ struct ev_site {
 	bool ambiguous;	 /* identical-code folding gave several names; this is one */
 	uint32_t size;	 /* bytes of one task in memory, 0 unknown */
 	uint64_t offset; /* of poll in the binary's file */
+	uint64_t body;	 /* of the function that poll is only a jump to, likewise; 0: it is none */
 };
 
 struct ev_site_stats {

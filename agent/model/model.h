@@ -142,7 +142,7 @@ struct site {
 	enum site_name_from name_from;
 	bool ambiguous;
 	uint32_t size_bytes;
-	uint64_t offset;
+	uint64_t offset, body;
 
 	/* Cumulative since the watch began. */
 	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns;

@@ -62,6 +62,7 @@ int site_apply(struct model *m, const struct event *event)
 	s->ambiguous = ev->ambiguous;
 	s->size_bytes = ev->size;
 	s->offset = ev->offset;
+	s->body = ev->body;
 	text_set_any(&s->name, ev->name);
 	text_set(&s->scheduler, ev->scheduler);
 	return 0;

@@ -45,7 +45,8 @@ static bool is_poll(const struct model *m, const struct site *site, const struct
 {
 	const struct binary *binary = binary_of(m, site->binary);
 
-	return binary && f->binary && f->start && !f->inlined && f->start == site->offset &&
+	return binary && f->binary && f->start && !f->inlined &&
+	       (f->start == site->offset || f->start == site->body) &&
 	       !strcmp(f->binary, binary->path);
 }
 

@@ -34,6 +34,7 @@ static const char *keep(struct module *module, const char *text, size_t max)
 struct full_name {
 	char path[DEMANGLE_MAX];
 	bool rust;
+	bool bare; /* line tables alone: the function's own name without its path */
 };
 
 static const char *keep_symbol(struct module *module, const char *symbol, struct full_name *full)
@@ -41,11 +42,18 @@ static const char *keep_symbol(struct module *module, const char *symbol, struct
 	char readable[WIRE_FUNCTION];
 	int ret = demangle(symbol, full->path, sizeof(full->path));
 
+	full->bare = false;
 	full->rust = ret == 0 || (full->path[0] && demangle_is_rust(symbol));
 	if (!full->rust) {
+		/* glibc's name for its own use: "__GI___poll" is poll. */
+		if (strncmp(symbol, "__GI_", 5) == 0)
+			symbol += 5 + strspn(symbol + 5, "_");
 		snprintf(full->path, sizeof(full->path), "%s", symbol);
 		return keep(module, symbol, WIRE_FUNCTION);
 	}
+	/* Readable names have lost the modules of std, by which well-known calls are told. */
+	if (origin_is_std(full->path))
+		return keep(module, full->path, WIRE_FUNCTION);
 	name_readable(full->path, false, readable, sizeof(readable));
 	return keep(module, readable, WIRE_FUNCTION);
 }
@@ -70,6 +78,7 @@ static const char *keep_qualified(struct module *module, Dwarf_Die *die, const c
 			len += snprintf(text + len, size - len, "%s::", part);
 	}
 	free(scopes);
+	full->bare = len == 0;
 	if (len < size - 1)
 		snprintf(text + len, size - len, "%s", name);
 	return keep(module, text, WIRE_FUNCTION);
@@ -95,7 +104,7 @@ static const char *keep_function(struct module *module, Dwarf_Die *die, struct f
 	const char *name = NULL;
 	Dwarf_Die space;
 
-	full->rust = false;
+	full->rust = full->bare = false;
 	for (size_t i = 0; i < sizeof(linkage) / sizeof(linkage[0]) && !name; i++)
 		name = dwarf_formstring(dwarf_attr_integrate(die, linkage[i], &attr));
 	if (name)
@@ -172,6 +181,18 @@ static struct place call_place(Dwarf_Die *unit, Dwarf_Die *inlined)
 	return place;
 }
 
+/* The path with its folder; in out when it has to be joined. */
+static const char *whole_path(Dwarf_Die *unit, const char *file, char *out, size_t size)
+{
+	Dwarf_Attribute attr;
+	const char *folder = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr));
+
+	if (!file || file[0] == '/' || !folder)
+		return file;
+	snprintf(out, size, "%s/%s", folder, file);
+	return out;
+}
+
 /* As the compiler was given it: without the folder that it ran in, but for other people's code. */
 static const char *as_given(Dwarf_Die *unit, const char *file, enum frame_origin origin)
 {
@@ -196,13 +217,23 @@ static enum frame_origin origin_of_name(const struct module *module, const struc
 	});
 }
 
+/* `symbol` covers the frame's code; NULL: the frame is an inlined one, or there is none. */
 static void fill_frame(struct module *module, Dwarf_Die *unit, Dwarf_Die *die,
-		       const struct place *place, struct named_frame *frame)
+		       const struct place *place, const struct elf_symbol *symbol,
+		       struct named_frame *frame)
 {
+	char joined[WIRE_FILE], path[WIRE_FUNCTION];
+	const char *file = whole_path(unit, place->file, joined, sizeof(joined));
 	struct full_name full;
 
 	frame->function = keep_function(module, die, &full);
-	frame->origin = origin_of_name(module, frame->function ? &full : NULL, place->file);
+	if (frame->function && full.bare && symbol)
+		frame->function = keep_symbol(module, symbol->name, &full);
+	else if (frame->function && full.bare && origin_path(file, full.path, path, sizeof(path))) {
+		snprintf(full.path, sizeof(full.path), "%s", path);
+		frame->function = keep(module, path, WIRE_FUNCTION);
+	}
+	frame->origin = origin_of_name(module, frame->function ? &full : NULL, file);
 	frame->from = place->line ? FRAME_FROM_LINE : FRAME_FROM_DWARF;
 	frame->line = place->line;
 	frame->column = place->column;
@@ -218,7 +249,8 @@ static struct named_pc *new_pc(uint32_t count)
 	return pc;
 }
 
-static struct named_pc *name_by_dwarf(struct module *module, uint64_t vaddr)
+static struct named_pc *name_by_dwarf(struct module *module, uint64_t vaddr,
+				      const struct elf_symbol *symbol)
 {
 	struct scope scopes[MAX_INLINED + 1];
 	struct named_pc *pc;
@@ -235,20 +267,34 @@ static struct named_pc *name_by_dwarf(struct module *module, uint64_t vaddr)
 		Dwarf_Die *die = &scopes[count - 1 - i].die;
 
 		pc->frames[i].inlined = i + 1 < count;
-		fill_frame(module, &unit, die, &place, &pc->frames[i]);
+		fill_frame(module, &unit, die, &place, pc->frames[i].inlined ? NULL : symbol,
+			   &pc->frames[i]);
 		if (pc->frames[i].inlined)
 			place = call_place(&unit, die);
 	}
 	return pc;
 }
 
+/* "read" rather than "__GI___read": among names of one function the one that people use. */
+static size_t underscores(const char *name)
+{
+	return strspn(name, "_");
+}
+
 static const struct elf_symbol *find_symbol(const struct module *module, uint64_t vaddr,
 					    uint64_t start)
 {
-	const struct elf_symbol *symbol = elf_symbol_at(module->file, vaddr);
+	const struct elf_symbol *symbol = elf_symbol_at(module->file, vaddr), *all;
+	size_t count;
 
-	if (symbol && !symbol->size && start && symbol->addr < start)
+	if (!symbol || (!symbol->size && start && symbol->addr < start))
 		return NULL;
+	if (demangle_is_rust(symbol->name))
+		return symbol;
+	count = elf_symbols_at(module->file, symbol->addr, &all);
+	for (size_t i = 0; i < count; i++)
+		if (underscores(all[i].name) < underscores(symbol->name))
+			symbol = &all[i];
 	return symbol;
 }
 
@@ -271,7 +317,7 @@ static struct named_pc *name_anew(struct module *module, uint64_t vaddr)
 {
 	uint64_t start = module_function_start(module, vaddr), offset;
 	const struct elf_symbol *symbol = find_symbol(module, vaddr, start);
-	struct named_pc *pc = name_by_dwarf(module, vaddr);
+	struct named_pc *pc = name_by_dwarf(module, vaddr, symbol);
 
 	/* Debug information of one function can lack its name; the symbol has one. */
 	if (pc && pc->count == 1 && !pc->frames[0].function && symbol) {

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -264,4 +265,61 @@ enum frame_origin origin_find(const struct origin_of *of)
 		if (strcmp(of->function, system_functions[i]) == 0)
 			return FRAME_SYSTEM;
 	return of->main || of->rust ? FRAME_USER : FRAME_LIBRARY;
+}
+
+bool origin_is_std(const char *function)
+{
+	return by_crate(function) == FRAME_STD;
+}
+
+/* The folder of a crate within which its sources lie, of the two kinds that are known by path. */
+static const char *crate_folder(const char *file)
+{
+	const char *at = strstr(file, "/library/");
+
+	if (at)
+		return at + strlen("/library/");
+	at = strstr(file, "/registry/src/");
+	at = at ? strchr(at + strlen("/registry/src/"), '/') : NULL;
+	return at ? at + 1 : NULL;
+}
+
+/* Up to a version: "parking_lot-0.12.3". */
+static size_t crate_length(const char *folder, const char *end)
+{
+	const char *at = folder;
+
+	while (at < end && !(*at == '-' && isdigit((unsigned char)at[1])))
+		at++;
+	return at - folder;
+}
+
+bool origin_path(const char *file, const char *name, char *out, size_t size)
+{
+	static const char *const roots[] = {"lib", "mod", "main"};
+	const char *crate = file ? crate_folder(file) : NULL;
+	const char *src = crate ? strstr(crate, "/src/") : NULL;
+	const char *end = src ? strrchr(src, '.') : NULL;
+	size_t len;
+
+	if (!end || strcmp(end, ".rs") != 0)
+		return false;
+	len = crate_length(crate, src);
+	if (len + 2 * (size_t)(end - src) + strlen(name) + 4 > size)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		out[i] = crate[i] == '-' ? '_' : crate[i];
+	for (src += strlen("/src/"); src < end;) {
+		size_t part = strcspn(src, "/.");
+		bool root = false;
+
+		for (size_t i = 0; i < COUNT(roots); i++)
+			root |= src + part == end && part == strlen(roots[i]) &&
+				memcmp(src, roots[i], part) == 0;
+		if (!root)
+			len += snprintf(out + len, size - len, "::%.*s", (int)part, src);
+		src += part + 1;
+	}
+	snprintf(out + len, size - len, "::%s", name);
+	return true;
 }

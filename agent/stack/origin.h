@@ -21,6 +21,19 @@ struct origin_of {
 
 enum frame_origin origin_find(const struct origin_of *of);
 
+/* Whether the function, in full, is one of std, core or alloc. */
+bool origin_is_std(const char *function);
+
+/*
+ * The path of a function of std or of a registry's crate, from that of its source file: line tables
+ * name an inlined function by the last part only. It lacks the type of a method. False: `file`
+ * (with its folder) is of neither.
+ *   "/rustc/HASH/library/std/src/thread/functions.rs", "sleep"  ->  "std::thread::functions::sleep"
+ *   ".../registry/src/INDEX/parking_lot-0.12.3/src/raw_mutex.rs", "lock_slow"
+ *                                                    ->  "parking_lot::raw_mutex::lock_slow"
+ */
+bool origin_path(const char *file, const char *name, char *out, size_t size);
+
 /*
  * The crate that wrote a function: the first component of its path; of "<T as Trait>::f" that of
  * the type, or, when the type is no path ("&mut [u8]", a tuple), of the trait. "" when there is

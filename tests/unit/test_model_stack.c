@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define POLL_START 0x1000
+#define POLL_BODY 0x1800
 
 #define USER(name)                                                                                 \
 	{                                                                                          \
@@ -30,6 +31,10 @@
 	{                                                                                          \
 		.binary = "/app", .offset = (at), .start = (at)-8                                  \
 	}
+#define BODY                                                                                       \
+	{                                                                                          \
+		.binary = "/app", .offset = POLL_BODY + 9, .start = POLL_BODY                      \
+	}
 #define POLL                                                                                       \
 	{                                                                                          \
 		.binary = "/app", .offset = POLL_START + 9, .start = POLL_START                    \
@@ -47,7 +52,8 @@ static struct model *watched_poll(void)
 	struct model *m = watched();
 
 	APPLY(m, EV_SITE, T0, 0,
-	      .as_site = {.site = 0, .name = "app::handler", .offset = POLL_START});
+	      .as_site = {
+		      .site = 0, .name = "app::handler", .offset = POLL_START, .body = POLL_BODY});
 	return m;
 }
 
@@ -110,6 +116,8 @@ static void culprits_without_names(void **state)
 {
 	(void)state;
 	BLAMES(2, SYSTEM("nanosleep"), NAMELESS(0x100), NAMELESS(0x200), POLL, NAMELESS(0x300));
+	/* Poll is but a jump: the function behind it is where the task begins. */
+	BLAMES(1, SYSTEM("nanosleep"), NAMELESS(0x200), BODY, NAMELESS(0x300));
 	/* All of the task is inlined into its poll function. */
 	BLAMES(1, SYSTEM("nanosleep"), POLL, NAMELESS(0x300));
 	/* A name beats a place. */

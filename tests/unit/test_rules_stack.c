@@ -312,6 +312,7 @@ static void test_well_known_calls(void **state)
 	advises("rusqlite::statement::Statement::query", "tokio-rusqlite");
 	advises("flock", "try_lock");
 	advises("std::thread::sleep", "tokio::time::sleep");
+	advises("std::thread::functions::sleep", "tokio::time::sleep");
 	/* A word that only begins like one. */
 	advises("std::thread::sleepy", NULL);
 	advises("flocking", NULL);

@@ -101,11 +101,47 @@ static void test_origin(void **state)
 	}
 }
 
+static void test_path(void **state)
+{
+	static const struct {
+		const char *file, *name, *path; /* NULL: not known */
+	} cases[] = {
+		{"/rustc/4d91de4e48198da2e33413efdcd9cd2cc0c46688/library/std/src/thread/functions.rs",
+		 "sleep", "std::thread::functions::sleep"},
+		{"/rustc/x/library/core/src/ops/function.rs", "call_once<()>",
+		 "core::ops::function::call_once<()>"},
+		{"/rustc/x/library/std/src/sys/process/unix/mod.rs", "wait",
+		 "std::sys::process::unix::wait"},
+		{REGISTRY "parking_lot-0.12.3/src/raw_mutex.rs", "lock_slow",
+		 "parking_lot::raw_mutex::lock_slow"},
+		{REGISTRY "futures-executor-0.3.31/src/lib.rs", "block_on",
+		 "futures_executor::block_on"},
+		{REGISTRY "h2-0.4.6/src/proto/mod.rs", "go", "h2::proto::go"},
+		{"/home/u/shop/src/db.rs", "load", NULL},
+		{REGISTRY "odd-1.0.0/build.rs", "f", NULL},
+		{"/rustc/x/library/std/src/readme", "f", NULL},
+		{NULL, "f", NULL},
+	};
+	char out[96];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		bool known = origin_path(cases[i].file, cases[i].name, out, sizeof(out));
+
+		assert_int_equal(known, cases[i].path != NULL);
+		if (known)
+			assert_string_equal(out, cases[i].path);
+	}
+	/* Too long for the room that there is: not cut. */
+	assert_false(origin_path(cases[0].file, cases[0].name, out, 12));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_crate),
 		cmocka_unit_test(test_origin),
+		cmocka_unit_test(test_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
