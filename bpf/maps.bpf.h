@@ -113,6 +113,14 @@ struct {
 	__type(value, struct wire_task);
 } tasks SEC(".maps");
 
+/* By row (level 3): when the task was made ready; 0: it is not waiting, or nobody saw it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WIRE_MAX_TASKS); /* set by the agent */
+	__type(key, __u32);
+	__type(value, __u64);
+} wakes SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, WIRE_MAX_TASKS);

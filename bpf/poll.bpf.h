@@ -178,19 +178,32 @@ static __always_inline struct wire_site_stats *stats_of(__u32 site)
 	return bpf_map_lookup_elem(&site_stats, &index);
 }
 
-/* Its task was made ready at `woken` and is polled now. */
-static __always_inline void delay_add(__u32 site, __u64 woken, __u64 now)
+/* The task of a row is polled now: how long ago was it made ready? */
+static __always_inline void delay_add(__u32 site, __u32 row, __u64 now)
 {
 	__u32 index = bpf_get_smp_processor_id() * max_sites + site;
-	struct wire_delays *row = bpf_map_lookup_elem(&delays, &index);
-	__u64 delay = now > woken ? now - woken : 0;
-	__u32 bucket = hist_bucket(delay);
+	struct wire_delays *sum = bpf_map_lookup_elem(&delays, &index);
+	__u64 *woken = bpf_map_lookup_elem(&wakes, &row), delay;
+	__u32 bucket;
 
-	if (!row || bucket >= HIST_BUCKETS)
+	if (!sum || !woken || !*woken)
 		return;
-	__sync_fetch_and_add(&row->hist[bucket], 1);
-	if (delay > row->max_ns)
-		row->max_ns = delay;
+	delay = now > *woken ? now - *woken : 0;
+	*woken = 0;
+	bucket = hist_bucket(delay);
+	if (bucket >= HIST_BUCKETS)
+		return;
+	__sync_fetch_and_add(&sum->hist[bucket], 1);
+	if (delay > sum->max_ns)
+		sum->max_ns = delay;
+}
+
+static __always_inline void wake_forget(__u32 row)
+{
+	__u64 *woken = bpf_map_lookup_elem(&wakes, &row);
+
+	if (woken)
+		*woken = 0;
 }
 
 static __always_inline struct owner *owner_of(__u64 key)
@@ -298,7 +311,6 @@ static __always_inline void task_new(struct wire_poll *poll, struct wire_task *t
 	task->last_ns = poll->start_ns;
 	task->busy_ns = 0;
 	task->polls = 0;
-	task->woken_ns = 0;
 	task->site = poll->site;
 	task->last_slot = slot;
 	barrier();
@@ -335,14 +347,14 @@ static __always_inline void task_open(struct wire_poll *poll, const struct wire_
 	if (task->key == key && task->id == poll->task_id) {
 		poll->sched = task->sched;
 		task->last_slot = slot;
-		if (level >= 3 && task->woken_ns) {
-			delay_add(poll->site, task->woken_ns, poll->start_ns);
-			task->woken_ns = 0;
-		}
+		if (level >= 3)
+			delay_add(poll->site, row, poll->start_ns);
 		return;
 	}
 	if (!poll->sched && words_read(&words, poll->header))
 		poll_fill(poll, &words, cfg);
+	if (level >= 3)
+		wake_forget(row);
 	task_new(poll, task, key, slot);
 }
 
@@ -358,8 +370,8 @@ static __always_inline void task_add(const struct wire_poll *poll, __u32 target,
 	task->last_ns = end;
 }
 
-/* The row of a task that has one. */
-static __always_inline struct wire_task *task_find(__u64 key)
+/* The row of a task; -1: it has none. */
+static __always_inline int task_row(__u64 key)
 {
 	struct owner *owner = owner_of(key);
 	struct wire_task *task = NULL;
@@ -368,9 +380,9 @@ static __always_inline struct wire_task *task_find(__u64 key)
 	if (owner && owner->key == key && owner->row)
 		task = task_at(owner->row - 1);
 	if (task && task->key == key)
-		return task;
+		return owner->row - 1;
 	found = bpf_map_lookup_elem(&task_rows, &key);
-	return found ? task_at(*found) : NULL;
+	return found ? (int)*found : -1;
 }
 
 /* Gives the row back. */

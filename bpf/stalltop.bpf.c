@@ -247,7 +247,8 @@ int on_schedule(struct pt_regs *ctx)
 	__u64 now = bpf_ktime_get_ns();
 	int index = current_slot();
 	struct wire_slot *slot = NULL;
-	struct wire_task *task = NULL;
+	__u64 *woken = NULL;
+	int row = -1;
 
 	barrier(); /* all are read: a choice of offsets into ctx is refused */
 	if (WIRE_COOKIE_TASK_IN(cookie) == WIRE_TASK_RSI)
@@ -256,17 +257,19 @@ int on_schedule(struct pt_regs *ctx)
 		bpf_probe_read_user(&header, sizeof(header),
 				    (const void *)(sp + WIRE_COOKIE_OFFSET(cookie)));
 	if (cfg)
-		task = task_find(WIRE_TASK_KEY(header, cfg->target));
-	if (task && !task->woken_ns)
-		task->woken_ns = now;
+		row = task_row(WIRE_TASK_KEY(header, cfg->target));
+	if (row >= 0)
+		woken = bpf_map_lookup_elem(&wakes, &row);
+	if (woken && !*woken)
+		*woken = now;
 	if (index >= 0)
 		slot = slot_at(index);
 	if (!slot) {
-		count_slotless(task ? HIT_EMITTED : HIT_FILTERED);
+		count_slotless(woken ? HIT_EMITTED : HIT_FILTERED);
 		return 0;
 	}
 	slot_begin(slot);
-	count(slot, task ? HIT_EMITTED : HIT_FILTERED);
+	count(slot, woken ? HIT_EMITTED : HIT_FILTERED);
 	slot_end(slot, now);
 	return 0;
 }

@@ -225,7 +225,7 @@ struct wire_slot {
 #define WIRE_TASK_KEY(header, target) ((header) | ((__u64)(target) << 48))
 
 /*
- * A live task (level 2): a row of an mmapable array. `key` is written last when a task gets the
+ * A live task (level 2): a row of an mmapable array, one cache line. `key` is written last when a task gets the
  * row and cleared first when it is freed: 0 means free. The agent copies a row and compares `key`
  * before and after.
  */
@@ -237,7 +237,6 @@ struct wire_task {
 	__u64 last_ns;	/* end of the last closed poll */
 	__u64 busy_ns;
 	__u64 polls;
-	__u64 woken_ns; /* level 3: when it was made ready; 0: it is not waiting, or nobody saw it */
 	__u32 site;
 	__u32 last_slot;
 };
@@ -314,7 +313,7 @@ _Static_assert(sizeof(struct wire_site) == 32, "wire_site");
 _Static_assert(sizeof(struct wire_site_stats) == 8 * (6 + HIST_BUCKETS), "wire_site_stats");
 _Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
 _Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 13 - 8 + 4 * 96, "wire_slot");
-_Static_assert(sizeof(struct wire_task) == 72, "wire_task");
+_Static_assert(sizeof(struct wire_task) == 64, "wire_task");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");
 _Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");
 _Static_assert(sizeof(struct wire_stack) == 24 + 48 + 8 + 8 + 8 + 16 + 8 * 17 + 8 * 4096,

@@ -61,6 +61,7 @@ static int load(struct kernel *k, struct err *err)
 					      BPF_ATTACH_TRACE_UPROBE_MULTI);
 	bpf_program__set_autoload(skel->progs.on_dealloc, k->level >= 2);
 	bpf_program__set_autoload(skel->progs.on_schedule, k->level >= 3);
+	bpf_map__set_max_entries(skel->maps.wakes, k->level >= 3 ? WIRE_MAX_TASKS : 1);
 	bpf_map__set_max_entries(skel->maps.delays, k->level >= 3 ? k->max_sites * k->cpus : 1);
 	if (k->level < 2) {
 		bpf_map__set_max_entries(skel->maps.tasks, 1);

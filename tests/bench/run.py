@@ -79,7 +79,7 @@ def cpu_per_poll(target):
 
 
 def bench_cost():
-    modes = ["none", "empty", "level1", "level2"]
+    modes = ["none", "empty", "level1", "level2", "level3"]
     samples = {m: [] for m in modes}
     target = app("yieldloop", 10, 1)
     for _ in range(ROUNDS):
@@ -98,7 +98,8 @@ def bench_cost():
         print(f"  {m:8} {statistics.median(samples[m]):10.0f} {added:8.0f} {ratio:>8}   "
               f"{min(samples[m]):.0f} .. {max(samples[m]):.0f}")
     return {"ns": cost, "plain_ns": plain, "level1_ratio": cost["level1"] / cost["empty"],
-            "level2_ratio": cost["level2"] / cost["empty"]}
+            "level2_ratio": cost["level2"] / cost["empty"],
+            "level3_ratio": cost["level3"] / cost["empty"]}
 
 
 def bench_attach():
@@ -185,7 +186,8 @@ def bench_latency():
 
 
 BENCHES = {
-    "cost": ("cost of a poll, of an empty uprobe, of levels 1 and 2", bench_cost),
+    "cost": ("cost of a poll, of an empty uprobe, of levels 1 and 2, of level 3 with the wake",
+             bench_cost),
     "attach": ("attach to a large binary", bench_attach),
     "agent": ("stalltop's own use", bench_agent),
     "latency": ("how soon an open poll is reported", bench_latency),
