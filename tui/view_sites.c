@@ -27,13 +27,6 @@ struct row {
 static const char *const kind_texts[] = {
 	[SITE_TASK] = "task", [SITE_BLOCKING] = "blocking", [SITE_WORKER] = "worker"};
 
-static uint64_t quantile(const struct site *s, double q)
-{
-	uint64_t value = hist_quantile(&s->hist, q);
-
-	return s->max_ns && value > s->max_ns ? s->max_ns : value;
-}
-
 static void read_octaves(const struct site *s, struct row *row)
 {
 	for (uint32_t i = 0; i < HIST_BUCKETS; i++) {
@@ -78,12 +71,12 @@ static void read_row(struct view *view, const struct model *m, const struct site
 	row->busy_ns = s->busy_ns;
 	row->blocked_ns = s->blocked_ns;
 	row->preempted_ns = s->preempted_ns;
-	row->p50_ns = quantile(s, 0.5);
-	row->p99_ns = quantile(s, 0.99);
+	row->p50_ns = hist_quantile_within(&s->hist, s->max_ns, 0.5);
+	row->p99_ns = hist_quantile_within(&s->hist, s->max_ns, 0.99);
 	row->max_ns = s->max_ns;
 	row->delays = s->delay.count;
-	row->delay_p50_ns = hist_quantile(&s->delay, 0.5);
-	row->delay_p99_ns = hist_quantile(&s->delay, 0.99);
+	row->delay_p50_ns = hist_quantile_within(&s->delay, s->delay_max_ns, 0.5);
+	row->delay_p99_ns = hist_quantile_within(&s->delay, s->delay_max_ns, 0.99);
 	row->delay_max_ns = s->delay_max_ns;
 	row->seen = s->seen;
 	row->ended = s->ended;

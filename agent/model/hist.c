@@ -44,3 +44,10 @@ uint64_t hist_quantile(const struct hist *h, double q)
 	}
 	return high == UINT64_MAX ? low : high;
 }
+
+uint64_t hist_quantile_within(const struct hist *h, uint64_t max, double q)
+{
+	uint64_t edge = hist_quantile(h, q);
+
+	return max && edge > max ? max : edge;
+}

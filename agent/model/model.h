@@ -58,6 +58,8 @@ struct hist {
  * bucket has no upper edge: its lower one, 34 s, then stands for "at least".
  */
 uint64_t hist_quantile(const struct hist *h, double q);
+/* The same, where the longest one is known: the edge of the last bucket lies beyond it. 0: it is not. */
+uint64_t hist_quantile_within(const struct hist *h, uint64_t max, double q);
 /* [low, high) of a bucket. */
 void hist_edges(uint32_t bucket, uint64_t *low_ns, uint64_t *high_ns);
 

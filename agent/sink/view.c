@@ -163,22 +163,14 @@ size_t workers_sorted(const struct model *m, bool with_ended, const struct worke
 	return count;
 }
 
-/* The edge of the last bucket lies beyond the longest one. */
-static uint64_t quantile(const struct hist *hist, uint64_t max, double q)
-{
-	uint64_t edge = hist_quantile(hist, q);
-
-	return max && edge > max ? max : edge;
-}
-
 uint64_t site_quantile(const struct site *s, double q)
 {
-	return quantile(&s->hist, s->max_ns, q);
+	return hist_quantile_within(&s->hist, s->max_ns, q);
 }
 
 uint64_t site_delay_quantile(const struct site *s, double q)
 {
-	return quantile(&s->delay, s->delay_max_ns, q);
+	return hist_quantile_within(&s->delay, s->delay_max_ns, q);
 }
 
 bool site_live_known(const struct model *m, const struct site *s)
