@@ -15,7 +15,9 @@ FORMAT  ?= clang-format-14
 PY      ?= /usr/bin/python3
 PREFIX  ?= /usr/local
 VERSION := 0.1.0
-E2E_TIMEOUT ?= 1800
+E2E_TIMEOUT ?= 2700
+# Tests at a time: they wait for most of their time. One that is marked "alone" has no other beside it.
+E2E_JOBS ?= 3
 ARCH    := $(shell uname -m)
 
 # bpftool lives in a folder that only root has in PATH.
@@ -32,29 +34,30 @@ endif
 
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Werror
-CPPFLAGS := -D_GNU_SOURCE -Iagent -I. -I$(O)
+CPPFLAGS := -D_GNU_SOURCE -Iagent -I. -I$(O) -Iinclude
 REL_C    := -std=gnu11 $(CFLAGS) $(WARN) -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SAN_C    := -std=gnu11 -O1 -g $(WARN) -fPIE -fno-omit-frame-pointer \
             -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS  := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-LIBS     := -lbpf -ldw -lelf -lcjson -lncursesw -ltinfo -lZydis -liberty -lcap -lseccomp -lm
+LIBS     := -lbpf -ldw -lelf -lcjson -lncursesw -ltinfo -lZydis -liberty -lcap -lseccomp -lzstd -lm
 BPF_C    := -target bpf -mcpu=v3 -O2 -g -Wall -Werror -D__TARGET_ARCH_x86 \
             -I. -Ibpf -idirafter /usr/include/$(ARCH)-linux-gnu
 
 SRCS     := $(sort $(wildcard agent/*.c agent/*/*.c rules/*.c tui/*.c))
+PAGE     := $(addprefix agent/sink/page/report.,html css js)
 RULES    := $(sort $(wildcard rules/*.json))
 BPF_ALL  := $(sort $(wildcard bpf/*.bpf.c))
 BPF_SOLO := $(filter bpf/probe.bpf.c bpf/bench%.bpf.c,$(BPF_ALL))
 BPF_MAIN := $(filter-out $(BPF_SOLO),$(BPF_ALL))
 SKELS    := $(if $(BPF_MAIN),$(O)/stalltop.skel.h) $(BPF_SOLO:bpf/%.bpf.c=$(O)/%.skel.h)
-GEN_H    := $(SKELS) $(O)/version.h $(O)/rules_builtin.h
+GEN_H    := $(SKELS) $(O)/version.h $(O)/rules_builtin.h $(O)/report_page.h
 TESTS    := $(sort $(wildcard tests/unit/test_*.c))
 TEST_LIB := $(filter-out $(TESTS),$(sort $(wildcard tests/unit/*.c)))
 BENCHES  := $(patsubst tests/%.c,$(O)/%,$(sort $(wildcard tests/bench/*.c)))
 FMT_SRCS := $(sort $(SRCS) $(wildcard agent/*.h agent/*/*.h rules/*.h tui/*.h bpf/*.[ch] \
-            tests/*/*.[ch]))
+            include/*/*.h tests/*/*.[ch] tests/apps/csched/*.[ch]))
 
-OBJS     := $(SRCS:%.c=$(O)/obj/%.o) $(O)/obj/rules_builtin.o
+OBJS     := $(SRCS:%.c=$(O)/obj/%.o) $(O)/obj/rules_builtin.o $(O)/obj/report_page.o
 SAN_OBJS := $(OBJS:$(O)/obj/%=$(O)/asan/obj/%)
 TEST_BIN := $(TESTS:tests/unit/%.c=$(O)/unit/%)
 LIB_OBJS := $(filter-out $(O)/obj/agent/main.o,$(OBJS))
@@ -64,15 +67,15 @@ LINT_OK  := $(SRCS:%.c=$(O)/lint/%.ok)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-ALL_TARGETS := all check unit e2e bench demo install fmt fmt-check lint layers layouts asan \
-               asan-smoke apps fuzz-lite deps clean help FORCE
+ALL_TARGETS := all check unit e2e bench soak demo golden-update install fmt fmt-check lint layers layouts asan \
+               asan-smoke apps csched csched-check fuzz fuzz-lite deps clean help FORCE
 .PHONY: $(ALL_TARGETS)
 
 all: $(O)/stalltop
 
 help:
 	@echo 'targets: $(filter-out FORCE,$(ALL_TARGETS))'
-	@echo 'V=1 shows commands; install: PREFIX, DESTDIR; check: ONLY="STAGE ..."; e2e, bench: ARGS'
+	@echo 'V=1 shows commands; install: PREFIX, DESTDIR; check: ONLY="STAGE ..."; e2e, bench, soak: ARGS'
 
 # --- what the machine must have ----------------------------------------------
 deps:
@@ -94,6 +97,10 @@ $(O)/version.h: FORCE | $(O)/deps.ok
 $(O)/rules_builtin.c: FORCE | $(O)/deps.ok
 	@tools/embed_rules.sh $(O)/rules_builtin $(RULES)
 $(O)/rules_builtin.h: $(O)/rules_builtin.c ;
+
+$(O)/report_page.c: tools/embed_page.sh $(PAGE) | $(O)/deps.ok
+	@tools/embed_page.sh $(O)/report_page $(PAGE)
+$(O)/report_page.h: $(O)/report_page.c ;
 
 # --- kernel side ---------------------------------------------------------------
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c | $(O)/deps.ok
@@ -125,7 +132,7 @@ $(1)/%.o: %.c | $$(GEN_H) $$(O)/deps.ok
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CPPFLAGS) $(3) -MMD -MP -c $$< -o $$@
 
-$(1)/rules_builtin.o: $$(O)/rules_builtin.c
+$(1)/rules_builtin.o $(1)/report_page.o: $(1)/%.o: $$(O)/%.c
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CPPFLAGS) $(3) -c $$< -o $$@
 endef
@@ -164,6 +171,13 @@ $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/libagent.a
 $(O)/tests/%: $(O)/obj/tests/screen/%.o $(O)/libagent.a
 	$(call link,$(REL_C))
 
+# With the sanitizers, and without, for the many.
+$(O)/fuzz/damage: $(O)/asan/obj/tests/fuzz/damage.o $(O)/asan/libagent.a
+	$(call link,$(SAN_C))
+
+$(O)/fuzz/damage-fast: $(O)/obj/tests/fuzz/damage.o $(O)/libagent.a
+	$(call link,$(REL_C))
+
 asan: $(O)/asan/stalltop
 
 # Every command that needs no target, with the sanitizers watching.
@@ -173,6 +187,32 @@ asan-smoke: $(O)/asan/stalltop
 	  if [ $$code -gt 3 ] || grep -qE 'Sanitizer|runtime error' $(O)/asan/smoke.out; then \
 	    cat $(O)/asan/smoke.out; echo "stalltop $$words: exit $$code"; exit 1; fi; \
 	done
+
+# --- csched: the scheduler in C that carries our probe points ---------------------
+CSCHED   := tests/apps/csched
+CSCHED_C := $(addprefix $(CSCHED)/,sched.c task.c queue.c timer.c pool.c trace.c)
+CSCHED_H := $(wildcard $(CSCHED)/*.h include/stalltop/*.h)
+CSCHED_F  = -std=gnu11 -g $(WARN) -D_GNU_SOURCE -Iinclude -pthread
+$(O)/csched/%      : CSCHED_V = $(CFLAGS)
+$(O)/csched/tsan/% : CSCHED_V = -O1 -fsanitize=thread
+$(O)/csched/asan/% : CSCHED_V = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+csched_csched := main.c faults.c scenario.c
+csched_stress := stress.c
+
+define csched_program
+$(O)/csched/$(1)$(2): $$(CSCHED_C) $$(addprefix $$(CSCHED)/,$$(csched_$(2))) $$(CSCHED_H) | $$(O)/deps.ok
+	$$(call msg,CC,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CSCHED_F) $$(CSCHED_V) $$(filter %.c,$$^) -o $$@
+endef
+$(foreach v,X tsan/ asan/,$(foreach p,csched stress,\
+  $(eval $(call csched_program,$(filter-out X,$(v)),$(p)))))
+
+csched: $(O)/csched/csched
+
+csched-check: $(foreach v,tsan asan,$(O)/csched/$(v)/csched $(O)/csched/$(v)/stress)
+	@$(CSCHED)/check.sh $(O)/csched
 
 # --- tests -----------------------------------------------------------------------
 check:
@@ -187,16 +227,30 @@ apps:
 	@tests/apps/build.sh; code=$$?; [ $$code != 77 ] || echo '0 passed, 0 failed, 1 skipped'; \
 	  [ $$code = 77 ] || exit $$code
 
-fuzz-lite:
+fuzz-lite: $(O)/fuzz/damage
 	@tests/fuzz/run.sh --lite
 
-# No test found is pytest's exit code 5, a failure here too.
-e2e: $(O)/stalltop
-	@STALLTOP=$(CURDIR)/$(O)/stalltop PYTHONDONTWRITEBYTECODE=1 \
-	  timeout --foreground -s INT -k 60 $(E2E_TIMEOUT) $(PY) -m pytest -q -ra -p no:cacheprovider $(or $(wildcard tests/e2e tests/screen),tests/e2e) $(ARGS)
+# An hour: FUZZ_SECONDS each entry, and what tests/fuzz/long.sh does.
+FUZZ_SECONDS ?= 300
+fuzz: $(O)/fuzz/damage $(O)/fuzz/damage-fast $(O)/bench/trace_tool $(O)/stalltop
+	@tests/fuzz/run.sh $(FUZZ_SECONDS)
+	@tests/fuzz/long.sh
 
-bench: $(O)/stalltop $(BENCHES)
+# No test found is pytest's exit code 5, a failure here too.
+e2e: $(O)/stalltop $(O)/csched/csched
+	@STALLTOP=$(CURDIR)/$(O)/stalltop PYTHONDONTWRITEBYTECODE=1 \
+	  timeout --foreground -s INT -k 60 $(E2E_TIMEOUT) $(PY) -m pytest -q -ra -n $(E2E_JOBS) -p no:cacheprovider $(or $(wildcard tests/e2e tests/golden tests/screen),tests/e2e) $(ARGS)
+
+# Writes what replay says of the golden traces; a person reads the difference.
+golden-update: $(O)/stalltop
+	@STALLTOP=$(CURDIR)/$(O)/stalltop GOLDEN_UPDATE=1 PYTHONDONTWRITEBYTECODE=1 \
+	  $(PY) -m pytest -q -p no:cacheprovider tests/golden
+
+bench: $(O)/stalltop $(BENCHES) $(O)/csched/csched
 	@STALLTOP=$(CURDIR)/$(O)/stalltop $(PY) tests/bench/run.py $(ARGS)
+
+soak: $(O)/stalltop
+	@STALLTOP=$(CURDIR)/$(O)/stalltop PYTHONDONTWRITEBYTECODE=1 $(PY) tests/soak.py $(or $(ARGS),servers)
 
 demo:
 	@tests/demo.sh
@@ -234,6 +288,7 @@ lint: $(LINT_OK)
 # --- install, clean ------------------------------------------------------------------
 install: $(O)/stalltop
 	install -D -m 755 $(O)/stalltop $(DESTDIR)$(PREFIX)/bin/stalltop
+	install -D -m 644 include/stalltop/sdt.h $(DESTDIR)$(PREFIX)/include/stalltop/sdt.h
 	install -d $(DESTDIR)$(PREFIX)/share/stalltop/rules
 	install -m 644 $(RULES) $(DESTDIR)$(PREFIX)/share/stalltop/rules
 	$(if $(wildcard docs/stalltop.1),install -D -m 644 docs/stalltop.1 \

@@ -17,6 +17,14 @@
 #define NEAR_MISS_LEN 32
 #define LONG_BASE 256 /* getopt value of table row n is LONG_BASE + n */
 
+static uint8_t command_files(enum command command)
+{
+	for (size_t i = 0; i < CLI_COMMANDS; i++)
+		if (cli_commands[i].built && cli_commands[i].command == command)
+			return cli_commands[i].files;
+	return 0;
+}
+
 static const char *command_name(enum command command)
 {
 	for (size_t i = 0; i < CLI_COMMANDS; i++)
@@ -298,6 +306,10 @@ static int parse_word(struct parser *p, struct opts *o, const char *word, struct
 		p->command_given = true;
 		return find_command(word, o, err);
 	}
+	if (o->files_count < command_files(o->command)) {
+		o->files[o->files_count++] = word;
+		return 0;
+	}
 	if (o->command != CMD_RULES)
 		return err_set(err, -EINVAL,
 			       "unexpected argument \"%.80s\"; a command to start follows \"--\"",
@@ -350,18 +362,74 @@ static int parse_all(struct parser *p, int argc, char **argv, struct opts *o, st
 	return 0;
 }
 
+static int check_files(const struct opts *o, struct err *err)
+{
+	uint8_t want = command_files(o->command);
+
+	if (o->files_count < want)
+		return err_set(err, -EINVAL, "%s needs %s; stalltop record writes one",
+			       command_name(o->command), want == 1 ? "a trace file" : "two traces");
+	return 0;
+}
+
+static int check_record(const struct opts *o, struct err *err)
+{
+	if (o->command != CMD_RECORD)
+		return 0;
+	if (!o->output)
+		return err_set(err, -EINVAL, "record needs -o FILE; - is standard output");
+	if (o->json && !strcmp(o->output, "-"))
+		return err_set(err, -EINVAL,
+			       "--json and the trace cannot both go to standard output; give -o a "
+			       "file");
+	if (o->last_ns && (o->max_size || !strcmp(o->output, "-")))
+		return err_set(err, -EINVAL,
+			       "--last writes whole files when something happens; leave out %s",
+			       o->max_size ? "--max-size" : "-o -, and give a file");
+	if (!o->last_ns && (o->on_finding_given || o->max_per_hour))
+		return err_set(err, -EINVAL,
+			       "--on-finding and --max-per-hour belong to --last 60s");
+	if (o->max_files && !o->max_size)
+		return err_set(err, -EINVAL,
+			       "--max-files needs --max-size, which begins new files");
+	if (o->max_size && !strcmp(o->output, "-"))
+		return err_set(err, -EINVAL, "a pipe is not rotated; leave out --max-size");
+	return 0;
+}
+
+static int check_export(const struct opts *o, struct err *err)
+{
+	if (o->command != CMD_EXPORT)
+		return 0;
+	if (!o->export_to)
+		return err_set(err, -EINVAL,
+			       "export needs --to perfetto, folded, speedscope or ndjson");
+	if (o->export_stacks_given && o->export_to != EXPORT_FOLDED)
+		return err_set(err, -EINVAL,
+			       "--stacks belongs to --to folded; the other formats have them all");
+	return 0;
+}
+
 static void set_defaults(struct opts *o)
 {
 	const char *no_color = getenv("NO_COLOR");
 
 	if (o->color == COLOR_AUTO && no_color && *no_color)
 		o->color = COLOR_NEVER;
+	if (!o->max_files)
+		o->max_files = 8;
+	if (!o->max_per_hour)
+		o->max_per_hour = 6;
+	if (!o->on_finding_given)
+		o->on_finding = SEVERITY_CRITICAL;
 	if (o->duration_ns)
 		return;
 	if (o->command == CMD_CHECK && !o->argv)
 		o->duration_ns = CLI_CHECK_DEFAULT;
 	else if (o->command == CMD_DUMP)
 		o->duration_ns = CLI_DUMP_DEFAULT;
+	else if (o->command == CMD_RULES)
+		o->duration_ns = CLI_RULES_DEFAULT;
 }
 
 int cli_parse(int argc, char **argv, struct opts *opts, struct err *err)
@@ -387,6 +455,12 @@ int cli_parse(int argc, char **argv, struct opts *opts, struct err *err)
 		rc = check_target(opts, err);
 	if (!rc && opts->command == CMD_RULES)
 		rc = parse_rules_words(opts, &p.words, err);
+	if (!rc)
+		rc = check_files(opts, err);
+	if (!rc)
+		rc = check_record(opts, err);
+	if (!rc)
+		rc = check_export(opts, err);
 	set_defaults(opts);
 out:
 	free(p.words.v);

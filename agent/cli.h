@@ -20,11 +20,35 @@
 
 #define CLI_MAX_PIDS 64 /* WIRE_MAX_TARGETS */
 #define CLI_CHECK_DEFAULT 30000000000ULL
-#define CLI_DUMP_DEFAULT 1000000000ULL
+#define CLI_DUMP_DEFAULT 100000000ULL
+#define CLI_RULES_DEFAULT 2000000000ULL /* rules list TARGET: depths and levels are known by then */
+#define CLI_MAX_FILES 2
 
-enum command { CMD_TOP, CMD_CHECK, CMD_DUMP, CMD_LIST, CMD_DOCTOR, CMD_RULES, CMD_COUNT };
+enum command {
+	CMD_TOP,
+	CMD_CHECK,
+	CMD_DUMP,
+	CMD_LIST,
+	CMD_DOCTOR,
+	CMD_RULES,
+	CMD_RECORD,
+	CMD_REPLAY,
+	CMD_REPORT,
+	CMD_EXPORT,
+	CMD_DIFF,
+	CMD_COUNT
+};
 
 enum rules_action { RULES_LIST, RULES_SHOW, RULES_CHECK };
+
+/* export --to */
+enum export_to {
+	EXPORT_NONE,
+	EXPORT_PERFETTO,
+	EXPORT_FOLDED,
+	EXPORT_SPEEDSCOPE,
+	EXPORT_NDJSON,
+};
 
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
@@ -50,21 +74,46 @@ struct opts {
 	struct opts_list rules;	      /* --rules, to rules_load_path() */
 	struct opts_list sets;	      /* --set, to rules_set() */
 	struct opts_list no_features; /* --no-feature; the names are checked by who knows them */
-	unsigned int level;	      /* 1 or 2 */
+	unsigned int level;	      /* 0 to 3 */
 	bool threshold_given;
 	uint64_t threshold_ns; /* valid with threshold_given */
 	uint64_t duration_ns;  /* 0: until the target ends or a signal */
 	enum severity fail_on;
+	bool fail_on_given;
 	bool max_loss_given;
 	uint64_t max_loss;     /* events; valid with max_loss_given */
 	double overhead_ratio; /* 0.02 is 2 % of the target's CPU time */
+	uint32_t ring_bytes;   /* a power of two; 0: the default */
 
 	bool json;
 	bool dry_run;
 	bool wait;	       /* --wait: a target without a runtime is no error */
 	enum color_mode color; /* NO_COLOR is taken into account */
+	bool debuginfod;       /* debug files may be fetched */
 	bool full_stack;       /* stacks in text and in the live view are not folded */
 	unsigned int verbose;  /* times -v was given */
+
+	/* Of the commands that take files (struct cli_command). */
+	const char *files[CLI_MAX_FILES];
+	size_t files_count;
+
+	/* report */
+	const char *html;   /* the page to write; "-": standard output; NULL: none */
+	const char *output; /* record, export: "-" is standard output; NULL: not given */
+
+	/* export */
+	enum export_to export_to;
+	bool export_stacks_given;
+	enum stack_kind export_stacks; /* of --to folded */
+
+	/* record */
+	bool polls;		/* every poll, not only the long ones */
+	uint64_t max_size;	/* bytes of a file, 0: no limit */
+	unsigned int max_files; /* kept by rotation, at least 1 */
+	uint64_t last_ns;	/* flight recorder: what it looks back on; 0: none */
+	bool on_finding_given;
+	enum severity on_finding;  /* valid with on_finding_given */
+	unsigned int max_per_hour; /* files that the flight recorder writes */
 };
 
 /*
@@ -79,7 +128,12 @@ bool opts_color(const struct opts *opts, FILE *out);
 
 /* The tables: cli_options.c. Used by the parser, the help and the test of the documentation. */
 #define CLI_BIT(command) (1U << (command))
-#define CLI_WATCH (CLI_BIT(CMD_TOP) | CLI_BIT(CMD_CHECK) | CLI_BIT(CMD_DUMP))
+#define CLI_RECORD CLI_BIT(CMD_RECORD)
+#define CLI_REPLAY CLI_BIT(CMD_REPLAY)
+#define CLI_REPORT CLI_BIT(CMD_REPORT)
+#define CLI_EXPORT CLI_BIT(CMD_EXPORT)
+#define CLI_DIFF CLI_BIT(CMD_DIFF)
+#define CLI_WATCH (CLI_BIT(CMD_TOP) | CLI_BIT(CMD_CHECK) | CLI_BIT(CMD_DUMP) | CLI_RECORD)
 #define CLI_ATTACH (CLI_WATCH | CLI_BIT(CMD_DOCTOR))
 #define CLI_ANY (CLI_BIT(CMD_COUNT) - 1)
 
@@ -100,9 +154,10 @@ struct cli_command {
 	const char *help;
 	bool built;	      /* as above */
 	enum command command; /* valid when built */
+	uint8_t files;	      /* trace files that it takes, at most CLI_MAX_FILES */
 };
 
-#define CLI_OPTIONS 21
+#define CLI_OPTIONS 33
 #define CLI_COMMANDS 12
 
 extern const struct cli_option cli_options[CLI_OPTIONS];

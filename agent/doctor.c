@@ -138,6 +138,21 @@ static void check_yama(struct result *r)
 		    scope);
 }
 
+static void check_jail(struct result *r)
+{
+	struct detector *detector = NULL;
+	struct err err = {0};
+	int ret = detector_open(&detector, &err);
+
+	if (!ret)
+		ret = detector_check(detector, &err);
+	if (ret)
+		say(r, false, "%s", err.msg);
+	else
+		say(r, true, "files of targets are read in a process that has no rights");
+	detector_close(detector);
+}
+
 static const struct {
 	const char *name;
 	void (*check)(struct result *r);
@@ -145,6 +160,7 @@ static const struct {
 	{"kernel", check_kernel},	{"type information", check_btf},
 	{"BPF rights", check_bpf_caps}, {"ptrace rights", check_ptrace},
 	{"target memory", check_yama},	{"BPF programs", check_load},
+	{"isolation", check_jail},
 };
 
 static void print(const struct opts *opts, const char *name, const struct result *r)
@@ -185,17 +201,20 @@ static int check_target(const struct opts *opts, struct err *err)
 		return ret;
 	}
 	for (size_t i = 0; i < targets.count; i++) {
-		const struct watch *w = targets.watches[i];
+		struct watch *w = targets.watches[i];
 
+		report_notes(w);
 		for (size_t j = 0; j < w->count; j++) {
 			const struct runtime_found *found = &w->objects[j]->found;
+			char types[32];
 
-			say(&r, true, "process %d: %s %s, %zu task types", w->proc->pid,
-			    found->ops->name, found->version[0] ? found->version : "n/a",
-			    found->sites_count);
+			say(&r, true, "process %d: %s %s, %s", w->proc->pid,
+			    runtime_found_name(found), found->version[0] ? found->version : "n/a",
+			    runtime_found_types(found, types, sizeof(types)));
 			print(opts, "target", &r);
 		}
 	}
+	report_fetched(targets.debuginfod);
 	targets_close(&targets);
 	return 0;
 }

@@ -23,17 +23,22 @@ static void print_probes(FILE *out, const struct runtime_found *found, const str
 
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_probe *p = &plan->probes[i];
-		const struct runtime_site *site = &found->sites[p->site];
+		static const struct runtime_site none = {0};
+		bool any = p->site == RUNTIME_ANY;
+		const struct runtime_site *site = p->probe || any ? &none : &found->sites[p->site];
+		const char *name = p->probe ? p->probe->name :
+				   any	    ? "any task that is spawned" :
+					      site->name;
 
 		table_cell(table, plan_program_name(p->program));
 		table_cellf(table, "0x%" PRIx64, p->offset);
 		table_cell(table, p->refused ? "not probed" : insn_class_name(p->class));
 		table_cellf(table, "%u", p->sharing);
-		table_cell(table, fmt_bytes(size, sizeof(size), site->size));
+		table_cell(table, any ? NULL : fmt_bytes(size, sizeof(size), site->size));
 		if (p->refused)
-			table_cellf(table, "%s (%s)", site->name, p->refused);
+			table_cellf(table, "%s (%s)", name, p->refused);
 		else
-			table_cell(table, site->name);
+			table_cell(table, name);
 	}
 	text = table_render(table, 0, 2);
 	fputs(text, out);
@@ -54,12 +59,15 @@ void dryrun_print(FILE *out, struct watch *const *watches, size_t count, unsigne
 			const struct runtime_found *found = &w->objects[j]->found;
 			struct object *object = w->objects[j]->object;
 			struct plan plan;
+			char types[32];
 
 			text_sanitize(exe, sizeof(exe), object->name, strlen(object->name));
 			plan_make(&plan, object, found, level);
-			fprintf(out, " %s  %s %s  %zu task types  %zu probes at level %u\n", exe,
-				found->ops->name, found->version[0] ? found->version : "n/a",
-				found->sites_count, plan.count, level);
+			fprintf(out, " %s  %s %s  %s  %zu probes at level %u\n", exe,
+				runtime_found_name(found),
+				found->version[0] ? found->version : "n/a",
+				runtime_found_types(found, types, sizeof(types)), plan.count,
+				level);
 			print_probes(out, found, &plan);
 			plan_clear(&plan);
 		}

@@ -14,6 +14,7 @@ enum exit_code {
 	EXIT_NO_TARGET = 4,	/* no such process, or gone before the attach */
 	EXIT_LOSS = 5,		/* more events lost than --max-loss */
 	EXIT_BAD_TRACE = 6,	/* trace corrupt or of an unknown version */
+	EXIT_CANNOT_WRITE = 7,	/* a trace or a page: disk full, read-only, ... */
 	EXIT_SIGINT = 130,	/* after a clean detach */
 	EXIT_SIGTERM = 143,
 };

@@ -18,8 +18,11 @@ static const struct table_column columns[] = {
 };
 
 struct listing {
+	struct detector *detector;
 	struct table *table; /* NULL: JSON */
 	unsigned int found, denied;
+	struct err why; /* of the first one denied */
+	struct err err;
 };
 
 static void row(struct listing *list, const struct watch *watch, const struct watch_object *object)
@@ -30,9 +33,12 @@ static void row(struct listing *list, const struct watch *watch, const struct wa
 
 	table_cellf(list->table, "%d", watch->proc->pid);
 	table_cell(list->table, comm);
-	table_cell(list->table, found->ops->name);
+	table_cell(list->table, runtime_found_name(found));
 	table_cell(list->table, found->version[0] ? found->version : NULL);
-	table_cellf(list->table, "%zu", found->sites_count);
+	if (found->types_later)
+		table_cell(list->table, NULL);
+	else
+		table_cellf(list->table, "%zu", found->sites_count);
 	table_cell(list->table, binary);
 	free(comm);
 	free(binary);
@@ -49,12 +55,15 @@ static void object_json(const struct watch *watch, const struct watch_object *ob
 	cJSON_AddStringToObject(json, "type", "process");
 	cJSON_AddNumberToObject(json, "pid", watch->proc->pid);
 	cJSON_AddStringToObject(json, "comm", comm);
-	cJSON_AddStringToObject(json, "runtime", found->ops->name);
+	cJSON_AddStringToObject(json, "runtime", runtime_found_name(found));
 	if (found->version[0])
 		cJSON_AddStringToObject(json, "version", found->version);
 	else
 		cJSON_AddNullToObject(json, "version");
-	cJSON_AddNumberToObject(json, "task_types", found->sites_count);
+	if (found->types_later)
+		cJSON_AddNullToObject(json, "task_types");
+	else
+		cJSON_AddNumberToObject(json, "task_types", found->sites_count);
 	cJSON_AddStringToObject(json, "binary", binary);
 	text = cJSON_PrintUnformatted(json);
 	if (text)
@@ -69,15 +78,25 @@ static int visit(void *ctx, pid_t pid)
 {
 	struct listing *list = ctx;
 	struct watch *watch = NULL;
+	struct err err = {0};
 	size_t added = 0;
 	int ret;
 
 	if (pid == getpid())
 		return 0;
-	ret = watch_open(pid, &watch, NULL);
+	ret = watch_open(pid, list->detector, &watch, &err);
 	if (!ret)
-		ret = watch_scan(watch, &added, NULL);
-	list->denied += ret == -EACCES || ret == -EPERM;
+		ret = watch_scan(watch, &added, &err);
+	/* Without a process to read files in there is nothing to list. */
+	if (ret == -EPERM && watch) {
+		list->err = err;
+		watch_free(watch);
+		return ret;
+	}
+	if (watch)
+		report_notes(watch);
+	if ((ret == -EACCES || ret == -EPERM) && !list->denied++)
+		list->why = err;
 	for (size_t i = 0; watch && i < watch->count; i++) {
 		list->found++;
 		if (list->table)
@@ -92,23 +111,31 @@ static int visit(void *ctx, pid_t pid)
 enum exit_code command_list(const struct opts *opts)
 {
 	struct listing list = {0};
-	char *text;
+	char *text, wanted[256];
 
+	if (detector_open(&list.detector, &list.err))
+		return report_error(&list.err);
 	if (!opts->json)
 		list.table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-	proc_each(visit, &list);
+	if (proc_each(visit, &list)) {
+		table_free(list.table);
+		detector_close(list.detector);
+		return report_error(&list.err);
+	}
 	if (list.table && list.found) {
 		text = table_render(list.table, 0, 0);
 		fputs(text, stdout);
 		free(text);
 	} else if (list.table) {
-		puts("no process here carries a runtime that stalltop knows (Tokio 1.24 or newer)");
+		printf("no process here carries a runtime that stalltop knows (%s)\n",
+		       runtimes_wanted(wanted, sizeof(wanted)));
 	}
-	if (list.denied)
-		fprintf(stderr,
-			"stalltop: %u processes may not be looked at: run as root, or give "
-			"stalltop CAP_SYS_PTRACE\n",
-			list.denied);
+	fflush(stdout);
+	if (list.denied == 1)
+		fprintf(stderr, "stalltop: %s\n", list.why.msg);
+	else if (list.denied)
+		fprintf(stderr, "stalltop: %s; and %u more\n", list.why.msg, list.denied - 1);
 	table_free(list.table);
+	detector_close(list.detector);
 	return EXIT_FINE;
 }

@@ -69,6 +69,7 @@ int loop_new(loop_signal_fn on_signal, void *ctx, struct loop **out, struct err 
 	sigaddset(&loop->mask, SIGTERM);
 	sigaddset(&loop->mask, SIGHUP);
 	sigaddset(&loop->mask, SIGWINCH);
+	sigaddset(&loop->mask, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &loop->mask, NULL);
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop->signals = signalfd(-1, &loop->mask, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -83,11 +84,16 @@ int loop_new(loop_signal_fn on_signal, void *ctx, struct loop **out, struct err 
 
 void loop_free(struct loop *loop)
 {
+	struct signalfd_siginfo info;
+
 	if (!loop)
 		return;
 	for (unsigned int i = 0; i < loop->count; i++)
 		if (loop->watches[i].timer)
 			close(loop->watches[i].fd);
+	/* A second hangup must not end it by the signal, now that it ends by itself. */
+	while (read(loop->signals, &info, sizeof(info)) == sizeof(info))
+		;
 	close(loop->signals);
 	close(loop->epoll);
 	sigprocmask(SIG_UNBLOCK, &loop->mask, NULL);

@@ -18,7 +18,7 @@ struct loop;
 typedef int (*loop_fn)(void *ctx);
 typedef int (*loop_signal_fn)(void *ctx, int signal);
 
-/* SIGINT, SIGTERM, SIGHUP and SIGWINCH are blocked and delivered to `on_signal`. */
+/* SIGINT, SIGTERM, SIGHUP, SIGWINCH and SIGUSR1 are blocked and delivered to `on_signal`. */
 int loop_new(loop_signal_fn on_signal, void *ctx, struct loop **out, struct err *err);
 void loop_free(struct loop *loop);
 

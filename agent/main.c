@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Parses the command line, runs the command, maps errors to exit codes. */
+#include "attach/watch.h"
 #include "commands.h"
 #include "stack/child.h"
 #include "util/sanitize.h"
@@ -21,6 +22,27 @@ static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list 
 	return vfprintf(stderr, fmt, args);
 }
 
+void report_notes(struct watch *watch)
+{
+	char *text;
+
+	while ((text = watch_take_note(watch))) {
+		fprintf(stderr, "stalltop: process %d: %s\n", watch->proc->pid, text);
+		free(text);
+	}
+}
+
+void report_fetched(struct debuginfod *debuginfod)
+{
+	bool failed;
+	char *text;
+
+	while ((text = debuginfod_take_note(debuginfod, &failed))) {
+		fprintf(stderr, "stalltop: %s\n", text);
+		free(text);
+	}
+}
+
 enum exit_code report_error(const struct err *err)
 {
 	/* A path or a name in it may come from anywhere. */
@@ -36,8 +58,10 @@ enum exit_code report_error(const struct err *err)
 }
 
 static enum exit_code (*const commands[CMD_COUNT])(const struct opts *opts) = {
-	[CMD_TOP] = command_watch, [CMD_CHECK] = command_watch,	  [CMD_DUMP] = command_watch,
-	[CMD_LIST] = command_list, [CMD_DOCTOR] = command_doctor, [CMD_RULES] = command_rules,
+	[CMD_TOP] = command_watch,     [CMD_CHECK] = command_watch,   [CMD_DUMP] = command_watch,
+	[CMD_LIST] = command_list,     [CMD_DOCTOR] = command_doctor, [CMD_RULES] = command_rules,
+	[CMD_RECORD] = command_watch,  [CMD_REPLAY] = command_replay, [CMD_REPORT] = command_report,
+	[CMD_EXPORT] = command_export, [CMD_DIFF] = command_diff,
 };
 
 int main(int argc, char **argv)
@@ -46,9 +70,13 @@ int main(int argc, char **argv)
 	struct opts opts;
 	int ret;
 
-	/* The process that unwinds stacks is this program too; it takes nothing from here. */
-	if (child_wanted(argc, argv))
-		return child_main();
+	/* What works on a target's files is this program too; it takes nothing from here. */
+	if (stacks_child_wanted(argc, argv))
+		return stacks_child_main();
+	if (detect_child_wanted(argc, argv))
+		return detect_child_main();
+	if (debuginfod_child_wanted(argc, argv))
+		return debuginfod_child_main();
 	setlocale(LC_ALL, "");
 	signal(SIGPIPE, SIG_IGN);
 	ret = cli_parse(argc, argv, &opts, &err);

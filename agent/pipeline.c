@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trace/replay.h"
+
 static uint64_t wall_offset_ns(void)
 {
 	struct timespec wall, mono;
@@ -40,6 +42,12 @@ void pipeline_add(struct pipeline *p, struct sink *sink)
 	if (p->sinks_count == PIPELINE_SINKS)
 		abort();
 	p->sinks[p->sinks_count++] = sink;
+}
+
+void pipeline_renew(struct pipeline *p, struct model *model)
+{
+	p->model = model;
+	p->snap.model = model;
 }
 
 static int each_sink(struct pipeline *p, size_t member)
@@ -77,7 +85,7 @@ static int on_event(void *ctx, const struct event *event)
 	}
 	if (!ret) {
 		rules_eval(p->rules, p->model);
-		ret = EACH(p, snapshot);
+		ret = p->quiet ? 0 : EACH(p, snapshot);
 	}
 	return ret;
 }
@@ -90,6 +98,11 @@ int pipeline_drain(struct pipeline *p)
 int pipeline_tick(struct pipeline *p)
 {
 	return p->source->ops->tick(p->source, on_event, p);
+}
+
+int pipeline_until(struct pipeline *p, uint64_t time_ns)
+{
+	return replay_until(p->source, time_ns, on_event, p);
 }
 
 int pipeline_redraw(struct pipeline *p)

@@ -9,10 +9,18 @@
 
 int load_rules(const struct opts *opts, struct rules **out, struct err *err)
 {
+	return load_rules_over(opts, NULL, 0, out, err);
+}
+
+int load_rules_over(const struct opts *opts, const struct rule_source *recorded, size_t count,
+		    struct rules **out, struct err *err)
+{
 	struct rules *rules = NULL;
 	int ret;
 
 	ret = rules_load_builtin(&rules, err);
+	if (!ret && count)
+		ret = rules_load_texts(rules, recorded, count, err);
 	for (size_t i = 0; i < opts->rules.count && !ret; i++)
 		ret = rules_load_path(rules, opts->rules.v[i], err);
 	if (!ret && opts->threshold_given)
@@ -93,6 +101,8 @@ enum exit_code command_rules(const struct opts *opts)
 	struct err err = {0};
 	int ret;
 
+	if (opts->rules_action == RULES_LIST && (opts->pids_count || opts->name || opts->all))
+		return command_watch(opts);
 	ret = load_rules(opts, &rules, &err);
 	if (!ret && opts->rules_action == RULES_LIST)
 		list(rules);

@@ -10,18 +10,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#define STARTING_TRIES 4
+#define STARTING_US 50000
 #define MAX_TARGETS (WIRE_MAX_TARGETS - 1) /* the last index is the calibration's */
 
-static int no_runtime(const struct watch *watch, struct err *err)
+static int no_runtime(struct watch *watch, struct err *err)
 {
-	char exe[256];
+	char *note = watch_take_note(watch);
+	char exe[256], wanted[256];
 
+	if (note) {
+		err_set(err, -ENOTSUP, "process %d: %s", watch->proc->pid, note);
+		free(note);
+		return -ENOTSUP;
+	}
 	text_sanitize(exe, sizeof(exe), watch->proc->exe, strlen(watch->proc->exe));
-	return err_set(err, -ENOTSUP,
-		       "process %d (%s) carries no async runtime that stalltop "
-		       "knows (Tokio 1.24 or newer): %zu mapped objects looked at; with --wait it "
-		       "is watched until it loads one",
-		       watch->proc->pid, exe, watch->known_count + watch->unsure_count);
+	return err_set(
+		err, -ENOTSUP,
+		"process %d carries no async runtime that stalltop knows: "
+		"with --wait it is watched until it loads one (%zu mapped objects of %s looked "
+		"at, for %s)",
+		watch->proc->pid, watch->known_count + watch->unsure_count, exe,
+		runtimes_wanted(wanted, sizeof(wanted)));
 }
 
 static int add(struct targets *targets, pid_t pid, bool unrelocated, bool wait, struct err *err)
@@ -33,12 +43,21 @@ static int add(struct targets *targets, pid_t pid, bool unrelocated, bool wait, 
 	if (targets->count == MAX_TARGETS)
 		return err_set(err, -E2BIG, "at most %d processes can be watched at once",
 			       MAX_TARGETS);
-	ret = watch_open(pid, &watch, err);
+	ret = watch_open(pid, targets->detector, &watch, err);
 	if (ret)
 		return ret;
 	watch->unrelocated = unrelocated;
 	ret = watch_scan(watch, &added, err);
-	if (!ret && !watch->count && !wait)
+	/* Traces of a runtime but no task type: its loader may be at work, just after an exec. */
+	for (int i = 0; i < STARTING_TRIES && !ret && !watch->count && watch->unsure_count && !wait;
+	     i++) {
+		usleep(STARTING_US);
+		ret = watch_scan(watch, &added, err);
+	}
+	/* Another program since: what was seen is worth nothing, and the source looks anew. */
+	if (proc_execed(watch->proc) && ret != -EPERM)
+		ret = 0;
+	else if (!ret && !watch->count && !wait)
 		ret = no_runtime(watch, err);
 	if (ret && !proc_same(watch->proc))
 		ret = err_set(err, -ESRCH, "process %d ended during the attach", pid);
@@ -110,9 +129,14 @@ int targets_open(const struct opts *opts, struct targets *out, struct err *err)
 	int ret = 0;
 
 	*out = (struct targets){0};
-	if (opts->argv)
+	ret = detector_open(&out->detector, err);
+	if (!ret && opts->debuginfod)
+		ret = debuginfod_open(&out->debuginfod, err);
+	if (!ret && opts->debuginfod)
+		ret = detector_fetch(out->detector, out->debuginfod, err);
+	if (!ret && opts->argv)
 		ret = launch(out, opts, err);
-	else if (opts->pids_count == 0)
+	else if (!ret && opts->pids_count == 0)
 		ret = search(out, opts, err);
 	for (size_t i = 0; i < opts->pids_count && !ret; i++)
 		ret = add(out, opts->pids[i], false, opts->wait, err);
@@ -128,5 +152,7 @@ void targets_close(struct targets *targets)
 	free(targets->watches);
 	if (targets->launch.pid)
 		launch_end(targets->launch.pid, 0);
+	detector_close(targets->detector);
+	debuginfod_close(targets->debuginfod);
 	*targets = (struct targets){0};
 }

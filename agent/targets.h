@@ -10,6 +10,8 @@
 #include "cli.h"
 
 struct targets {
+	struct debuginfod *debuginfod; /* NULL: not asked for */
+	struct detector *detector;     /* outlives the watches, also those that were taken over */
 	struct watch **watches;
 	size_t count, cap;
 	struct launch launch; /* pid 0: nothing was started */

@@ -20,6 +20,7 @@ typedef __u32 __wsum;
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -27,9 +28,11 @@ enum bpf_map_type {
 
 enum {
 	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1U << 0,
 	BPF_F_MMAPABLE = 1U << 10,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1ULL << 0,
+	BPF_RB_NO_WAKEUP = 1ULL << 0,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -62,10 +65,13 @@ struct pid {
 /* A CPU's run queue. */
 struct rq {
 	__u64 clock;
+	__u64 clock_task;	  /* without what interrupts and the hypervisor took */
 	__u64 prev_steal_time_rq; /* taken by the hypervisor, as far as it was noticed */
 };
 
 struct sched_info {
+	unsigned long pcount;		/* times that it got a CPU */
+	unsigned long long run_delay;	/* spent waiting for one */
 	unsigned long long last_queued; /* by the clock of the run queue; 0: not waiting */
 };
 
@@ -75,16 +81,36 @@ struct cfs_rq {
 
 struct sched_entity {
 	struct cfs_rq *cfs_rq; /* of the CPU it is on */
+	__u64 exec_start;      /* when its time was last accounted, by clock_task; 0: moved since */
+	__u64 sum_exec_runtime;
+};
+
+struct thread_struct {
+	unsigned long fsbase; /* of a thread of glibc or musl: where its thread-locals begin */
 };
 
 struct task_struct {
 	struct sched_entity se;
 	struct sched_info sched_info;
+	unsigned int __state; /* 0: running or ready */
+	int on_cpu;
 	int pid;
 	int tgid;
 	int exit_code;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct thread_struct thread;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_perf_event_data;

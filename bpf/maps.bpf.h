@@ -16,6 +16,7 @@ const volatile __u32 level = 2; /* 1: sites; 2: also tasks; 3: also their wakes 
 const volatile __u32 max_sites = 1024;
 const volatile __u32 agent_pidns = 0; /* inode of the agent's pid namespace: pids as it sees them */
 
+const volatile bool polls_on = false;  /* every closed poll goes to its ring */
 const volatile bool stacks_on = false; /* user stacks of long blocks and polls are copied */
 
 /* May change at any time. */
@@ -77,6 +78,11 @@ struct {
 } free_slots SEC(".maps");
 
 struct thread_ref {
+	/*
+	 * Where its user registers are saved, on its own kernel stack, and what a probe that it hits
+	 * gets as context: no two threads have the same. 0: it has no slot yet.
+	 */
+	__u64 regs;
 	__u32 slot;
 };
 
@@ -86,6 +92,17 @@ struct {
 	__type(key, int);
 	__type(value, struct thread_ref);
 } threads SEC(".maps");
+
+/*
+ * The thread that was last switched to on this CPU, so that a probe need not look in `threads`, which
+ * is three times as dear. Switches can be missed (seen on 6.18), so `regs` is compared before use.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread_ref);
+} cpu_thread SEC(".maps");
 
 /*
  * Who polled a task last, and the task's row: direct-mapped, so an entry may be another task's, and
@@ -113,12 +130,13 @@ struct {
 	__type(value, struct wire_task);
 } tasks SEC(".maps");
 
-/* By row (level 3): when the task was made ready; 0: it is not waiting, or nobody saw it. */
+/* By row (level 3). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WIRE_MAX_TASKS); /* set by the agent */
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct wire_wakes);
 } wakes SEC(".maps");
 
 struct {
@@ -168,9 +186,89 @@ struct {
 	__type(value, __u64);
 } roots SEC(".maps");
 
+/* By slot, written by the agent: where such a thread parks (WIRE_PARK). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} parks SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 2 << 20);
 } stack_ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries,
+	       4096); /* set by the agent: a page, or what holds the polls between two ticks */
+} poll_ring SEC(".maps");
+
+/* Objects with the probe points of <stalltop/sdt.h>: see wire.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_MAX_OBJECTS);
+	__type(key, __u32);
+	__type(value, struct wire_object);
+} objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WIRE_MAX_ARG_ROWS);
+	__type(key, __u32);
+	__type(value, struct wire_args);
+} probe_args SEC(".maps");
+
+struct type_key {
+	__u64 name, location;
+	__u32 object, kind;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, WIRE_MAX_OBJECTS *WIRE_TYPES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct type_key);
+	__type(value, __u32); /* site */
+} types SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_MAX_OBJECTS *WIRE_TYPES);
+	__type(key, __u32);
+	__type(value, struct wire_type);
+} type_rows SEC(".maps");
+
+/* enum wire_task_flags, by row of the task table. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_MAX_TASKS); /* set by the agent */
+	__type(key, __u32);
+	__type(value, __u64);
+} task_flags SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_MAX_OBJECTS *WIRE_DEPTHS);
+	__type(key, __u32);
+	__type(value, struct wire_depth);
+} told_depths SEC(".maps");
+/* Spawns of a site whose stack was sent. */
+struct spawn_mark {
+	__u64 last_ns, count;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024); /* set by the agent: max_sites */
+	__type(key, __u32);
+	__type(value, struct spawn_mark);
+} spawn_marks SEC(".maps");
 
 #endif

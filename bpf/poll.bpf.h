@@ -11,165 +11,7 @@
 #ifndef BPF_POLL_H
 #define BPF_POLL_H
 
-#include "maps.bpf.h"
-
-#include <bpf/bpf_core_read.h>
-
-#define MAX_PIDNS_LEVEL 8
-#define barrier() asm volatile("" ::: "memory")
-
-/*
- * The header of a task and the first words of its core. Kept below 64 bytes: from there on the
- * kernel's copy uses `rep movsb`, which is slower than the words one by one.
- */
-#define HEADER_READ 7
-#define HEADER_NEXT 1
-#define HEADER_VTABLE 2
-
-struct task_words {
-	__u64 w[8];
-};
-
-static __always_inline bool words_read(struct task_words *words, __u64 header)
-{
-	words->w[HEADER_READ] = 0;
-	return !bpf_probe_read_user(words->w, HEADER_READ * sizeof(__u64), (const void *)header);
-}
-
-/* The task's id alone: one word is cheaper than seven. */
-static __always_inline __u64 id_read(__u64 header, const struct wire_site *cfg)
-{
-	__u64 id = 0;
-
-	bpf_probe_read_user(&id, sizeof(id), (const void *)(header + 8 * cfg->id_word));
-	return id;
-}
-
-static __always_inline void poll_fill(struct wire_poll *poll, const struct task_words *words,
-				      const struct wire_site *cfg)
-{
-	poll->task_id = words->w[cfg->id_word & 7];
-	poll->sched = words->w[cfg->sched_word & 7];
-}
-
-static __always_inline void slot_begin(struct wire_slot *slot)
-{
-	*(volatile __u32 *)&slot->seq += 1;
-	barrier();
-}
-
-static __always_inline void slot_end(struct wire_slot *slot, __u64 now)
-{
-	slot->last_ns = now;
-	barrier();
-	*(volatile __u32 *)&slot->seq += 1;
-}
-
-/*
- * Nanoseconds that the hypervisor has taken of the current CPU, as the scheduler's clock counts
- * them (CONFIG_PARAVIRT_TIME_ACCOUNTING and, for the way to it, CONFIG_FAIR_GROUP_SCHED); 0 where
- * it does not. It notices at a tick or a switch, and a tick is due whenever the CPU comes back.
- */
-static __always_inline __u64 stolen_of_cpu(void)
-{
-	const struct task_struct *current = bpf_get_current_task_btf();
-
-	if (!bpf_core_field_exists(current->se.cfs_rq) ||
-	    !bpf_core_field_exists(((struct rq *)0)->prev_steal_time_rq))
-		return 0;
-	return current->se.cfs_rq->rq->prev_steal_time_rq;
-}
-
-/*
- * Accounts what the hypervisor took while the current thread had the CPU: for the thread it is a
- * preemption like any other.
- */
-static __always_inline void slot_stolen(struct wire_slot *slot)
-{
-	__u64 stolen = stolen_of_cpu(), span = stolen - slot->stolen_mark;
-	__u32 depth = slot->depth;
-
-	if (!span)
-		return;
-	slot->stolen_mark = stolen;
-	if (depth == 0 || depth > WIRE_MAX_DEPTH) {
-		slot->waiting_ns += span;
-		return;
-	}
-	slot->preempted_ns += span;
-	slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)].preempted_ns += span;
-}
-
-static __always_inline struct wire_slot *slot_at(__u32 index)
-{
-	return bpf_map_lookup_elem(&slots, &index);
-}
-
-/* The number of `pid` in the agent's namespace; 0 when it is not visible there. */
-static __always_inline __u32 pid_seen_by_agent(struct pid *pid)
-{
-	const void *row = (const void *)pid + bpf_core_field_offset(struct pid, numbers);
-	__u32 deepest = BPF_CORE_READ(pid, level);
-
-	for (__u32 i = 0; i < MAX_PIDNS_LEVEL && i <= deepest; i++) {
-		const struct upid *upid = row;
-
-		if (BPF_CORE_READ(upid, ns, ns.inum) == agent_pidns)
-			return BPF_CORE_READ(upid, nr);
-		row += bpf_core_type_size(struct upid);
-	}
-	return 0;
-}
-
-static __always_inline __u32 task_tid(struct task_struct *task)
-{
-	return pid_seen_by_agent(BPF_CORE_READ(task, thread_pid));
-}
-
-static __always_inline __u32 task_tgid(struct task_struct *task)
-{
-	return pid_seen_by_agent(BPF_CORE_READ(task, group_leader, thread_pid));
-}
-
-/* Gives the current thread a slot; returns its index, -1 (counted) when there is none left. */
-static __attribute__((noinline)) int slot_give(__u32 target)
-{
-	struct task_struct *current = bpf_get_current_task_btf();
-	struct thread_ref *ref;
-	struct wire_slot *slot;
-	__u32 index;
-
-	if (bpf_map_pop_elem(&free_slots, &index)) {
-		index = __sync_fetch_and_add(&totals.next_slot, 1);
-		if (index >= WIRE_MAX_SLOTS) {
-			__sync_fetch_and_sub(&totals.next_slot, 1);
-			__sync_fetch_and_add(&totals.slots_lost, 1);
-			return -1;
-		}
-	}
-	slot = slot_at(index);
-	ref = bpf_task_storage_get(&threads, current, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!slot || !ref) {
-		bpf_map_push_elem(&free_slots, &index, BPF_ANY);
-		__sync_fetch_and_add(&totals.slots_lost, 1);
-		return -1;
-	}
-	ref->slot = index;
-	slot_begin(slot);
-	slot->generation += 1;
-	slot->tgid = task_tgid(current);
-	slot->target = target;
-	slot->depth = 0;
-	slot->off_kind = WIRE_ON_CPU;
-	slot->first_ns = bpf_ktime_get_ns();
-	slot->hits = slot->emitted = slot->filtered = slot->lost = 0;
-	slot->task_polls = slot->poll_ns = slot->blocked_ns = slot->preempted_ns = 0;
-	slot->parked_ns = slot->waiting_ns = slot->sched = 0;
-	slot->stolen_mark = stolen_of_cpu();
-	slot->tid = task_tid(current);
-	slot_end(slot, slot->first_ns);
-	return index;
-}
+#include "slot.bpf.h"
 
 static __always_inline struct wire_site_stats *stats_of(__u32 site)
 {
@@ -183,13 +25,18 @@ static __always_inline void delay_add(__u32 site, __u32 row, __u64 now)
 {
 	__u32 index = bpf_get_smp_processor_id() * max_sites + site;
 	struct wire_delays *sum = bpf_map_lookup_elem(&delays, &index);
-	__u64 *woken = bpf_map_lookup_elem(&wakes, &row), delay;
+	struct wire_wakes *woken = bpf_map_lookup_elem(&wakes, &row);
 	__u32 bucket;
+	__u64 delay;
 
-	if (!sum || !woken || !*woken)
+	if (!sum || !woken)
 		return;
-	delay = now > *woken ? now - *woken : 0;
-	*woken = 0;
+	if (!woken->ready_ns) {
+		__sync_fetch_and_add(&sum->self, 1);
+		return;
+	}
+	delay = now > woken->ready_ns ? now - woken->ready_ns : 0;
+	woken->ready_ns = 0;
 	bucket = hist_bucket(delay);
 	if (bucket >= HIST_BUCKETS)
 		return;
@@ -198,17 +45,34 @@ static __always_inline void delay_add(__u32 site, __u32 row, __u64 now)
 		sum->max_ns = delay;
 }
 
-static __always_inline void wake_forget(__u32 row)
+/* A task is made ready, by whichever thread; false: its row is not there. */
+static __always_inline bool wake_add(__u32 row, __u64 now)
 {
-	__u64 *woken = bpf_map_lookup_elem(&wakes, &row);
+	struct wire_wakes *woken = bpf_map_lookup_elem(&wakes, &row);
 
-	if (woken)
-		*woken = 0;
+	if (!woken)
+		return false;
+	if (!woken->ready_ns)
+		woken->ready_ns = now;
+	__sync_fetch_and_add(&woken->count, 1);
+	return true;
+}
+
+/* The row goes to another task. */
+static __always_inline void wakes_forget(__u32 row)
+{
+	struct wire_wakes *woken = bpf_map_lookup_elem(&wakes, &row);
+
+	if (!woken)
+		return;
+	woken->ready_ns = 0;
+	woken->count = 0;
 }
 
 static __always_inline struct owner *owner_of(__u64 key)
 {
-	__u32 index = ((key >> 7) * 0x9e3779b97f4a7c15ULL) >> 48;
+	/* Of addresses the low bits are 0, of counters they are all there is: both spread. */
+	__u32 index = (key * 0x9e3779b97f4a7c15ULL) >> 48;
 
 	return bpf_map_lookup_elem(&owners, &index);
 }
@@ -232,14 +96,18 @@ static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, _
 	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &poll->site);
 	struct task_words words;
 
-	if (!cfg || !words_read(&words, poll->header))
+	if (!cfg)
 		return false;
-	if ((words.w[0] & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) != TOKIO_STATE_RUNNING ||
-	    words.w[HEADER_VTABLE] != cfg->vtable ||
-	    !tokio_alive(words.w[0], words.w[HEADER_NEXT], poll->header) ||
+	/* No header to ask: it is open until its end is told. */
+	if (cfg->family == WIRE_USDT)
+		return true;
+	if (!words_read(&words, poll->header))
+		return false;
+	if (!wire_running(cfg->family, state_of(&words, cfg)) ||
+	    vtable_of(&words, cfg) != cfg->vtable || !words_alive(&words, cfg, poll->header) ||
 	    !owner_may_be(WIRE_TASK_KEY(poll->header, target), slot))
 		return false;
-	if (!poll->task_id)
+	if (!poll->sched)
 		poll_fill(poll, &words, cfg);
 	return true;
 }
@@ -247,26 +115,44 @@ static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, _
 static __always_inline void ring_long_poll(const struct wire_slot *slot, __u32 index,
 					   const struct wire_poll *poll, __u64 end, __u8 flags)
 {
-	struct wire_long_poll *rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
+	struct wire_long_poll *rec = long_poll_reserve(slot, index, end);
 	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &poll->site);
 	struct task_words words;
 
-	if (!rec) {
-		__sync_fetch_and_add(&totals.ring_lost, 1);
+	if (!rec)
 		return;
-	}
-	rec->head.kind = WIRE_LONG_POLL;
-	rec->head.target = slot->target;
-	rec->head.time_ns = end;
-	rec->head.tid = slot->tid;
-	rec->head.slot = index;
 	rec->poll = *poll;
 	rec->poll.flags |= flags;
 	/* It neither left the CPU nor was it sampled: its header is read now, if it is still there. */
-	if (!poll->task_id && cfg && words_read(&words, poll->header) &&
-	    words.w[HEADER_VTABLE] == cfg->vtable)
+	if (!poll->sched && cfg && cfg->family != WIRE_USDT && words_read(&words, poll->header) &&
+	    vtable_of(&words, cfg) == cfg->vtable)
 		poll_fill(&rec->poll, &words, cfg);
 	bpf_ringbuf_submit(rec, 0);
+}
+
+/*
+ * Every poll. The agent looks at each tick anyway: it is woken only now and then, so that a fast
+ * program does not fill the ring between two ticks.
+ */
+#define POLLS_A_WAKEUP 8192
+
+static __always_inline void ring_brief_poll(const struct wire_slot *slot,
+					    const struct wire_poll *poll, __u64 length)
+{
+	struct wire_brief_poll *rec = bpf_ringbuf_reserve(&poll_ring, sizeof(*rec), 0);
+
+	if (!rec) {
+		__sync_fetch_and_add(&totals.polls_lost, 1);
+		return;
+	}
+	rec->start_ns = poll->start_ns;
+	rec->length_ns = length;
+	rec->task_id = poll->task_id;
+	rec->tid = slot->tid;
+	rec->site = poll->site;
+	rec->target = slot->target;
+	rec->pad32 = 0;
+	bpf_ringbuf_submit(rec, slot->task_polls % POLLS_A_WAKEUP ? BPF_RB_NO_WAKEUP : 0);
 }
 
 static __always_inline struct wire_task *task_at(__u32 row)
@@ -317,13 +203,41 @@ static __always_inline void task_new(struct wire_poll *poll, struct wire_task *t
 	*(volatile __u64 *)&task->key = key;
 }
 
+/* Whether the row at this task's address is this task's. Without ids it is, unless that one ended. */
+static __always_inline bool task_same(struct wire_poll *poll, const struct wire_site *cfg,
+				      const struct wire_task *task, __u64 key)
+{
+	if (has_ids(cfg))
+		return task->key == key && task->id == poll->task_id;
+	if (task->key == key && task->site == poll->site && !(task->last_slot & WIRE_TASK_DONE)) {
+		poll->task_id = task->id;
+		return true;
+	}
+	poll->task_id = poll->start_ns;
+	return false;
+}
+
+/* Not what most polls are: the task was on another thread before, or was cancelled. */
+static __always_inline void task_odd(const struct wire_poll *poll, const struct wire_site *cfg,
+				     const struct wire_task *task, __u32 slot, __u64 state)
+{
+	struct wire_site_stats *stats = stats_of(poll->site);
+
+	if (!stats)
+		return;
+	if (task->last_slot != slot)
+		__sync_fetch_and_add(&stats->moved, 1);
+	if (wire_cancelled(cfg->family, state) && task->polls)
+		__sync_fetch_and_add(&stats->cancelled, 1);
+}
+
 /*
  * The task's row when a poll begins: it is surely alive now. Tokio frees most tasks through a
  * direct call, not through the vtable's dealloc, so a row may be that of an earlier task at the same
  * address: only the id tells.
  */
 static __always_inline void task_open(struct wire_poll *poll, const struct wire_site *cfg,
-				      __u64 key, struct owner *owner, __u32 slot)
+				      __u64 key, struct owner *owner, __u32 slot, __u64 state)
 {
 	struct wire_task *task = NULL;
 	struct task_words words;
@@ -344,8 +258,10 @@ static __always_inline void task_open(struct wire_poll *poll, const struct wire_
 			return;
 	}
 	poll->row = row + 1;
-	if (task->key == key && task->id == poll->task_id) {
+	if (task_same(poll, cfg, task, key)) {
 		poll->sched = task->sched;
+		if (task->last_slot != slot || wire_cancelled(cfg->family, state))
+			task_odd(poll, cfg, task, slot, state);
 		task->last_slot = slot;
 		if (level >= 3)
 			delay_add(poll->site, row, poll->start_ns);
@@ -354,8 +270,30 @@ static __always_inline void task_open(struct wire_poll *poll, const struct wire_
 	if (!poll->sched && words_read(&words, poll->header))
 		poll_fill(poll, &words, cfg);
 	if (level >= 3)
-		wake_forget(row);
+		wakes_forget(row);
 	task_new(poll, task, key, slot);
+}
+
+/*
+ * Without ids the row has to remember that its task ended: whoever is polled at this address next is
+ * another one. A closed task that is still scheduled is run once more, to drop its future.
+ */
+static __always_inline bool task_done(const struct wire_poll *poll)
+{
+	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &poll->site);
+	struct task_words words;
+	__u64 state;
+
+	if (!cfg || has_ids(cfg))
+		return false;
+	if (!words_read(&words, poll->header) || vtable_of(&words, cfg) != cfg->vtable ||
+	    !words_alive(&words, cfg, poll->header))
+		return true;
+	state = state_of(&words, cfg);
+	if (state & ASYNC_TASK_COMPLETED)
+		return true;
+	return (state & ASYNC_TASK_CLOSED) &&
+	       !(state & (ASYNC_TASK_SCHEDULED | ASYNC_TASK_RUNNING));
 }
 
 /* Adds a closed poll to its task's row, unless the row has gone to another task meanwhile. */
@@ -368,6 +306,8 @@ static __always_inline void task_add(const struct wire_poll *poll, __u32 target,
 	task->polls += 1;
 	task->busy_ns += end - poll->start_ns;
 	task->last_ns = end;
+	if (task_done(poll))
+		task->last_slot |= WIRE_TASK_DONE;
 }
 
 /* The row of a task; -1: it has none. */
@@ -444,6 +384,8 @@ static __always_inline void poll_close(struct wire_slot *slot, __u32 index, stru
 		slot->poll_ns += length;
 	if (length >= threshold_ns)
 		ring_long_poll(slot, index, poll, end, flags);
+	if (polls_on)
+		ring_brief_poll(slot, poll, length);
 	if (level >= 2)
 		task_add(poll, slot->target, end);
 }
@@ -474,10 +416,15 @@ static __always_inline void polls_close_ended(struct wire_slot *slot, __u32 inde
 	}
 }
 
-/* Closes what is no longer running; returns the innermost poll that is, or NULL. */
-static __always_inline struct wire_poll *polls_running(struct wire_slot *slot, __u32 index,
-						       __u64 now, bool sampled)
+/*
+ * Closes what is no longer running; true when there is an open poll that is. A global function: the
+ * verifier walks it once, not for each way to a call of it.
+ */
+__attribute__((noinline)) int polls_settle(struct wire_slot *slot, __u32 index, __u64 now,
+					   bool sampled)
 {
+	if (!slot)
+		return 0;
 	for (int i = 0; i < WIRE_MAX_DEPTH; i++) {
 		__u32 depth = slot->depth;
 		struct wire_poll *top;
@@ -485,11 +432,11 @@ static __always_inline struct wire_poll *polls_running(struct wire_slot *slot, _
 		__u8 flags = 0;
 
 		if (depth == 0 || depth > WIRE_MAX_DEPTH)
-			return NULL;
+			return 0;
 		top = &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)];
 		if (poll_running(top, slot->target, index)) {
 			top->confirmed_ns = now;
-			return top;
+			return 1;
 		}
 		/*
 		 * A sample finds out late: the thread may have been elsewhere for up to a sampling
@@ -502,7 +449,16 @@ static __always_inline struct wire_poll *polls_running(struct wire_slot *slot, _
 		poll_close(slot, index, top, end, flags);
 		slot->depth = depth - 1;
 	}
-	return NULL;
+	return 0;
+}
+
+/* The innermost poll that is still running, or NULL; what has ended is closed. */
+static __always_inline struct wire_poll *polls_running(struct wire_slot *slot, __u32 index,
+						       __u64 now, bool sampled)
+{
+	return polls_settle(slot, index, now, sampled) ?
+		       &slot->polls[(slot->depth - 1) & (WIRE_MAX_DEPTH - 1)] :
+		       NULL;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #define BPF_STACK_H
 
 #include "poll.bpf.h"
+#include "sentinel.bpf.h"
 
 #define COPY_SPACE_NS 50000ULL /* between two copies of a thread, doubled for each useless one, */
 #define COPY_WASTED_MAX 5      /* up to 1.6 ms: 0.1 % of its time */
@@ -21,6 +22,9 @@
 #define SITE_RARE_NS 1000000000ULL  /* a site that was silent so long may send a short block, too */
 #define SHORT_BLOCK_NS 20000ULL
 #define STACKS_A_SECOND 50
+
+#define STACK_ABOVE                                                                                \
+	8192 /* bytes above a poll's entry: the runtime's frames down to the thread's start */
 
 #define SYS_EPOLL_WAIT 232 /* x86-64 */
 #define SYS_EPOLL_PWAIT 281
@@ -52,19 +56,36 @@ static __always_inline void regs_copy(__u64 *out, struct task_struct *task)
 	out[16] = regs->ip;
 }
 
-/* Of the current task. A page that is not there ends it unless it is the first: above the stack. */
-static __always_inline void pages_copy(struct wire_stack *out)
+/*
+ * Of the current task, as far as the poll's own frame and the runtime's above it (STACK_ABOVE); all
+ * pages where the poll is none, or not on this stack.
+ */
+static __always_inline void pages_copy(struct wire_stack *out, const struct wire_poll *poll)
 {
 	__u64 base = out->regs[7] & ~(WIRE_STACK_PAGE - 1ULL);
+	__u64 bytes = poll ? poll->sp + STACK_ABOVE - base : 0;
 
 	out->base = base;
 	out->present = 0;
 	for (int i = 0; i < WIRE_STACK_PAGES; i++) {
+		if (poll && poll->sp > base && i * WIRE_STACK_PAGE >= bytes)
+			break;
 		if (bpf_probe_read_user(out->pages + i * WIRE_STACK_PAGE, WIRE_STACK_PAGE,
 					(const void *)(base + i * WIRE_STACK_PAGE)))
 			continue;
 		out->present |= 1 << i;
 	}
+}
+
+/*
+ * The kernel's own stack of a task that is off the CPU. Walking it costs more than the copy of the
+ * user's, and it is there until the task runs again: so it waits until the block is worth telling of.
+ */
+static __always_inline __u64 kernel_copy(__u64 *out, struct task_struct *task)
+{
+	long bytes = bpf_get_task_stack(task, out, WIRE_KERNEL_FRAMES * sizeof(*out), 0);
+
+	return bytes > 0 ? bytes / sizeof(*out) : 0;
 }
 
 /*
@@ -126,30 +147,40 @@ static __always_inline bool root_may_block(const struct wire_slot *slot, __u32 i
 	       slot->off_syscall != SYS_EPOLL_PWAIT2;
 }
 
-/* The current thread leaves the CPU of its own will, inside `poll` or, NULL, outside any. */
+/*
+ * The current thread leaves the CPU of its own will, inside `poll` or, NULL, outside any that a probe
+ * saw: then in that of the task `id`, if not 0.
+ */
 static __always_inline void block_begins(struct task_struct *task, const struct wire_slot *slot,
-					 __u32 index, const struct wire_poll *poll, __u64 now)
+					 __u32 index, const struct wire_poll *poll, __u64 id,
+					 __u64 now)
 {
 	struct wire_stack *row = bpf_map_lookup_elem(&blocks, &index);
+	__u64 *park = bpf_map_lookup_elem(&parks, &index);
 	__u32 wasted;
 
 	if (!row)
 		return;
 	stack_head(row, slot, index, poll, now);
+	if (id)
+		row->task_id = id;
 	row->since_ns = now;
 	row->syscall = slot->off_syscall;
 	row->present = 0;
+	row->kernel_count = 0;
 	regs_copy(row->regs, task);
+	if (!poll && !id && park && *park == WIRE_PARK(row->regs))
+		return;
 	wasted = row->wasted < COPY_WASTED_MAX ? row->wasted : COPY_WASTED_MAX;
 	if (now - row->copied_ns < COPY_SPACE_NS << wasted)
 		return;
 	row->copied_ns = now;
-	pages_copy(row);
+	pages_copy(row, poll);
 }
 
-/* Its block is over; `span` without the wait for a CPU. */
-static __always_inline void block_ends(const struct wire_slot *slot, __u32 index, __u64 span,
-				       __u64 now)
+/* The block of `task`, which gets the CPU, is over; `span` without the wait for it. */
+static __always_inline void block_ends(struct task_struct *task, const struct wire_slot *slot,
+				       __u32 index, __u64 span, __u64 now)
 {
 	struct wire_stack *row = bpf_map_lookup_elem(&blocks, &index);
 	bool is_long = span >= threshold_ns;
@@ -168,11 +199,63 @@ static __always_inline void block_ends(const struct wire_slot *slot, __u32 index
 		return;
 	row->wasted = 0;
 	row->span_ns = span;
+	row->kernel_count = kernel_copy(row->kernel, task);
 	row->head.time_ns = now;
 	if (bpf_ringbuf_output(&stack_ring, row, sizeof(*row), 0))
 		__sync_fetch_and_add(&totals.stacks_lost, 1);
 	else
 		__sync_fetch_and_add(&totals.stacks_sent, 1);
+}
+
+/*
+ * The same of a block that the sentinel saw: each long one is told, with or without a stack, as a
+ * poll that was nothing but the block. What the task is, its stack says, or one of an earlier block.
+ */
+static __always_inline void sentinel_ends(const struct wire_slot *slot, __u32 index, __u64 span,
+					  __u64 wait, __u64 now)
+{
+	const struct wire_stack *row = bpf_map_lookup_elem(&blocks, &index);
+	struct wire_long_poll *rec;
+
+	if (!row || row->since_ns != slot->off_since || span < threshold_ns)
+		return;
+	rec = long_poll_reserve(slot, index, now);
+	if (!rec)
+		return;
+	__builtin_memset(&rec->poll, 0, sizeof(rec->poll));
+	rec->poll.start_ns = slot->off_since;
+	rec->poll.task_id = row->task_id;
+	rec->poll.blocked_ns = rec->poll.worst_block_ns = span;
+	rec->poll.preempted_ns = wait;
+	rec->poll.site = WIRE_NO_SITE;
+	rec->poll.worst_syscall = slot->off_syscall;
+	bpf_ringbuf_submit(rec, 0);
+}
+
+/* Room for a stack of the current thread; NULL (counted): the ring is full. */
+static __always_inline struct wire_stack *stack_reserve(void)
+{
+	struct wire_stack *out = bpf_ringbuf_reserve(&stack_ring, sizeof(*out), 0);
+
+	if (!out)
+		__sync_fetch_and_add(&totals.stacks_lost, 1);
+	return out;
+}
+
+/* Sends what was reserved, with its head filled in: the current thread is on the CPU, in no block. */
+static __always_inline void stack_send(struct wire_stack *out, const struct wire_poll *poll,
+				       __u64 now)
+{
+	out->since_ns = 0;
+	out->syscall = WIRE_NO_SYSCALL;
+	out->wasted = 0;
+	out->kernel_count = 0;
+	out->copied_ns = now;
+	out->sent_ns = 0;
+	regs_copy(out->regs, bpf_get_current_task_btf());
+	pages_copy(out, poll);
+	bpf_ringbuf_submit(out, 0);
+	__sync_fetch_and_add(&totals.stacks_sent, 1);
 }
 
 /* The current thread was sampled inside `poll`. */
@@ -186,21 +269,30 @@ static __always_inline void sample_taken(const struct wire_slot *slot, __u32 ind
 	if (!cfg || span < off + threshold_ns ||
 	    !stack_allowed(&cfg->stack_ns, now, SAMPLE_SPACE_NS))
 		return;
-	out = bpf_ringbuf_reserve(&stack_ring, sizeof(*out), 0);
-	if (!out) {
-		__sync_fetch_and_add(&totals.stacks_lost, 1);
+	out = stack_reserve();
+	if (!out)
 		return;
-	}
 	stack_head(out, slot, index, poll, now);
-	out->since_ns = 0;
 	out->span_ns = span;
-	out->syscall = WIRE_NO_SYSCALL;
-	out->wasted = 0;
-	out->copied_ns = now;
-	regs_copy(out->regs, bpf_get_current_task_btf());
-	pages_copy(out);
-	bpf_ringbuf_submit(out, 0);
-	__sync_fetch_and_add(&totals.stacks_sent, 1);
+	stack_send(out, poll, now);
+}
+
+/* The current thread was sampled in a poll that no probe saw. */
+static __always_inline void span_stack(const struct wire_slot *slot, __u32 index,
+				       const struct wire_span *span, __u64 now)
+{
+	struct wire_stack *row = bpf_map_lookup_elem(&blocks, &index), *out;
+
+	if (!row || !stack_allowed(&row->sent_ns, now, SAMPLE_SPACE_NS))
+		return;
+	out = stack_reserve();
+	if (!out)
+		return;
+	stack_head(out, slot, index, NULL, now);
+	out->poll_start_ns = span->start_ns;
+	out->task_id = span->task_id;
+	out->span_ns = now - span->start_ns;
+	stack_send(out, NULL, now);
 }
 
 #endif

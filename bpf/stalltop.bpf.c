@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The programs: poll entry and task dealloc (uprobes of the targets), context switches, thread and
- * process life. What they share is in poll.bpf.h; what they tell the agent is in wire.h.
+ * process life; those for the probe points of <stalltop/sdt.h> are in usdt.bpf.h. What they share is
+ * in poll.bpf.h; what they tell the agent is in wire.h.
  *
  * Each probe hit is counted exactly once as emitted, filtered or lost, in the slot of its thread
  * or, where there is no slot, in `totals`.
  */
-#include "stack.bpf.h"
+#include "look.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -47,7 +48,7 @@ static __always_inline void count_slotless(enum verdict verdict)
 /* The linker may have folded several task types into one function: the header knows which it is. */
 static __always_inline bool site_by_vtable(struct hit *hit)
 {
-	__u64 key = hit->words.w[HEADER_VTABLE] | (__u64)hit->cfg->target << 48;
+	__u64 key = vtable_of(&hit->words, hit->cfg) | (__u64)hit->cfg->target << 48;
 	__u32 *site = bpf_map_lookup_elem(&vtables, &key);
 	struct wire_site *cfg;
 
@@ -64,14 +65,15 @@ static __always_inline bool site_by_vtable(struct hit *hit)
 /*
  * Reads the header and proves that it belongs to a site. The read alone costs a quarter of a trap
  * (measured: 150 ns), so level 1 does it where it tells something: on the first hits of a site, and
- * on all hits of a function that several types share. Level 2 needs the task's id each time.
+ * on all hits of a function that several types share. Level 2 needs the state and the id each time.
  */
 static __always_inline bool hit_read(struct hit *hit)
 {
 	struct wire_site_stats *stats;
 
 	hit->read = words_read(&hit->words, hit->header);
-	if (hit->read && (hit->words.w[HEADER_VTABLE] == hit->cfg->vtable || site_by_vtable(hit))) {
+	if (hit->read &&
+	    (vtable_of(&hit->words, hit->cfg) == hit->cfg->vtable || site_by_vtable(hit))) {
 		if (hit->cfg->verified < WIRE_VERIFY)
 			hit->cfg->verified += 1;
 		return true;
@@ -96,38 +98,34 @@ static __always_inline bool hit_begin(struct hit *hit, struct pt_regs *ctx, enum
 	return hit->cfg->kind != WIRE_SITE_OFF;
 }
 
-static __always_inline int current_slot(void)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL, 0);
-
-	return ref ? ref->slot : -1;
-}
-
 /*
- * Which runtime, and which task. Level 1 looks now and then only; level 2 needs the id each time,
- * because a task's address may be another one's by now.
+ * Which runtime, and which task. Level 1 looks now and then only; level 2 needs the state and
+ * the id each time, because a task's address may be another one's by now: one read for both, since the
+ * call is what costs.
  */
 static __always_inline void poll_identify(struct wire_poll *poll, struct wire_slot *slot,
 					  struct hit *hit, __u32 index)
 {
 	__u64 key = WIRE_TASK_KEY(hit->header, slot->target);
 	struct owner *owner = owner_of(key);
+	__u64 state = 0;
 
 	if (!owner)
 		return;
-	if (!hit->read && (slot->hits & 255) == 0)
+	if (!hit->read && (level >= 2 || (slot->hits & 255) == 0))
 		hit->read = words_read(&hit->words, hit->header);
 	if (hit->read)
 		poll_fill(poll, &hit->words, hit->cfg);
 	if (poll->kind == WIRE_SITE_TASK) {
 		if (level >= 2) {
-			if (!hit->read)
-				poll->task_id = id_read(hit->header, hit->cfg);
-			task_open(poll, hit->cfg, key, owner, index);
+			if (hit->read)
+				state = state_of(&hit->words, hit->cfg);
+			task_open(poll, hit->cfg, key, owner, index, state);
 		}
-		if (poll->sched)
+		if (poll->sched) {
 			slot->sched = poll->sched;
+			slot->sched_site = poll->site;
+		}
 	}
 	owner->key = key;
 	owner->slot = index;
@@ -143,10 +141,10 @@ int on_poll(struct pt_regs *ctx)
 	struct hit hit;
 	__u64 sp = ctx->sp;
 	bool ok = hit_begin(&hit, ctx, WIRE_SHARED_POLL);
-	int index = current_slot();
+	int index = current_slot(ctx);
 
 	if (index < 0) {
-		index = ok ? slot_give(hit.cfg->target) : -1;
+		index = ok ? slot_give(hit.cfg->target, (__u64)ctx) : -1;
 		if (index < 0) {
 			count_slotless(ok ? HIT_LOST : HIT_FILTERED);
 			return 0;
@@ -160,7 +158,7 @@ int on_poll(struct pt_regs *ctx)
 		count(slot, HIT_FILTERED);
 		goto out;
 	}
-	slot_stolen(slot);
+	slot_stolen_rarely(slot, now);
 	polls_close_ended(slot, index, sp, now);
 	if (slot->depth >= WIRE_MAX_DEPTH) {
 		__sync_fetch_and_add(&totals.nesting_lost, 1);
@@ -184,6 +182,9 @@ int on_poll(struct pt_regs *ctx)
 	poll->flags = 0;
 	poll->row = 0;
 	poll_identify(poll, slot, &hit, index);
+	/* Preempted inside this program: the poll itself begins only now, or that time would be its. */
+	if (*(volatile __u64 *)&slot->on_ns > now)
+		poll->start_ns = poll->confirmed_ns = slot->on_ns;
 	slot->depth += 1;
 	count(slot, HIT_EMITTED);
 out:
@@ -211,7 +212,7 @@ SEC("uprobe")
 int on_dealloc(struct pt_regs *ctx)
 {
 	__u64 now = bpf_ktime_get_ns();
-	int index = current_slot();
+	int index = current_slot(ctx);
 	struct wire_slot *slot = NULL;
 	struct hit hit;
 	bool ok = hit_begin(&hit, ctx, WIRE_SHARED_DEALLOC);
@@ -221,7 +222,7 @@ int on_dealloc(struct pt_regs *ctx)
 	if (slot) {
 		slot_begin(slot);
 		count(slot, ok ? HIT_EMITTED : HIT_FILTERED);
-		slot_stolen(slot);
+		slot_stolen_rarely(slot, now);
 		if (ok)
 			slot_task_freed(slot, index, hit.header, now);
 		slot_end(slot, now);
@@ -245,9 +246,9 @@ int on_schedule(struct pt_regs *ctx)
 	__u32 site = cookie;
 	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &site);
 	__u64 now = bpf_ktime_get_ns();
-	int index = current_slot();
+	int index = current_slot(ctx);
 	struct wire_slot *slot = NULL;
-	__u64 *woken = NULL;
+	bool known = false;
 	int row = -1;
 
 	barrier(); /* all are read: a choice of offsets into ctx is refused */
@@ -259,19 +260,45 @@ int on_schedule(struct pt_regs *ctx)
 	if (cfg)
 		row = task_row(WIRE_TASK_KEY(header, cfg->target));
 	if (row >= 0)
-		woken = bpf_map_lookup_elem(&wakes, &row);
-	if (woken && !*woken)
-		*woken = now;
+		known = wake_add(row, now);
 	if (index >= 0)
 		slot = slot_at(index);
 	if (!slot) {
-		count_slotless(woken ? HIT_EMITTED : HIT_FILTERED);
+		count_slotless(known ? HIT_EMITTED : HIT_FILTERED);
 		return 0;
 	}
 	slot_begin(slot);
-	count(slot, woken ? HIT_EMITTED : HIT_FILTERED);
+	count(slot, known ? HIT_EMITTED : HIT_FILTERED);
 	slot_end(slot, now);
 	return 0;
+}
+
+/* The current thread goes to sleep; in which task's poll, 0: in none. */
+static __always_inline __u64 sentinel_sleeps(struct task_struct *task, struct wire_slot *slot,
+					     __u32 index, __u64 now)
+{
+	struct wire_span *span = bpf_map_lookup_elem(&spans, &index);
+	struct told told = sentinel_ask(task, slot, index, span && span->task_id);
+
+	if (span && span->task_id) {
+		span_sampled(span, slot, index, &told, now);
+		span_close(span, slot, index);
+	}
+	return told.task;
+}
+
+/* The current thread was sampled where no probe saw a poll begin. */
+static __always_inline void sentinel_sampled(struct wire_slot *slot, __u32 index, __u64 now)
+{
+	struct wire_span *span = bpf_map_lookup_elem(&spans, &index);
+	struct told told;
+
+	if (!span)
+		return;
+	told = sentinel_ask(bpf_get_current_task_btf(), slot, index, true);
+	if (span_sampled(span, slot, index, &told, now) && stacks_on &&
+	    span_computed(span, slot) >= threshold_ns)
+		span_stack(slot, index, span, now);
 }
 
 static __always_inline void switch_out(struct task_struct *task, __u32 index, bool voluntary,
@@ -280,6 +307,7 @@ static __always_inline void switch_out(struct task_struct *task, __u32 index, bo
 	struct wire_slot *slot = slot_at(index);
 	struct wire_poll *poll = NULL;
 	struct pt_regs *regs;
+	__u64 id;
 
 	if (!slot)
 		return;
@@ -290,7 +318,7 @@ static __always_inline void switch_out(struct task_struct *task, __u32 index, bo
 		return;
 	}
 	slot_begin(slot);
-	slot_stolen(slot);
+	slot_stolen(slot, now);
 	poll = polls_running(slot, index, now, false);
 	slot->off_syscall = WIRE_NO_SYSCALL;
 	if (voluntary) {
@@ -300,11 +328,14 @@ static __always_inline void switch_out(struct task_struct *task, __u32 index, bo
 	if (poll && poll->kind == WIRE_SITE_TASK) {
 		slot->off_kind = voluntary ? WIRE_OFF_BLOCKED : WIRE_OFF_PREEMPTED;
 		if (stacks_on && voluntary)
-			block_begins(task, slot, index, poll, now);
+			block_begins(task, slot, index, poll, 0, now);
 	} else {
-		slot->off_kind = voluntary ? WIRE_OFF_PARKED : WIRE_OFF_WAITING;
-		if (stacks_on && voluntary && !poll && root_may_block(slot, index))
-			block_begins(task, slot, index, NULL, now);
+		id = sentinel_on && voluntary ? sentinel_sleeps(task, slot, index, now) : 0;
+		slot->off_kind = id	   ? WIRE_OFF_SENTINEL :
+				 voluntary ? WIRE_OFF_PARKED :
+					     WIRE_OFF_WAITING;
+		if (stacks_on && (id || (voluntary && !poll && root_may_block(slot, index))))
+			block_begins(task, slot, index, NULL, id, now);
 	}
 	slot_end(slot, now);
 }
@@ -353,7 +384,7 @@ static __always_inline __u64 wait_of(const struct task_struct *next, __u64 span)
 	return clock - queued < span ? clock - queued : span;
 }
 
-static __always_inline void switch_in(const struct task_struct *next, __u32 index, __u64 now)
+static __always_inline void switch_in(struct task_struct *next, __u32 index, __u64 now)
 {
 	struct wire_slot *slot = slot_at(index);
 	__u64 span, wait;
@@ -370,19 +401,24 @@ static __always_inline void switch_in(const struct task_struct *next, __u32 inde
 		add_blocked(slot, span - wait);
 		add_preempted(slot, wait);
 		if (stacks_on)
-			block_ends(slot, index, span - wait, now);
+			block_ends(next, slot, index, span - wait, now);
 	} else if (slot->off_kind == WIRE_OFF_PREEMPTED) {
 		add_preempted(slot, span);
+	} else if (slot->off_kind == WIRE_OFF_SENTINEL) {
+		sentinel_ends(slot, index, span - wait, wait, now);
+		block_ends(next, slot, index, span - wait, now);
 	} else if (slot->off_kind == WIRE_OFF_PARKED) {
 		slot->parked_ns += span - wait;
 		slot->waiting_ns += wait;
 		if (stacks_on)
-			block_ends(slot, index, span - wait, now);
+			block_ends(next, slot, index, span - wait, now);
 	} else {
 		slot->waiting_ns += span;
 	}
 	slot->off_kind = WIRE_ON_CPU;
+	slot->on_ns = now;
 	slot->stolen_mark = stolen_of_cpu();
+	slot->stolen_ns = now;
 	if (!inside)
 		slot_end(slot, now);
 }
@@ -391,11 +427,15 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
-	struct thread_ref *ref = bpf_task_storage_get(&threads, prev, NULL, 0);
+	struct thread_ref *ref = thread_of(prev), *cpu = thread_of_cpu();
 
 	if (ref)
 		switch_out(prev, ref->slot, !preempt && prev_state != 0, bpf_ktime_get_ns());
-	ref = bpf_task_storage_get(&threads, next, NULL, 0);
+	ref = thread_of(next);
+	if (cpu) {
+		cpu->regs = ref ? ref->regs : 0;
+		cpu->slot = ref ? ref->slot : 0;
+	}
 	if (ref)
 		switch_in(next, ref->slot, bpf_ktime_get_ns());
 	return 0;
@@ -408,22 +448,28 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 SEC("perf_event")
 int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
 {
-	int index = current_slot();
+	struct thread_ref *ref = thread_of(bpf_get_current_task_btf());
 	struct wire_slot *slot;
 	struct wire_poll *poll;
+	__u32 index;
 	__u64 now;
 
-	if (index < 0)
+	if (wanted_on)
+		wanted_sampled();
+	if (!ref)
 		return 0;
+	index = ref->slot;
 	slot = slot_at(index);
-	if (!slot || (slot->seq & 1) || slot->depth == 0)
+	if (!slot || (slot->seq & 1) || (slot->depth == 0 && !sentinel_on))
 		return 0;
 	now = bpf_ktime_get_ns();
 	slot_begin(slot);
-	slot_stolen(slot);
+	slot_stolen(slot, now);
 	poll = polls_running(slot, index, now, true);
 	if (stacks_on && poll && poll->kind == WIRE_SITE_TASK)
 		sample_taken(slot, index, poll, now);
+	if (sentinel_on && (!poll || poll->kind != WIRE_SITE_TASK))
+		sentinel_sampled(slot, index, now);
 	slot_end(slot, now);
 	return 0;
 }
@@ -450,7 +496,7 @@ static __always_inline void ring_process(__u32 kind, __u32 target, __u32 tid, __
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
-	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL, 0);
+	struct thread_ref *ref = thread_of(task), *cpu = thread_of_cpu();
 	struct wire_slot *slot;
 	__u32 index, tid;
 	__u64 now;
@@ -464,7 +510,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	now = bpf_ktime_get_ns();
 	tid = slot->tid;
 	slot_begin(slot);
-	slot_stolen(slot);
+	slot_stolen(slot, now);
 	for (int i = 0; i < WIRE_MAX_DEPTH; i++) {
 		__u32 depth = slot->depth;
 
@@ -482,6 +528,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	slot_end(slot, now);
 	ring_process(WIRE_THREAD_EXIT, slot->target, tid, index, BPF_CORE_READ(task, exit_code));
 	bpf_task_storage_delete(&threads, task);
+	if (cpu)
+		cpu->regs = 0;
 	bpf_map_push_elem(&free_slots, &index, BPF_ANY);
 	return 0;
 }
@@ -492,11 +540,11 @@ int BPF_PROG(on_exec, struct task_struct *task)
 {
 	__u32 tgid = task_tgid(task);
 	__u32 *target = bpf_map_lookup_elem(&targets, &tgid);
-	int index = current_slot();
+	struct thread_ref *ref = thread_of(task);
 	struct wire_slot *slot;
 
-	if (index >= 0) {
-		slot = slot_at(index);
+	if (ref) {
+		slot = slot_at(ref->slot);
 		if (slot) {
 			slot_begin(slot);
 			slot->depth = 0;
@@ -508,3 +556,7 @@ int BPF_PROG(on_exec, struct task_struct *task)
 		ring_process(WIRE_PROCESS_EXEC, *target, tgid, 0, 0);
 	return 0;
 }
+
+/* Programs of their own, which count their hits as those above do. */
+#include "usdt.bpf.h"
+#include "spawn.bpf.h"

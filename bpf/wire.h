@@ -70,11 +70,18 @@ static inline __attribute__((always_inline)) __u32 hist_bucket(__u64 ns)
 #define WIRE_OWNERS 65536     /* direct-mapped cache: task header -> slot that polled it last */
 #define WIRE_NO_SYSCALL (-1)
 #define WIRE_STACK_PAGE 4096
-#define WIRE_STACK_PAGES 8   /* copied of one user stack, from its top: 32 KiB */
-#define WIRE_STACK_SLOTS 256 /* threads whose blocks can be copied: those with the lowest slots */
+#define WIRE_STACK_PAGES 8    /* copied of one user stack, from its top: 32 KiB */
+#define WIRE_STACK_SLOTS 256  /* threads whose blocks can be copied: those with the lowest slots */
+#define WIRE_KERNEL_FRAMES 32 /* of the kernel's own stack, innermost first */
 #define WIRE_NO_SITE 0xffffffffU
-#define WIRE_STACK_REGS 17 /* by DWARF numbers: rax rdx rcx rbx rsi rdi rbp rsp r8..r15 rip */
-#define WIRE_VERIFY 64	   /* first hits of a site whose task header is read and checked */
+#define WIRE_STACK_REGS 17   /* by DWARF numbers: rax rdx rcx rbx rsi rdi rbp rsp r8..r15 rip */
+#define WIRE_VERIFY 64	     /* first hits of a site whose task header is read and checked */
+#define WIRE_HEADER_READ 7   /* words of a task header that are read */
+#define WIRE_NO_WORD 7	     /* a word that no header has */
+#define WIRE_SCHED_UNKNOWN 1 /* the scheduler handle of tasks that do not say theirs */
+#define WIRE_TASK_DONE                                                                             \
+	0x80000000U	     /* in wire_task.last_slot: the end of its last poll was its own */
+#define WIRE_MAX_WANTED 1024 /* threads whose stack is copied at samples because a look wants it */
 
 /* What a site's poll function drives; set by the agent from the vtable. */
 enum wire_site_kind {
@@ -97,7 +104,24 @@ enum wire_task_in { WIRE_TASK_RDI = 0, WIRE_TASK_RSI = 1, WIRE_TASK_STACK = 2 };
 #define WIRE_COOKIE_TASK_IN(cookie) ((cookie) >> 32 & 0xff)
 #define WIRE_COOKIE_OFFSET(cookie) ((cookie) >> 40 & 0xff)
 
-/* Where a Tokio task header keeps what we read; same for all sites of all Tokio versions >= 1.24. */
+/* What a spawn probe knows: its target, and the one site whose tasks it makes; WIRE_NO_SITE: all kinds. */
+#define WIRE_SPAWN_COOKIE(site, target, stepped)                                                   \
+	((__u64)(site) | (__u64)(target) << 32 | (__u64)(stepped) << 40)
+#define WIRE_SPAWN_TARGET(cookie) ((cookie) >> 32 & 0xff)
+#define WIRE_SPAWN_STEPPED(cookie) ((cookie) >> 40 & 1)
+
+/*
+ * What a task's header looks like and how the end of a poll is known. A family is what the two sides
+ * have to agree on; everything else of a runtime is data of its sites.
+ */
+enum wire_family {
+	WIRE_TOKIO = 0,	     /* a header with a state word, and the runtime's own task id */
+	WIRE_ASYNC_TASK = 1, /* smol, async-std: a state word, no id */
+	WIRE_USDT = 2,	     /* no header: begin and end of a poll are events */
+	WIRE_FAMILIES
+};
+
+/* Tokio: bits of the state word; same for all versions >= 1.24. */
 #define TOKIO_STATE_RUNNING 1ULL
 #define TOKIO_STATE_COMPLETE 2ULL
 #define TOKIO_STATE_NOTIFIED 4ULL
@@ -106,9 +130,25 @@ enum wire_task_in { WIRE_TASK_RDI = 0, WIRE_TASK_RSI = 1, WIRE_TASK_STACK = 2 };
 #define TOKIO_STATE_CANCELLED 32ULL
 #define TOKIO_STATE_REF_SHIFT 6
 
+/* async-task 4: the same of its state word. */
+#define ASYNC_TASK_SCHEDULED 1ULL
+#define ASYNC_TASK_RUNNING 2ULL
+#define ASYNC_TASK_COMPLETED 4ULL
+#define ASYNC_TASK_CLOSED 8ULL
+#define ASYNC_TASK_HANDLE 16ULL /* the Task still exists */
+#define ASYNC_TASK_REF_SHIFT 8
+
 static inline __attribute__((always_inline)) int tokio_near(__u64 pointer, __u64 header)
 {
 	return pointer % 16 == 0 && pointer >= header / 2 && pointer <= header * 2;
+}
+
+/* At the entry of a poll: it will drop the future rather than poll it. */
+static inline __attribute__((always_inline)) int wire_cancelled(__u8 family, __u64 state)
+{
+	if (family == WIRE_ASYNC_TASK)
+		return (state & (ASYNC_TASK_CLOSED | ASYNC_TASK_COMPLETED)) == ASYNC_TASK_CLOSED;
+	return (state & (TOKIO_STATE_CANCELLED | TOKIO_STATE_COMPLETE)) == TOKIO_STATE_CANCELLED;
 }
 
 /*
@@ -127,22 +167,59 @@ static inline __attribute__((always_inline)) int tokio_alive(__u64 state, __u64 
 	       !tokio_near(state, header);
 }
 
+/*
+ * The same for async-task. Its vtable pointer is the first word (or the fourth, in what old
+ * compilers made), where allocators keep theirs; the state is asked for the rest.
+ */
+static inline __attribute__((always_inline)) int async_task_alive(__u64 state)
+{
+	__u64 refs = state >> ASYNC_TASK_REF_SHIFT;
+
+	return (refs || (state & ASYNC_TASK_HANDLE)) && refs < 1 << 24;
+}
+
+/* A task of this family is inside its poll function, on whatever thread. */
+static inline __attribute__((always_inline)) int wire_running(__u8 family, __u64 state)
+{
+	if (family == WIRE_ASYNC_TASK)
+		return (state & (ASYNC_TASK_RUNNING | ASYNC_TASK_COMPLETED)) == ASYNC_TASK_RUNNING;
+	return (state & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) == TOKIO_STATE_RUNNING;
+}
+
+/* `link`: the word after the state. */
+static inline __attribute__((always_inline)) int wire_alive(__u8 family, __u64 state, __u64 link,
+							    __u64 header)
+{
+	if (family == WIRE_ASYNC_TASK)
+		return async_task_alive(state);
+	return tokio_alive(state, link, header);
+}
+
 /* One probed poll function of one target, indexed by the cookie; written by the agent. */
 struct wire_site {
 	__u64 vtable;	 /* expected header->vtable; others are looked up in `vtables` */
 	__u32 target;	 /* index of the target */
 	__u8 kind;	 /* enum wire_site_kind */
-	__u8 id_word;	 /* task id is word `id_word` of the header (id_offset / 8) */
+	__u8 id_word;	 /* task id is word `id_word` of the header; WIRE_NO_WORD: it has none */
 	__u8 sched_word; /* scheduler handle likewise */
 	__u8 shared;	 /* enum wire_shared bits: the header decides each time */
 	__u32 verified;	 /* hits whose header was read and found right, up to WIRE_VERIFY */
-	__u32 pad32;
+	__u8 family;	 /* enum wire_family */
+	__u8 vtable_word, state_word; /* of the header */
+	__u8 pad8;
 	__u64 stack_ns; /* when a stack of it was last sent */
+};
+
+/* Wakes of the task of a row (level 3). */
+struct wire_wakes {
+	__u64 ready_ns; /* when it was made ready; 0: it is not waiting, or nobody saw it */
+	__u64 count;	/* since its row is its own */
 };
 
 /* Delays of a site on one CPU (level 3): from a task's wake to the poll that it leads to. */
 struct wire_delays {
 	__u64 max_ns;
+	__u64 self; /* polls that no wake from outside led to: the task was made ready while polled */
 	__u64 hist[HIST_BUCKETS]; /* delays by length: their sum is the count */
 };
 
@@ -154,6 +231,8 @@ struct wire_site_stats {
 	__u64 max_ns;
 	__u64 first_seen;	  /* tasks met for the first time (level 2) */
 	__u64 mismatched;	  /* hits whose header had another vtable */
+	__u64 moved;		  /* polls on another thread than the task's last one (level 2) */
+	__u64 cancelled;	  /* tasks cancelled after they had been polled (level 2) */
 	__u64 hist[HIST_BUCKETS]; /* closed polls by length: their sum is the count */
 };
 
@@ -188,6 +267,8 @@ enum wire_off_kind {
 	WIRE_OFF_PREEMPTED = 2, /* with a poll open */
 	WIRE_OFF_PARKED = 3,	/* voluntarily, no poll open */
 	WIRE_OFF_WAITING = 4,	/* preempted, no poll open */
+	/* Voluntarily, in the poll of a task that no probe saw: its id is in the row of the block. */
+	WIRE_OFF_SENTINEL = 5,
 };
 
 /*
@@ -218,8 +299,12 @@ struct wire_slot {
 	__u64 parked_ns;   /* voluntary off-CPU outside any poll */
 	__u64 waiting_ns;  /* preempted outside any poll */
 	__u64 stolen_mark; /* of the CPU it runs on, accounted so far: see slot_stolen() */
+	__u64 stolen_ns;   /* when that was read */
 	__u64 sched;	   /* scheduler handle of the last task polled */
+	__u64 on_ns;	   /* when it last got the CPU */
 	struct wire_poll polls[WIRE_MAX_DEPTH];
+	__u32 sched_site; /* of the task that `sched` is of; meaningless while that is 0 */
+	__u32 pad32;
 };
 
 #define WIRE_TASK_KEY(header, target) ((header) | ((__u64)(target) << 48))
@@ -231,14 +316,14 @@ struct wire_slot {
  */
 struct wire_task {
 	__u64 key; /* WIRE_TASK_KEY */
-	__u64 id;
+	__u64 id;  /* the runtime's; where tasks have none, first_ns: it tells them apart as well */
 	__u64 sched;
 	__u64 first_ns; /* start of the first poll seen */
 	__u64 last_ns;	/* end of the last closed poll */
 	__u64 busy_ns;
 	__u64 polls;
 	__u32 site;
-	__u32 last_slot;
+	__u32 last_slot; /* and WIRE_TASK_DONE */
 };
 
 /* Totals that outlive slots, and losses that belong to no thread; one element. */
@@ -253,6 +338,11 @@ struct wire_totals {
 	__u64 stacks_sent;
 	__u64 stacks_lost;    /* stacks that found their ring full */
 	__u64 stacks_limited; /* stacks not sent because there were enough of them */
+	__u64 polls_lost;     /* short records of polls that found their ring full */
+	__u64 spawn_hits;     /* of spawn probes: in no other count */
+	__u64 spawn_stepped;  /* those of them that were single-stepped */
+	__u64 beats_right;    /* another task at the next sample, and other counters */
+	__u64 beats_wrong;    /* another task, but the same counters */
 };
 
 enum wire_kind {
@@ -263,6 +353,9 @@ enum wire_kind {
 	WIRE_PROCESS_FORK = 5,
 	WIRE_MMAP_EXEC = 6,
 	WIRE_STACK = 7,
+	WIRE_SPAWN = 16, /* a struct wire_stack: of a thread that makes a task of `site` */
+	WIRE_SPAWN_FULL =
+		17, /* a struct wire_process: the window of the target's spawn probes is over */
 };
 
 struct wire_head {
@@ -291,7 +384,7 @@ struct wire_stack {
 	__u64 poll_start_ns;
 	__u64 task_id, sched;
 	__u64 header;	 /* of the task */
-	__u32 site;	 /* WIRE_NO_SITE: outside any poll, of a thread in `roots` */
+	__u32 site;	 /* WIRE_NO_SITE: outside any poll, of a thread in `roots` or `wanted` */
 	__s32 syscall;	 /* WIRE_NO_SYSCALL: none */
 	__u64 base;	 /* address of pages[0] */
 	__u32 present;	 /* bit i: page i was read */
@@ -299,7 +392,94 @@ struct wire_stack {
 	__u64 copied_ns; /* private: when the last copy was made, */
 	__u64 sent_ns;	 /* and when one was sent from outside any poll */
 	__u64 regs[WIRE_STACK_REGS];
+	__u64 kernel_count; /* a block that is over: how many of `kernel` are there */
+	__u64 kernel[WIRE_KERNEL_FRAMES];
 	__u8 pages[WIRE_STACK_PAGES * WIRE_STACK_PAGE];
+};
+
+/*
+ * A closed poll in short, for who records every one (record --polls). Without a head: these come
+ * through a ring of their own, and nothing else does.
+ */
+struct wire_brief_poll {
+	__u64 start_ns, length_ns;
+	__u64 task_id; /* 0: not read */
+	__u32 tid, site;
+	__u32 target;
+	__u32 pad32;
+};
+
+/*
+ * Where a thread waits: a runtime parks in the same call at the same depth of the stack each time,
+ * and no copy of that is of use.
+ */
+#define WIRE_PARK(regs) ((regs)[7] ^ (regs)[16] << 20)
+
+/* One thread, seen from outside by a look at all threads of a process (bpf/look.bpf.h). */
+enum wire_look_flags {
+	WIRE_LOOK_ON_CPU = 1,  /* its registers are in the CPU: those here are old */
+	WIRE_LOOK_ASLEEP = 2,  /* it waits for something else than a CPU */
+	WIRE_LOOK_PROGRAM = 4, /* it was preempted inside one of our programs */
+};
+
+struct wire_look {
+	__u64 time_ns;
+	__u32 tid, slot; /* slot: plus one; 0: it has none */
+	__u32 flags;	 /* enum wire_look_flags */
+	__s32 syscall;	 /* that it is in; WIRE_NO_SYSCALL: none */
+	__u64 asleep_ns; /* for at least so long; 0: not known */
+	__u64 cpu_ns;	 /* that it has used */
+	__u64 delay_ns;	 /* that it has waited for a CPU */
+	__u64 runs;	 /* times that it got a CPU */
+	__u64 fs;	 /* its thread pointer */
+	__u64 regs[WIRE_STACK_REGS];
+	__u64 kernel_count; /* off the CPU: how many of `kernel` are there */
+	__u64 kernel[WIRE_KERNEL_FRAMES];
+};
+
+/*
+ * Where a runtime keeps the id of the task that a thread polls: a word of its thread-local block. Of
+ * a program's own block, or of an object loaded with it, it has one distance from the thread pointer;
+ * of others the thread's table of blocks says where they are.
+ */
+#define WIRE_PLACES 4 /* of one target: it may carry a runtime more than once */
+
+/*
+ * Two polls of one task in a row look alike. What tells them apart is a counter of the worker's
+ * scheduler, which moves between any two polls: the word at `context` points to a place on the
+ * thread's stack, where the word at `core` points to what has the counters.
+ */
+#define WIRE_TICKS 3
+
+struct wire_place {
+	__s32 offset;
+	__u16 module; /* number in that table; 0: from the thread pointer */
+	__u8 valid;   /* set last; the first that is not ends the list */
+	__u8 ticks;   /* how many counters are known; 0: whole polls are not seen */
+	__s32 context;
+	__u16 core;
+	__u16 tick[WIRE_TICKS];
+	__u32 pad32;
+};
+
+/*
+ * By slot: a poll that no probe saw, on the CPU, as far as samples tell. From a sample to a sample,
+ * so its length is a lower bound; it ends when the thread goes to sleep.
+ */
+struct wire_span {
+	__u64 task_id; /* 0: none */
+	__u64 start_ns, seen_ns;
+	__u64 waited_ns; /* of the slot, when it began: ready without a CPU so far */
+	__u64 beat;	 /* the counters */
+	__u32 tid;
+	__u32 pad32;
+};
+
+/* A thread that a look found on the CPU: its stack is copied at the next samples. */
+struct wire_wanted {
+	__u32 target;
+	__u32 pad32;
+	__u64 last_ns; /* when a stack of it was last sent */
 };
 
 /* Thread and process events; `other` is the child of a fork. */
@@ -309,14 +489,116 @@ struct wire_process {
 	__s32 code; /* exit code of the process as in task->exit_code */
 };
 
+/*
+ * A runtime that carries the probe points of <stalltop/sdt.h>. Its task types are pairs of string
+ * addresses, so they are met, not found: the BPF side gives each pair a site out of those that the
+ * agent has reserved for the object, and notes the strings for it to read. Nothing waits for the
+ * agent, so nothing is lost when it is slow.
+ */
+enum wire_probe {
+	WIRE_PROBE_NONE = 0,
+	WIRE_RUNTIME_START = 1,
+	WIRE_RUNTIME_STOP = 2,
+	WIRE_WORKER_START = 3,
+	WIRE_WORKER_PARK = 4,
+	WIRE_WORKER_UNPARK = 5,
+	WIRE_WORKER_STOP = 6,
+	WIRE_TASK_SPAWN = 7,
+	WIRE_POLL_BEGIN = 8,
+	WIRE_POLL_END = 9,
+	WIRE_TASK_WAKE = 10,
+	WIRE_TASK_COMPLETE = 11,
+	WIRE_TASK_DETACH = 12,
+	WIRE_TASK_DROP = 13,
+	WIRE_QUEUE_DEPTH = 14,
+	WIRE_BLOCKING_BEGIN = 15,
+	WIRE_BLOCKING_END = 16,
+	WIRE_PROBES
+};
+
+#define WIRE_MAX_OBJECTS 64 /* mapped objects with such probes */
+#define WIRE_TYPES 256	    /* task types of one; the last stands for those beyond */
+#define WIRE_NAME_TEXT 96
+#define WIRE_LOCATION_TEXT 72
+#define WIRE_USDT_ARGS 4
+#define WIRE_MAX_ARG_ROWS 1024
+
+enum wire_arg_kind { WIRE_ARG_CONST = 0, WIRE_ARG_REG = 1, WIRE_ARG_MEM = 2 };
+
+/* Where an argument is when it is not where a call would have it. */
+struct wire_arg {
+	__u8 kind; /* enum wire_arg_kind */
+	__u8 size; /* 1, 2, 4, 8 */
+	__u8 is_signed;
+	__u8 reg;    /* offset of the register in the kernel's struct pt_regs */
+	__s32 disp;  /* memory: from that register */
+	__u64 value; /* a constant */
+};
+
+struct wire_args {
+	struct wire_arg arg[WIRE_USDT_ARGS];
+};
+
+/* `args`: row of the argument formats plus one; 0: rdi, rsi, rdx, rcx. */
+#define WIRE_USDT_COOKIE(object, probe, args)                                                      \
+	((__u64)(object) | (__u64)(probe) << 32 | (__u64)(args) << 40)
+#define WIRE_COOKIE_PROBE(cookie) ((cookie) >> 32 & 0xff)
+#define WIRE_COOKIE_ARGS(cookie) ((cookie) >> 40 & 0xffff)
+
+/* Written by the agent, but for `used`. */
+struct wire_object {
+	__u32 target;
+	__u32 first_site; /* of WIRE_TYPES that are reserved for it */
+	__u32 used;	  /* types met so far */
+	__u32 valid;
+};
+
+/* A task type that was met; row = object * WIRE_TYPES + number. */
+struct wire_type {
+	__u64 name, location; /* addresses in the target */
+	__u32 site;
+	__u8 kind;  /* enum wire_site_kind */
+	__u8 ready; /* set last: the row is filled, and in use */
+	__u8 sent;  /* the agent's: it has announced it */
+	__u8 pad8;
+	char name_text[WIRE_NAME_TEXT]; /* "" where it could not be read without a fault */
+	char location_text[WIRE_LOCATION_TEXT];
+};
+
+/* What the task table knows of a task from its probes; by row. */
+enum wire_task_flags {
+	WIRE_TASK_SPAWNED = 1, /* it was seen from its spawn on */
+	WIRE_TASK_COMPLETED = 2,
+	WIRE_TASK_DETACHED = 4, /* nobody holds its handle */
+	WIRE_TASK_QUEUED = 8,	/* it is in a run queue (level 3; else until its first poll) */
+};
+
+/* The depth that a probe told last; row = object * WIRE_DEPTHS + kind * WIRE_DEPTHS / 4 + index. */
+#define WIRE_DEPTHS 256
+struct wire_depth {
+	__u64 runtime; /* 0: none was told */
+	__u64 depth;
+	__u64 time_ns;
+};
+
 _Static_assert(sizeof(struct wire_site) == 32, "wire_site");
-_Static_assert(sizeof(struct wire_site_stats) == 8 * (6 + HIST_BUCKETS), "wire_site_stats");
+_Static_assert(sizeof(struct wire_site_stats) == 8 * (8 + HIST_BUCKETS), "wire_site_stats");
 _Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
-_Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 13 - 8 + 4 * 96, "wire_slot");
+_Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 15 - 8 + 4 * 96 + 8, "wire_slot");
 _Static_assert(sizeof(struct wire_task) == 64, "wire_task");
+_Static_assert(sizeof(struct wire_wakes) == 16, "wire_wakes");
+_Static_assert(sizeof(struct wire_args) == 64, "wire_args");
+_Static_assert(sizeof(struct wire_object) == 16, "wire_object");
+_Static_assert(sizeof(struct wire_type) == 192, "wire_type");
+_Static_assert(sizeof(struct wire_look) == 64 + 8 * WIRE_STACK_REGS + 8 * (1 + WIRE_KERNEL_FRAMES),
+	       "wire_look");
+_Static_assert(sizeof(struct wire_place) == 24, "wire_place");
+_Static_assert(sizeof(struct wire_span) == 48, "wire_span");
+_Static_assert(sizeof(struct wire_wanted) == 16, "wire_wanted");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");
 _Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");
-_Static_assert(sizeof(struct wire_stack) == 24 + 48 + 8 + 8 + 8 + 16 + 8 * 17 + 8 * 4096,
+_Static_assert(sizeof(struct wire_brief_poll) == 40, "wire_brief_poll");
+_Static_assert(sizeof(struct wire_stack) == 24 + 48 + 8 + 8 + 8 + 16 + 8 * 17 + 8 * 33 + 8 * 4096,
 	       "wire_stack");
 
 #endif

@@ -142,6 +142,13 @@ bool site_exempt(const struct site_notes *notes, const struct rule *rule, uint32
 	return site < MODEL_MAX_SITES && notes->exempt[site].rules >> rule->index & 1;
 }
 
+/* Where no frame would tell of block_in_place. */
+static bool exempt_poll(const struct rule *rule, const struct field_ctx *ctx)
+{
+	return rule->exempt_handed_off && ctx->poll && ctx->poll->handed_off &&
+	       !(ctx->site && stacks_tell_all(ctx->site));
+}
+
 bool rule_exempts(const struct rule *rule, const struct field_ctx *ctx)
 {
 	if (ctx->site && rule->exempt_kinds >> ctx->site->kind & 1)
@@ -153,7 +160,7 @@ bool rule_exempts(const struct rule *rule, const struct field_ctx *ctx)
 	if (ctx->worker &&
 	    any_glob(rule->exempt_threads, rule->exempt_threads_count, ctx->worker->now.comm))
 		return true;
-	return exempt_syscall(rule, ctx->poll);
+	return exempt_poll(rule, ctx) || exempt_syscall(rule, ctx->poll);
 }
 
 /* --- "for" ------------------------------------------------------------------------ */
@@ -213,9 +220,19 @@ static bool case_judge_lasting(struct judge *j, const struct rule_case *rc,
 	return lasting;
 }
 
+/* Hysteresis: what a finding needs to stay open is less than what opens it. */
+static bool case_stays(struct judge *j, struct occurrence *o)
+{
+	const struct level *stays = &o->verdict.rc->stays;
+
+	return stays->count && finding_is_open(j, o, &o->verdict.severity) &&
+	       level_holds(o->verdict.rule, stays, o->ctx, &o->verdict.evidence);
+}
+
 /* --- scopes ----------------------------------------------------------------------- */
 
 struct pass {
+	struct rules *rules;
 	struct judge *j;
 	const struct model *m;
 	const struct rule *rule;
@@ -230,13 +247,8 @@ static void judge_object(struct pass *p, uint64_t id)
 	struct field_ctx *ctx = &p->ctx;
 	uint64_t round = rc->scope == SCOPE_SITE ? p->j->site_round : p->j->round;
 	uint64_t key = mix64(id) ^ ((uint64_t)p->rule->index * RULE_CASES + p->case_index + 1);
-	struct verdict v = {.rule = p->rule, .rc = rc};
-	struct occurrence o;
-
-	if (!case_judge_lasting(p->j, rc, ctx, key, round, &v) || rule_exempts(p->rule, ctx))
-		return;
-	o = (struct occurrence){
-		.verdict = v,
+	struct occurrence o = {
+		.verdict = {.rule = p->rule, .rc = rc},
 		.ctx = ctx,
 		.target = ctx->target->id,
 		.runtime = ctx->runtime ? ctx->runtime->id : ID_NONE,
@@ -246,7 +258,11 @@ static void judge_object(struct pass *p, uint64_t id)
 		.end_ns = p->m->now_ns,
 		.syscall = -1,
 	};
-	finding_state(p->j, p->m, &o);
+
+	if (!case_judge_lasting(p->j, rc, ctx, key, round, &o.verdict) && !case_stays(p->j, &o))
+		return;
+	if (!rule_exempts(p->rule, ctx) && !finding_gives_way(p->j, p->rules, p->m, &o))
+		finding_state(p->j, p->m, &o);
 }
 
 static bool set_target(struct pass *p, uint32_t target)
@@ -310,12 +326,14 @@ static void judge_rule(struct rules *rules, const struct model *m, const struct 
 	for (uint32_t i = 0; i < rule->cases_count; i++) {
 		const struct rule_case *rc = &rule->cases[i];
 		struct pass p = {
+			.rules = rules,
 			.j = rules->judge,
 			.m = m,
 			.rule = rule,
 			.case_index = i,
 			.ctx = {.m = m,
 				.notes = &rules->judge->notes,
+				.rule = rule->index,
 				.window_s = case_window(rule, rc)},
 		};
 
@@ -366,16 +384,19 @@ static void note_stacks(struct rules *rules, const struct model *m)
 {
 	for (uint32_t i = 0; i < m->sites_count; i++) {
 		const struct site_stacks *stacks = m->sites[i].stacks;
-		uint64_t taken = 0, exempt = 0;
+		uint64_t taken = 0, exempt = 0, calls = 0;
 
 		for (uint32_t k = 0; stacks && k < STACK_KINDS; k++)
 			taken += stacks->taken[k];
 		if (taken == rules->judge->notes.exempt[i].stacks)
 			continue;
-		for (uint32_t k = 0; stacks && k < rules->count; k++)
+		for (uint32_t k = 0; stacks && k < rules->count; k++) {
 			exempt |= (uint64_t)stacks_exempt(rules->list[k], &m->sites[i]) << k;
+			calls |= (uint64_t)stacks_in_call(rules->list[k], m, &m->sites[i]) << k;
+		}
 		rules->judge->notes.exempt[i].stacks = taken;
 		rules->judge->notes.exempt[i].rules = exempt;
+		rules->judge->notes.exempt[i].calls = calls;
 	}
 }
 
@@ -393,8 +414,9 @@ void rules_eval(struct rules *rules, const struct model *m)
 		j->site_round++;
 		j->sites_ns = m->now_ns;
 	}
-	for (uint32_t i = 0; i < rules->count; i++)
-		if (rules->list[i]->enabled)
-			judge_rule(rules, m, rules->list[i]);
+	for (uint32_t turn = 0; turn <= rules->count; turn++)
+		for (uint32_t i = 0; i < rules->count; i++)
+			if (rules->list[i]->enabled && rules->list[i]->turn == turn)
+				judge_rule(rules, m, rules->list[i]);
 	findings_end(j, m);
 }

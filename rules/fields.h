@@ -35,6 +35,7 @@ struct site_notes {
 	struct {
 		uint64_t stacks; /* taken when it was looked at */
 		uint64_t rules;	 /* bits of those to which all of them are no fault */
+		uint64_t calls;	 /* bits of those whose calls one of them shows */
 	} exempt[MODEL_MAX_SITES];
 };
 
@@ -42,6 +43,7 @@ struct site_notes {
 struct field_ctx {
 	const struct model *m;
 	const struct site_notes *notes;
+	uint32_t rule;	   /* index of the one that asks */
 	uint32_t window_s; /* of the case, 1..SERIES_LEN - 1 */
 	const struct ev_poll *poll;
 	bool poll_open; /* open, or seen open by the rule that asks */
@@ -51,13 +53,31 @@ struct field_ctx {
 	const struct target *target;
 };
 
+/* What has to be observed for the field to have a value; arming.c asks the model for it. */
+enum field_need {
+	NEED_NOTHING,
+	NEED_POLLS, /* level 1: each poll is seen */
+	NEED_LONG,  /* or at level 0, once it is known where to look */
+	NEED_CPU,   /* not at level 0 */
+	NEED_TASKS, /* level 2 */
+	NEED_WAKES, /* level 3 */
+	NEED_SELF,  /* level 3, and a scheduler whose wakes are told apart */
+	NEED_QUEUES,
+	NEED_INJECT,
+	NEED_ALIVE,
+	NEED_POOL,
+	NEED_CHANNELS, /* level 2, and a channel found */
+	NEED_WAKERS,   /* level 2, and a runtime whose tasks count them */
+};
+
 struct field {
 	const char *name;      /* "poll.blocked" */
 	enum rule_scope scope; /* poll fields: scope poll only; target fields: everywhere */
 	enum field_unit unit;
 	enum evidence evidence;
 	bool poll_length; /* never more than the poll's length */
-	bool windowed;	  /* looks at the case's window */
+	enum field_need need;
+	bool windowed; /* looks at the case's window */
 	const char *meaning;
 	bool (*get)(const struct field_ctx *ctx, double *out);
 };

@@ -6,6 +6,7 @@
 
 #include "rules/stack.h"
 #include "util/xalloc.h"
+#include "rules/victims.h"
 
 uint64_t mix64(uint64_t x)
 {
@@ -98,15 +99,22 @@ static void part_clear(struct part *part, const struct occurrence *o)
 	};
 }
 
+struct slot *finding_slot(struct judge *j, const struct rule *rule, uint64_t key)
+{
+	for (uint16_t i = *bucket_of(j, rule, key); i != SLOT_NONE; i = j->slots[i].next)
+		if (j->slots[i].key == key && j->slots[i].shown.f.rule == rule)
+			return &j->slots[i];
+	return NULL;
+}
+
 static struct slot *slot_get(struct judge *j, const struct occurrence *o)
 {
 	uint64_t key = group_key(o);
 	uint16_t *bucket = bucket_of(j, o->verdict.rule, key);
-	struct slot *slot;
+	struct slot *slot = finding_slot(j, o->verdict.rule, key);
 
-	for (uint16_t i = *bucket; i != SLOT_NONE; i = j->slots[i].next)
-		if (j->slots[i].key == key && j->slots[i].shown.f.rule == o->verdict.rule)
-			return &j->slots[i];
+	if (slot)
+		return slot;
 	slot = slot_take(j);
 	if (!slot)
 		return NULL;
@@ -202,6 +210,8 @@ static bool part_add(struct part *part, const struct model *m, const struct occu
 		f->first_ns = o->begin_ns;
 	if (o->end_ns > f->last_ns)
 		f->last_ns = o->end_ns;
+	if (!part->first_end_ns || o->end_ns < part->first_end_ns)
+		part->first_end_ns = o->end_ns;
 	if (o->verdict.severity > f->severity || !f->count)
 		f->severity = o->verdict.severity;
 	f->during_loss |= during_loss(m, o);
@@ -210,6 +220,8 @@ static bool part_add(struct part *part, const struct model *m, const struct occu
 		f->count++;
 		f->total_ns += (uint64_t)measure;
 	}
+	if (o->verdict.rc->scope == SCOPE_POLL || o->verdict.rc->scope == SCOPE_RUNTIME)
+		victims_take(f, m, o->runtime, o->begin_ns);
 	add_task(f, o->task);
 	return worst;
 }
@@ -237,6 +249,9 @@ static void show(struct slot *slot, const struct part *from)
 	f->revision = old.revision;
 	f->open = old.open;
 	f->open_since_ns = old.open_since_ns;
+	f->cause = old.cause;
+	f->alarm = old.alarm;
+	f->effects = old.effects;
 }
 
 void finding_open_poll(struct judge *j, const struct model *m, const struct occurrence *o,
@@ -269,6 +284,33 @@ static bool state_is_open(const struct judge *j, const struct slot *slot, uint64
 	return slot->seen_ns >= judged ||
 	       now - slot->seen_ns <
 		       (uint64_t)operand_value(slot->shown.f.rule, &rc->close_after, NULL, &known);
+}
+
+bool finding_is_open(struct judge *j, const struct occurrence *o, enum severity *severity)
+{
+	const struct slot *slot = finding_slot(j, o->verdict.rule, group_key(o));
+
+	if (!slot || !slot->shown.f.open || slot->state.rc != o->verdict.rc)
+		return false;
+	*severity = slot->state.f.severity;
+	return true;
+}
+
+bool finding_gives_way(struct judge *j, const struct rules *rules, const struct model *m,
+		       const struct occurrence *o)
+{
+	for (uint32_t i = 0; i < rules->count; i++) {
+		const struct rule *other = rules->list[i];
+		const struct slot *slot;
+
+		if (!(o->verdict.rule->unless_mask >> i & 1) ||
+		    other->group != o->verdict.rule->group)
+			continue;
+		slot = finding_slot(j, other, group_key(o));
+		if (slot && (slot->shown.f.open || slot->seen_ns == m->now_ns))
+			return true;
+	}
+	return false;
 }
 
 void finding_state(struct judge *j, const struct model *m, const struct occurrence *o)
@@ -312,6 +354,8 @@ static void slot_sum(struct slot *slot)
 	}
 	if (!state->count)
 		return;
+	if (slot->state.first_end_ns < slot->shown.first_end_ns)
+		slot->shown.first_end_ns = slot->state.first_end_ns;
 	if (state->severity > f->severity)
 		f->severity = state->severity;
 	if (state->first_ns < f->first_ns)
@@ -319,6 +363,7 @@ static void slot_sum(struct slot *slot)
 	if (state->last_ns > f->last_ns)
 		f->last_ns = state->last_ns;
 	f->during_loss |= state->during_loss;
+	victims_merge(f, state);
 }
 
 static bool slot_is_open(const struct slot *slot, uint64_t now)
@@ -352,33 +397,57 @@ static bool slot_withdrawn(const struct judge *j, const struct slot *slot)
 }
 
 /* Stacks come after what they are about: another one stands for the finding now. */
-static bool slot_stack_changed(struct slot *slot, const struct site_stack *stack)
+static bool slot_stack_changed(struct slot *slot, const struct site_stack *stack,
+			       const struct site_stack *spawn)
 {
-	uint64_t key = stack ? stack->key : 0;
-	bool changed = key != slot->stack_key;
+	uint64_t key = stack ? stack->key : 0, spawn_key = spawn ? spawn->key : 0;
+	bool changed = key != slot->stack_key || spawn_key != slot->spawn_key;
 
 	slot->stack_key = key;
+	slot->spawn_key = spawn_key;
+	return changed;
+}
+
+static bool slot_changed(const struct slot *slot)
+{
+	return slot->dirty || slot->live || slot->was_live;
+}
+
+static void slot_settle(struct judge *j, struct slot *slot)
+{
+	if (slot_changed(slot))
+		slot_sum(slot);
+	/* Its only poll turned out to be another rule's, or no fault. */
+	if (!slot->shown.f.count || slot_withdrawn(j, slot))
+		slot_drop(j, slot);
+}
+
+/* What it is an effect of, or what it stands for, is another now. */
+static bool slot_cause_changed(struct slot *slot)
+{
+	const struct finding *f = &slot->shown.f;
+	uint64_t key = mix64((uint64_t)(uintptr_t)f->cause.rule ^ f->cause.first_ns) + f->alarm +
+		       ((uint64_t)f->effects << 2);
+	bool changed = slot->cause_key != key;
+
+	slot->cause_key = key;
 	return changed;
 }
 
 static void slot_end(struct judge *j, struct slot *slot, const struct model *m)
 {
 	struct finding *f = &slot->shown.f;
-	bool changed = slot->dirty || slot->live || slot->was_live, open;
-	const struct site_stack *stack;
+	bool changed = slot_changed(slot), open;
+	const struct site_stack *stack, *spawn = NULL;
 	uint64_t now = m->now_ns;
 
-	if (changed)
-		slot_sum(slot);
-	/* Its only poll turned out to be another rule's, or no fault. */
-	if (!f->count || slot_withdrawn(j, slot)) {
-		slot_drop(j, slot);
-		return;
-	}
 	stack = finding_stack(m, f, NULL);
-	changed |= slot_stack_changed(slot, stack);
+	if (rule_shows_spawn(f->rule))
+		spawn = finding_spawn(m, f, NULL);
+	changed |= slot_stack_changed(slot, stack, spawn);
+	changed |= slot_cause_changed(slot);
 	if (changed)
-		message_render(m, slot->shown.rc, f, stack, slot->live && slot->worst_open);
+		message_render(m, slot->shown.rc, f, stack, spawn, slot->live && slot->worst_open);
 	slot->state_open = state_is_open(j, slot, now);
 	open = slot_is_open(slot, now);
 	if (open && !f->open)
@@ -393,6 +462,10 @@ static void slot_end(struct judge *j, struct slot *slot, const struct model *m)
 
 void findings_end(struct judge *j, const struct model *m)
 {
+	for (size_t i = 0; i < FINDINGS_MAX; i++)
+		if (j->slots[i].used)
+			slot_settle(j, &j->slots[i]);
+	causes_find(j);
 	for (size_t i = 0; i < FINDINGS_MAX; i++)
 		if (j->slots[i].used)
 			slot_end(j, &j->slots[i], m);
@@ -420,8 +493,10 @@ int finding_compare(const void *a, const void *b)
 
 	if (x->open != y->open)
 		return y->open - x->open;
-	if (x->severity != y->severity)
-		return (int)y->severity - (int)x->severity;
+	if (x->alarm != y->alarm)
+		return (int)y->alarm - (int)x->alarm;
+	if (!x->cause.rule != !y->cause.rule)
+		return x->cause.rule ? 1 : -1;
 	if (weight_x != weight_y)
 		return weight_x < weight_y ? 1 : -1;
 	if (x->first_ns != y->first_ns)

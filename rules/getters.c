@@ -50,19 +50,18 @@ bool get_poll_open(const struct field_ctx *c, double *out)
 
 /* --- site ---------------------------------------------------------------------- */
 
-/* Newest minus the value `seconds` ago; a gauge may fall. False: too little history. */
-static bool growth(const struct series *s, uint32_t seconds, double *out)
+bool field_growth(const struct series *s, uint32_t seconds, double *out)
 {
 	if (s->count <= seconds)
 		return false;
 	return give(out, (double)series_at(s, 0) - (double)series_at(s, seconds));
 }
 
-static bool rate(const struct series *s, uint32_t seconds, double *out)
+bool field_rate(const struct series *s, uint32_t seconds, double *out)
 {
 	double diff;
 
-	if (!growth(s, seconds, &diff) || diff < 0)
+	if (!field_growth(s, seconds, &diff) || diff < 0)
 		return false;
 	return give(out, diff / seconds);
 }
@@ -82,7 +81,7 @@ bool get_site_live_growth(const struct field_ctx *c, double *out)
 	bool known = false;
 
 	if (!c->site->tasks_valid || !c->site->series ||
-	    !growth(&c->site->series->live, c->window_s, out))
+	    !field_growth(&c->site->series->live, c->window_s, out))
 		return false;
 	for (uint32_t i = 0; i < c->m->runtimes_count; i++) {
 		const struct runtime *rt = &c->m->runtimes[i];
@@ -91,7 +90,7 @@ bool get_site_live_growth(const struct field_ctx *c, double *out)
 			continue;
 		if (!rt->queues_seen || rt->queues.alive < 0)
 			return true;
-		if (!growth(&rt->alive, c->window_s, &one))
+		if (!field_growth(&rt->alive, c->window_s, &one))
 			return false;
 		known = true;
 		alive += one > 0 ? one : 0;
@@ -119,13 +118,13 @@ bool get_site_detached(const struct field_ctx *c, double *out)
 bool get_site_spawn_rate(const struct field_ctx *c, double *out)
 {
 	return c->site->tasks_valid && c->site->series &&
-	       rate(&c->site->series->seen, c->window_s, out);
+	       field_rate(&c->site->series->seen, c->window_s, out);
 }
 
 bool get_site_end_rate(const struct field_ctx *c, double *out)
 {
 	return c->site->tasks_valid && c->site->series &&
-	       rate(&c->site->series->ended, c->window_s, out);
+	       field_rate(&c->site->series->ended, c->window_s, out);
 }
 
 bool get_site_completed_held(const struct field_ctx *c, double *out)
@@ -136,7 +135,7 @@ bool get_site_completed_held(const struct field_ctx *c, double *out)
 bool get_site_completed_held_growth(const struct field_ctx *c, double *out)
 {
 	return c->site->tasks_valid && c->site->series &&
-	       growth(&c->site->series->completed_held, c->window_s, out);
+	       field_growth(&c->site->series->completed_held, c->window_s, out);
 }
 
 bool get_site_completed_held_oldest(const struct field_ctx *c, double *out)
@@ -163,12 +162,12 @@ bool get_site_live_bytes(const struct field_ctx *c, double *out)
 
 bool get_site_poll_rate(const struct field_ctx *c, double *out)
 {
-	return c->site->series && rate(&c->site->series->polls, c->window_s, out);
+	return c->site->series && field_rate(&c->site->series->polls, c->window_s, out);
 }
 
 bool get_site_busy_share(const struct field_ctx *c, double *out)
 {
-	if (!c->site->series || !rate(&c->site->series->busy_ns, c->window_s, out))
+	if (!c->site->series || !field_rate(&c->site->series->busy_ns, c->window_s, out))
 		return false;
 	*out /= NS_PER_SEC;
 	return true;
@@ -208,7 +207,7 @@ bool get_site_short_blocked_share(const struct field_ctx *c, double *out)
 {
 	uint32_t at = c->notes->of[c->site->id];
 
-	if (!at || !rate(&c->notes->notes[at - 1].short_blocked, c->window_s, out))
+	if (!at || !field_rate(&c->notes->notes[at - 1].short_blocked, c->window_s, out))
 		return false;
 	*out /= NS_PER_SEC;
 	return true;
@@ -232,6 +231,12 @@ bool get_site_worker_blocked_share(const struct field_ctx *c, double *out)
 			*out = shares.blocked;
 	}
 	return known;
+}
+
+bool get_site_in_call(const struct field_ctx *c, double *out)
+{
+	return c->site->stacks && c->site->id < MODEL_MAX_SITES &&
+	       give(out, c->notes->exempt[c->site->id].calls >> c->rule & 1);
 }
 
 /* --- worker -------------------------------------------------------------------- */
@@ -392,8 +397,9 @@ static uint64_t closed_in_window(const struct site *s, uint32_t seconds)
 {
 	double busy;
 
-	return s->series && rate(&s->series->busy_ns, seconds, &busy) ? (uint64_t)(busy * seconds) :
-									0;
+	return s->series && field_rate(&s->series->busy_ns, seconds, &busy) ?
+		       (uint64_t)(busy * seconds) :
+		       0;
 }
 
 /* A watch that has just begun has less history than the window. */

@@ -8,6 +8,11 @@
 
 #include "rules/fields.h"
 
+/* Newest minus the value `seconds` ago; a gauge may fall. False: too little history. */
+bool field_growth(const struct series *s, uint32_t seconds, double *out);
+/* The same of a counter, a second. */
+bool field_rate(const struct series *s, uint32_t seconds, double *out);
+
 #define GETTER(name) bool get_##name(const struct field_ctx *c, double *out);
 GETTER(poll_length)
 GETTER(poll_blocked)
@@ -38,6 +43,10 @@ GETTER(site_poll_max)
 GETTER(site_delay_p50)
 GETTER(site_delay_p99)
 GETTER(site_delay_max)
+GETTER(site_in_call)
+GETTER(target_runtime_kinds)
+GETTER(target_workers)
+GETTER(target_types_in_call)
 GETTER(worker_busy)
 GETTER(worker_blocked)
 GETTER(worker_preempted)
@@ -61,6 +70,34 @@ GETTER(runtime_blocking_idle)
 GETTER(target_cpus)
 GETTER(target_tasks)
 GETTER(target_runtimes)
+/* getters_derived.c */
+GETTER(site_live_peak)
+GETTER(site_detached_growth)
+GETTER(site_task_busy)
+GETTER(site_moved_rate)
+GETTER(site_moved_share)
+GETTER(site_cancelled_recent)
+GETTER(site_self_rate)
+GETTER(site_self_share)
+GETTER(worker_lock_cycle_for)
+GETTER(runtime_busy)
+GETTER(runtime_blocked)
+GETTER(runtime_preempted)
+GETTER(runtime_runnable)
+GETTER(runtime_locked_for)
+GETTER(runtime_stalled_for)
+GETTER(runtime_workers_advised)
+GETTER(target_scheduler_share)
+GETTER(site_stranded)
+GETTER(site_stranded_oldest)
+/* getters_channel.c */
+GETTER(site_channel_depth)
+GETTER(site_channel_growth)
+GETTER(site_channel_drained)
+GETTER(site_channel_in)
+GETTER(site_channel_out)
+GETTER(site_channel_senders)
+GETTER(site_channel_bytes)
 #undef GETTER
 
 #endif

@@ -23,6 +23,7 @@ struct part {
 	struct finding f;
 	const struct rule_case *rc; /* of the worst occurrence */
 	double worst;		    /* its measure */
+	uint64_t first_end_ns;	    /* of all occurrences, when the one ended that ended first */
 };
 
 struct slot {
@@ -42,6 +43,8 @@ struct slot {
 	uint64_t told_ns;    /* when revision grew last, and with which severity */
 	enum severity told_severity;
 	uint64_t stack_key; /* of the stack that the message was made with, 0: none */
+	uint64_t spawn_key; /* likewise of the spawn */
+	uint64_t cause_key; /* likewise of what it is an effect of, and of what it stands for */
 };
 
 /* An open poll, until its end has been counted. */
@@ -108,11 +111,21 @@ uint64_t mix64(uint64_t x);
 void polls_eval(struct rules *rules, const struct model *m);
 
 /* findings.c */
+/* The finding of the rule about `key`: a site, a runtime, a target. NULL: there is none. */
+struct slot *finding_slot(struct judge *j, const struct rule *rule, uint64_t key);
 void findings_begin(struct judge *j);
 void finding_settle(struct judge *j, const struct model *m, const struct occurrence *o);
 void finding_open_poll(struct judge *j, const struct model *m, const struct occurrence *o,
 		       bool open);
 void finding_state(struct judge *j, const struct model *m, const struct occurrence *o);
 void findings_end(struct judge *j, const struct model *m);
+/* Whether the case opened a finding about this that is still open; *severity: that of it. */
+bool finding_is_open(struct judge *j, const struct occurrence *o, enum severity *severity);
+/* Whether a rule that this one gives way to has an open finding about the same. */
+bool finding_gives_way(struct judge *j, const struct rules *rules, const struct model *m,
+		       const struct occurrence *o);
+
+/* causes.c: which findings are effects of others. */
+void causes_find(struct judge *j);
 
 #endif

@@ -41,6 +41,12 @@ struct rules *rules_new(void)
 	return rules;
 }
 
+void rules_forget(struct rules *rules)
+{
+	judge_free(rules->judge);
+	rules->judge = judge_new();
+}
+
 void rules_free(struct rules *rules)
 {
 	if (!rules)
@@ -79,6 +85,8 @@ int rules_add_text(struct rules *rules, const char *file, const char *s, size_t 
 		rule_free(rule);
 		return ret;
 	}
+	rule->text = rule_own(rule, xstrndup(s, len));
+	rule->text_len = strlen(rule->text);
 	rule->index = old ? old->index : rules->count++;
 	rules->list[rule->index] = rule;
 	*loaded |= 1ULL << rule->index;
@@ -107,10 +115,71 @@ static int resolve_rule(const struct rules *rules, struct rule *rule, struct err
 		if (!ret)
 			rule->unless_mask |= 1ULL << other->index;
 	}
+	for (uint32_t i = 0; i < rule->causes_count && !ret; i++)
+		ret = resolve_name(rules, rule, &rule->causes[i], &rule->cause_rules[i], err);
 	rule->calls_rule = NULL;
 	if (!ret && rule->calls_from.id)
 		ret = resolve_name(rules, rule, &rule->calls_from, &rule->calls_rule, err);
 	return ret;
+}
+
+/*
+ * How many others lie behind each, the longest way: each round moves it behind one more of those
+ * in its mask. Where that does not end, they stand in a circle: returns one of these, else NULL.
+ */
+static const struct rule *order_by(const struct rules *rules, const uint64_t masks[RULES_MAX],
+				   uint32_t turns[RULES_MAX])
+{
+	const struct rule *moved = NULL;
+
+	memset(turns, 0, RULES_MAX * sizeof(turns[0]));
+	for (uint32_t round = 0; round <= rules->count; round++) {
+		moved = NULL;
+		for (uint32_t i = 0; i < rules->count; i++)
+			for (uint32_t k = 0; k < rules->count; k++) {
+				if (!(masks[i] >> k & 1) || turns[i] > turns[k])
+					continue;
+				turns[i] = turns[k] + 1;
+				moved = rules->list[i];
+			}
+		if (!moved)
+			return NULL;
+	}
+	return moved;
+}
+
+static int circle(const struct rule *rule, const struct rule_name *name, const char *what,
+		  const char *key, struct err *err)
+{
+	return err_set(err, -EINVAL, "%s:%u:%u: %s of %s; remove one from \"%s\"", rule->file,
+		       name->line, name->column, what, rule->id, key);
+}
+
+/* A rule is judged after those that it gives way to. */
+static int order_rules(const struct rules *rules, struct err *err)
+{
+	uint64_t unless[RULES_MAX] = {0}, causes[RULES_MAX] = {0};
+	uint32_t turns[RULES_MAX];
+	const struct rule *bad;
+
+	for (uint32_t i = 0; i < rules->count; i++) {
+		const struct rule *rule = rules->list[i];
+
+		unless[i] = rule->unless_mask;
+		for (uint32_t k = 0; k < rule->causes_count; k++)
+			causes[i] |= 1ULL << rule->cause_rules[k]->index;
+	}
+	bad = order_by(rules, causes, turns);
+	if (bad)
+		return circle(bad, &bad->causes[0], "there is a circle in the causes", "caused_by",
+			      err);
+	bad = order_by(rules, unless, turns);
+	if (bad)
+		return circle(bad, &bad->unless[0], "some rules give way to each other, with those",
+			      "unless", err);
+	for (uint32_t i = 0; i < rules->count; i++)
+		rules->list[i]->turn = turns[i];
+	return 0;
 }
 
 int rules_resolve(struct rules *rules, struct err *err)
@@ -119,7 +188,7 @@ int rules_resolve(struct rules *rules, struct err *err)
 
 	for (uint32_t i = 0; i < rules->count && !ret; i++)
 		ret = resolve_rule(rules, rules->list[i], err);
-	return ret;
+	return ret ? ret : order_rules(rules, err);
 }
 
 int rules_load_builtin(struct rules **out, struct err *err)
@@ -147,6 +216,25 @@ int rules_load_builtin(struct rules **out, struct err *err)
 	}
 	*out = rules;
 	return ret;
+}
+
+int rules_load_texts(struct rules *rules, const struct rule_source *list, size_t count,
+		     struct err *err)
+{
+	uint64_t loaded = 0;
+	int ret = 0;
+
+	for (size_t i = 0; i < count && !ret; i++)
+		ret = rules_add_text(rules, list[i].name, list[i].text, list[i].len, &loaded, err);
+	return ret ? ret : rules_resolve(rules, err);
+}
+
+bool rules_source(const struct rules *rules, size_t i, struct rule_source *out)
+{
+	const struct rule *rule = rules->list[i];
+
+	*out = (struct rule_source){rule->file, rule->text, rule->text_len};
+	return !rule->builtin;
 }
 
 /* --- files ------------------------------------------------------------------------ */
@@ -300,6 +388,18 @@ static int set_param(const struct rule *rule, struct param *param, const char *t
 	return 0;
 }
 
+static int no_such_rule(const struct rules *rules, const char *id, struct err *err)
+{
+	const char *ids[RULES_MAX], *near;
+
+	for (uint32_t i = 0; i < rules->count; i++)
+		ids[i] = rules->list[i]->id;
+	near = nearest(id, ids, rules->count);
+	return err_set(err, -EINVAL,
+		       "--set: no rule \"%s\"%s%s%s; stalltop rules list names them all", id,
+		       near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 int rules_set(struct rules *rules, const char *assignment, struct err *err)
 {
 	const char *equal = strchr(assignment, '='), *dot = strchr(assignment, '.');
@@ -314,11 +414,8 @@ int rules_set(struct rules *rules, const char *assignment, struct err *err)
 	snprintf(id, sizeof(id), "%.*s", (int)(dot - assignment), assignment);
 	snprintf(key, sizeof(key), "%.*s", (int)(equal - dot - 1), dot + 1);
 	rule = find(rules, id);
-	if (!rule) {
-		for (uint32_t i = 0; i < rules->count; i++)
-			list_word(list, sizeof(list), rules->list[i]->id);
-		return err_set(err, -EINVAL, "--set: no rule \"%s\"; the rules are %s", id, list);
-	}
+	if (!rule)
+		return no_such_rule(rules, id, err);
 	if (!strcmp(key, "enabled"))
 		return set_enabled(rule, equal + 1, err);
 	for (uint32_t i = 0; i < rule->params_count; i++) {
@@ -331,21 +428,37 @@ int rules_set(struct rules *rules, const char *assignment, struct err *err)
 		       list);
 }
 
+/* The rules that --threshold is about. */
+static const char *const threshold_rules[] = {"blocking-call", "cpu-bound-poll"};
+#define THRESHOLD_RULES (sizeof(threshold_rules) / sizeof(threshold_rules[0]))
+
+uint64_t rules_threshold_ns(const struct rules *rules)
+{
+	for (size_t i = 0; i < THRESHOLD_RULES; i++) {
+		const struct rule *rule = find(rules, threshold_rules[i]);
+
+		for (uint32_t k = 0; rule && k < rule->params_count; k++)
+			if (!strcmp(rule->params[k].key, "warning"))
+				return (uint64_t)rule->params[k].value;
+	}
+	return 0;
+}
+
 int rules_set_threshold(struct rules *rules, uint64_t ns, struct err *err)
 {
-	static const char *const ids[] = {"blocking-call", "cpu-bound-poll"};
 	char text[48];
 	int ret;
 
 	if (!ns || ns > 3600 * 1000000000ULL)
 		return err_set(err, -EINVAL,
 			       "--threshold takes a duration from 1ns to 1h, such as 5ms");
-	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-		snprintf(text, sizeof(text), "%s.warning=%lluns", ids[i], (unsigned long long)ns);
+	for (size_t i = 0; i < THRESHOLD_RULES; i++) {
+		snprintf(text, sizeof(text), "%s.warning=%lluns", threshold_rules[i],
+			 (unsigned long long)ns);
 		ret = rules_set(rules, text, err);
 		if (ret)
 			return ret;
-		snprintf(text, sizeof(text), "%s.critical=%lluns", ids[i],
+		snprintf(text, sizeof(text), "%s.critical=%lluns", threshold_rules[i],
 			 (unsigned long long)ns * 10);
 		ret = rules_set(rules, text, err);
 		if (ret)

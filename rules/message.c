@@ -6,6 +6,8 @@
  * when a placeholder in it is not known; outside of one it reads n/a. {{ }} [[ ]] stand for the
  * characters themselves. Templates are compiled when loaded; rendering allocates nothing.
  */
+#include "rules/kinds.h"
+#include "rules/locks.h"
 #include "rules/rule_impl.h"
 #include "rules/stack.h"
 
@@ -17,12 +19,14 @@
 #include "util/syscall.h"
 #include "util/xalloc.h"
 
+#define TEXT_NAME 256
 #define SITE_SHOWN 110 /* bytes of a type name: a generic one must not fill the message */
 
 struct render {
 	const struct model *m;
 	const struct finding *f;
 	const struct site_stack *stack; /* of the finding, NULL */
+	const struct site_stack *spawn; /* of its tasks, NULL */
 	bool so_far;
 	char out[768];
 	size_t len;
@@ -58,12 +62,17 @@ static void word_site(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "an unknown task type");
 }
 
-static void word_culprit(const struct render *r, char *out, size_t size)
+static void site_word(const struct render *r, uint32_t id, char *out, size_t size)
 {
-	const struct site *s = model_site(r->m, r->f->culprit);
+	const struct site *s = model_site(r->m, id);
 
 	if (s && s->name)
 		shorten(out, size, s->name);
+}
+
+static void word_culprit(const struct render *r, char *out, size_t size)
+{
+	site_word(r, r->f->culprit, out, size);
 }
 
 static void word_worker(const struct render *r, char *out, size_t size)
@@ -95,6 +104,11 @@ static void word_runtime(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "%s%sruntime", name ? name : "", name ? " " : "");
 }
 
+static void word_runtimes(const struct render *r, char *out, size_t size)
+{
+	runtime_kinds_text(r->m, r->f->target, out, size);
+}
+
 static void word_process(const struct render *r, char *out, size_t size)
 {
 	const struct target *t = model_target(r->m, r->f->target);
@@ -111,6 +125,8 @@ static void word_syscall(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "%s", name);
 	else if (r->f->syscall >= 0)
 		snprintf(out, size, "system call %d", r->f->syscall);
+	else if (r->stack && r->stack->kernel_fault)
+		snprintf(out, size, "a page fault");
 }
 
 static void word_count(const struct render *r, char *out, size_t size)
@@ -169,6 +185,9 @@ static void word_at(const struct render *r, char *out, size_t size)
 	if (!r->stack || r->stack->culprit < 0)
 		return;
 	f = &r->stack->frames[r->stack->culprit];
+	/* All of the task's code is inlined there: the site names it better than the runtime's function. */
+	if (s && f->origin == FRAME_BOUNDARY && !f->line)
+		return;
 	if (s && f->function && !strcmp(s->name, f->function))
 		frame_line_text(f, out, size);
 	else
@@ -179,6 +198,77 @@ static void word_call(const struct render *r, char *out, size_t size)
 {
 	if (r->stack && r->stack->call >= 0)
 		frame_name(&r->stack->frames[r->stack->call], out, size);
+}
+
+static void word_locks(const struct render *r, char *out, size_t size)
+{
+	locks_text(r->m, r->f->target, r->f->runtime, out, size);
+}
+
+void finding_cause_text(const struct model *m, const struct finding *f, char *out, size_t size)
+{
+	const struct site *s = model_site(m, f->cause.site);
+	char name[TEXT_NAME];
+
+	out[0] = '\0';
+	if (!f->cause.rule)
+		return;
+	if (s && s->name)
+		shorten(name, sizeof(name), s->name);
+	snprintf(out, size, "%s%s%s", f->cause.rule->id, s && s->name ? " of " : "",
+		 s && s->name ? name : "");
+}
+
+static void word_cause(const struct render *r, char *out, size_t size)
+{
+	finding_cause_text(r->m, r->f, out, size);
+}
+
+/* Who spawns the tasks: the place, and the function where it is known. */
+static void word_spawner(const struct render *r, char *out, size_t size)
+{
+	if (r->spawn && r->spawn->culprit >= 0)
+		frame_text(&r->spawn->frames[r->spawn->culprit], out, size);
+}
+
+static const struct backlog *backlog_of(const struct render *r)
+{
+	const struct site *s = model_site(r->m, r->f->site);
+
+	return s ? model_backlog(r->m, s) : NULL;
+}
+
+static void word_receiver(const struct render *r, char *out, size_t size)
+{
+	const struct backlog *b = backlog_of(r);
+
+	if (b)
+		site_word(r, b->now.receiver, out, size);
+}
+
+static void word_sender(const struct render *r, char *out, size_t size)
+{
+	const struct backlog *b = backlog_of(r);
+
+	if (b)
+		site_word(r, b->now.sender, out, size);
+}
+
+/* Where nobody knows which end it has. */
+static void word_holder(const struct render *r, char *out, size_t size)
+{
+	const struct backlog *b = backlog_of(r);
+
+	if (b && b->now.receiver == ID_NONE && b->now.sender == ID_NONE)
+		site_word(r, b->now.site, out, size);
+}
+
+static void word_channel(const struct render *r, char *out, size_t size)
+{
+	const struct backlog *b = backlog_of(r);
+
+	if (b)
+		snprintf(out, size, "%s", b->now.library);
 }
 
 #define IN(scope) (1u << SCOPE_##scope)
@@ -192,6 +282,7 @@ static const struct message_word {
 	{"site", IN(POLL) | IN(SITE), word_site},
 	{"worker", IN(POLL) | IN(WORKER), word_worker},
 	{"runtime", IN(POLL) | IN(WORKER) | IN(RUNTIME), word_runtime},
+	{"runtimes", EVERYWHERE, word_runtimes},
 	{"process", EVERYWHERE, word_process},
 	{"syscall", IN(POLL), word_syscall},
 	{"task", IN(POLL), word_task},
@@ -201,8 +292,15 @@ static const struct message_word {
 	{"total", IN(POLL), word_total},
 	{"so_far", IN(POLL), word_so_far},
 	{"culprit", EVERYWHERE, word_culprit},
+	{"cause", EVERYWHERE, word_cause},
+	{"locks", IN(WORKER) | IN(RUNTIME), word_locks},
 	{"at", EVERYWHERE, word_at},
 	{"call", EVERYWHERE, word_call},
+	{"spawner", IN(POLL) | IN(SITE), word_spawner},
+	{"channel", IN(SITE), word_channel},
+	{"receiver", IN(SITE), word_receiver},
+	{"sender", IN(SITE), word_sender},
+	{"holder", IN(SITE), word_holder},
 };
 
 #define WORDS_COUNT ((int)(sizeof(words) / sizeof(words[0])))
@@ -274,6 +372,7 @@ static bool resolve_name(struct rule_case *rc, const char *name, struct message_
 		part->kind = PART_WORD;
 		part->word = i;
 		rc->wants_culprit |= words[i].write == word_culprit;
+		rc->shows_spawn |= words[i].write == word_spawner;
 		return true;
 	}
 	return false;
@@ -420,9 +519,9 @@ static void render_name(struct render *r, const struct message_part *part)
 }
 
 void message_render(const struct model *m, const struct rule_case *rc, struct finding *f,
-		    const struct site_stack *stack, bool so_far)
+		    const struct site_stack *stack, const struct site_stack *spawn, bool so_far)
 {
-	struct render r = {.m = m, .f = f, .stack = stack, .so_far = so_far};
+	struct render r = {.m = m, .f = f, .stack = stack, .spawn = spawn, .so_far = so_far};
 	size_t mark = 0;
 
 	for (uint32_t i = 0; i < rc->message_count; i++) {

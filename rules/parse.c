@@ -251,20 +251,21 @@ int parse_syscalls(struct parse *p, const cJSON *list)
 	return 0;
 }
 
-static int read_kinds(struct parse *p, const cJSON *list)
+/* A list of some of `names`, as bits of their numbers. */
+static int read_words(struct parse *p, const cJSON *list, const char *what,
+		      const char *const *names, size_t count, unsigned *bits)
 {
-	static const char *const names[] = {"task", "blocking", "worker"};
 	const cJSON *node;
-	size_t kind;
+	size_t which;
 	int ret;
 
 	cJSON_ArrayForEach(node, list) {
 		ret = parse_type(p, node, NODE_STRING);
 		if (!ret)
-			ret = parse_word(p, node, "kind", names, 3, &kind);
+			ret = parse_word(p, node, what, names, count, &which);
 		if (ret)
 			return ret;
-		p->rule->exempt_kinds |= 1u << kind;
+		*bits |= 1u << which;
 	}
 	return 0;
 }
@@ -274,15 +275,18 @@ static int read_exempt(struct parse *p, const cJSON *node)
 	static const struct key_spec specs[] = {
 		{"sites", NODE_ARRAY, false, NULL},    {"threads", NODE_ARRAY, false, NULL},
 		{"syscalls", NODE_ARRAY, false, NULL}, {"kinds", NODE_ARRAY, false, NULL},
-		{"frames", NODE_ARRAY, false, NULL},
+		{"frames", NODE_ARRAY, false, NULL},   {"polls", NODE_ARRAY, false, NULL},
 	};
+	static const char *const kinds[] = {"task", "blocking", "worker"};
+	static const char *const polls[] = {"handed_off"};
 	struct rule *rule = p->rule;
-	const cJSON *v[5];
+	unsigned handed_off = 0;
+	const cJSON *v[6];
 	int ret;
 
 	if (!node)
 		return 0;
-	ret = parse_object(p, node, specs, 5, v);
+	ret = parse_object(p, node, specs, 6, v);
 	if (!ret)
 		ret = read_strings(p, v[0], rule->exempt_sites, &rule->exempt_sites_count);
 	if (!ret)
@@ -292,41 +296,39 @@ static int read_exempt(struct parse *p, const cJSON *node)
 	if (!ret)
 		ret = parse_syscalls(p, v[2]);
 	if (!ret)
-		ret = read_kinds(p, v[3]);
+		ret = read_words(p, v[3], "kind", kinds, 3, &rule->exempt_kinds);
 	if (!ret)
 		ret = read_strings(p, v[4], rule->exempt_frames, &rule->exempt_frames_count);
+	if (!ret)
+		ret = read_words(p, v[5], "sort of poll", polls, 1, &handed_off);
+	rule->exempt_handed_off = handed_off;
 	if (!ret && v[4] && !rule->stack)
 		return text_fail(&p->text, p->err, text_key(&p->text, v[4]),
 				 "\"frames\" needs stacks; add \"stack\": \"any\" to the rule");
 	return ret;
 }
 
-static int read_unless(struct parse *p, const cJSON *list)
+/* Other rules by their ids; `self` says what is wrong with the rule's own. */
+static int read_rule_names(struct parse *p, const cJSON *list, struct rule_name *names,
+			   uint32_t *count, const char *self)
 {
 	const cJSON *node;
-	bool polls = false;
 	int ret;
 
-	for (uint32_t i = 0; i < p->rule->cases_count; i++)
-		polls |= p->rule->cases[i].scope == SCOPE_POLL;
-	if (list && !polls)
-		return text_fail(
-			&p->text, p->err, text_key(&p->text, list),
-			"\"unless\" is about polls; this rule has no case of scope \"poll\"");
 	cJSON_ArrayForEach(node, list) {
-		struct rule_name *u = &p->rule->unless[p->rule->unless_count];
+		struct rule_name *name = &names[*count];
 
 		ret = parse_type(p, node, NODE_STRING);
 		if (ret)
 			return ret;
-		if (p->rule->unless_count == RULE_UNLESS)
+		if (*count == RULE_UNLESS)
 			return text_fail(&p->text, p->err, text_value(&p->text, node),
 					 "more than %d rules; use fewer", RULE_UNLESS);
 		if (!strcmp(node->valuestring, p->rule->id))
-			return parse_fail(p, node, "a rule cannot give way to itself; remove this");
-		u->id = parse_copy(p, node);
-		text_line_column(&p->text, text_value(&p->text, node), &u->line, &u->column);
-		p->rule->unless_count++;
+			return parse_fail(p, node, self);
+		name->id = parse_copy(p, node);
+		text_line_column(&p->text, text_value(&p->text, node), &name->line, &name->column);
+		++*count;
 	}
 	return 0;
 }
@@ -359,9 +361,11 @@ enum {
 	KEY_PARAMS,
 	KEY_CASES,
 	KEY_UNLESS,
+	KEY_CAUSED_BY,
 	KEY_EXEMPT,
 	KEY_STACK,
 	KEY_CALLS,
+	KEY_ONLY_CALLS,
 	KEY_ADVICE,
 	KEY_EXAMPLE,
 	KEY_LINK,
@@ -378,9 +382,11 @@ static const struct key_spec rule_keys[KEY_COUNT] = {
 	[KEY_CASES] = {"cases", NODE_ARRAY, true,
 		       "\"cases\": [{\"scope\": ..., \"severity\": ..., \"message\": ...}]"},
 	[KEY_UNLESS] = {"unless", NODE_ARRAY, false, NULL},
+	[KEY_CAUSED_BY] = {"caused_by", NODE_ARRAY, false, NULL},
 	[KEY_EXEMPT] = {"exempt", NODE_OBJECT, false, NULL},
 	[KEY_STACK] = {"stack", NODE_STRING, false, NULL},
 	[KEY_CALLS] = {"calls", NODE_ANY, false, NULL},
+	[KEY_ONLY_CALLS] = {"only_calls", NODE_BOOL, false, NULL},
 	[KEY_ADVICE] = {"advice", NODE_STRING, true, "\"advice\": \"what to change\""},
 	[KEY_EXAMPLE] = {"example", NODE_OBJECT, false, NULL},
 	[KEY_LINK] = {"link", NODE_STRING, false, NULL},
@@ -465,11 +471,17 @@ static int read_rule(struct parse *p)
 	if (!ret)
 		ret = check_used(p, v[KEY_PARAMS]);
 	if (!ret)
-		ret = read_unless(p, v[KEY_UNLESS]);
+		ret = read_rule_names(p, v[KEY_UNLESS], p->rule->unless, &p->rule->unless_count,
+				      "a rule cannot give way to itself; remove this");
+	if (!ret)
+		ret = read_rule_names(p, v[KEY_CAUSED_BY], p->rule->causes, &p->rule->causes_count,
+				      "a rule cannot be its own cause; remove this");
 	if (!ret)
 		ret = parse_stack(p, v[KEY_STACK]);
 	if (!ret)
 		ret = parse_calls(p, v[KEY_CALLS]);
+	if (!ret)
+		ret = parse_only_calls(p, v[KEY_ONLY_CALLS], v[KEY_CALLS]);
 	if (!ret)
 		ret = read_exempt(p, v[KEY_EXEMPT]);
 	if (!ret)

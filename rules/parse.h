@@ -49,6 +49,7 @@ int parse_literal(struct parse *p, const cJSON *node, const char *want, enum val
 int parse_stack(struct parse *p, const cJSON *node);
 /* "calls", after "stack": a list, or the id of the rule whose list it is; likewise. */
 int parse_calls(struct parse *p, const cJSON *node);
+int parse_only_calls(struct parse *p, const cJSON *node, const cJSON *calls);
 int parse_case(struct parse *p, const cJSON *node);
 
 #endif

@@ -201,6 +201,24 @@ static int read_clause(struct parse *p, const cJSON *node, struct rule_case *rc,
 	return 0;
 }
 
+static int read_when(struct parse *p, const cJSON *list, struct rule_case *rc, struct level *level)
+{
+	const cJSON *one;
+	int ret;
+
+	if (!list->child)
+		return parse_fail(p, list, "an empty list always holds; name a condition");
+	cJSON_ArrayForEach(one, list) {
+		if (level->count == LEVEL_CLAUSES)
+			return text_fail(&p->text, p->err, text_value(&p->text, one),
+					 "more than %d conditions; use fewer", LEVEL_CLAUSES);
+		ret = read_clause(p, one, rc, &level->when[level->count++]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 static int read_level(struct parse *p, const cJSON *node, struct rule_case *rc)
 {
 	static const struct key_spec specs[] = {
@@ -210,7 +228,7 @@ static int read_level(struct parse *p, const cJSON *node, struct rule_case *rc)
 	};
 	static const char *const names[] = {"info", "warning", "critical"};
 	struct level *level = &rc->levels[rc->levels_count];
-	const cJSON *v[2], *one;
+	const cJSON *v[2];
 	size_t severity;
 	int ret = parse_object(p, node, specs, 2, v);
 
@@ -224,17 +242,7 @@ static int read_level(struct parse *p, const cJSON *node, struct rule_case *rc)
 					  "this level is here twice; join them with \"any\"");
 	rc->levels_count++;
 	level->severity = (enum severity)severity;
-	if (!v[1]->child)
-		return parse_fail(p, v[1], "an empty list always holds; name a condition");
-	cJSON_ArrayForEach(one, v[1]) {
-		if (level->count == LEVEL_CLAUSES)
-			return text_fail(&p->text, p->err, text_value(&p->text, one),
-					 "more than %d conditions; use fewer", LEVEL_CLAUSES);
-		ret = read_clause(p, one, rc, &level->when[level->count++]);
-		if (ret)
-			return ret;
-	}
-	return 0;
+	return read_when(p, v[1], rc, level);
 }
 
 /* --- cases ------------------------------------------------------------------------ */
@@ -309,7 +317,12 @@ static int read_case_body(struct parse *p, struct rule_case *rc, const cJSON *co
 		return text_fail(
 			&p->text, p->err, text_key(&p->text, v[3]),
 			"\"for\" has no sense in scope \"poll\"; compare poll.length instead");
-	ret = read_time(p, v[3], 0, &rc->hold);
+	if (v[7] && rc->scope == SCOPE_POLL)
+		return text_fail(&p->text, p->err, text_key(&p->text, v[7]),
+				 "\"while\" has no sense in scope \"poll\": a poll ends by itself");
+	ret = v[7] ? read_when(p, v[7], rc, &rc->stays) : 0;
+	if (!ret)
+		ret = read_time(p, v[3], 0, &rc->hold);
 	if (!ret)
 		ret = read_time(p, v[4], 5e9, &rc->window);
 	if (!ret)
@@ -330,12 +343,13 @@ int parse_case(struct parse *p, const cJSON *node)
 		{"window", NODE_ANY, false, NULL},
 		{"close_after", NODE_ANY, false, NULL},
 		{"measure", NODE_STRING, false, NULL},
+		{"while", NODE_ARRAY, false, NULL},
 	};
 	static const char *const scopes[] = {"poll", "site", "worker", "runtime", "target"};
 	struct rule_case *rc = &p->rule->cases[p->rule->cases_count++];
-	const cJSON *v[7];
+	const cJSON *v[8];
 	size_t scope;
-	int ret = parse_object(p, node, specs, 7, v);
+	int ret = parse_object(p, node, specs, 8, v);
 
 	if (!ret)
 		ret = parse_word(p, v[0], "scope", scopes, 5, &scope);

@@ -18,7 +18,8 @@ int parse_stack(struct parse *p, const cJSON *node)
 	return ret;
 }
 
-static int add_call(struct parse *p, const cJSON *node, bool by_syscall, const char *advice)
+static int add_call(struct parse *p, const cJSON *node, bool by_syscall, const char *advice,
+		    const char *runtime)
 {
 	struct rule_call *call = &p->rule->calls[p->rule->calls_count];
 	int ret = parse_type(p, node, NODE_STRING);
@@ -30,7 +31,7 @@ static int add_call(struct parse *p, const cJSON *node, bool by_syscall, const c
 	if (p->rule->calls_count == RULE_CALLS)
 		return text_fail(&p->text, p->err, text_value(&p->text, node),
 				 "more than %d calls; use patterns with *", RULE_CALLS);
-	*call = (struct rule_call){.syscall = -1, .advice = advice};
+	*call = (struct rule_call){.syscall = -1, .advice = advice, .runtime = runtime};
 	if (by_syscall)
 		call->syscall = syscall_number(node->valuestring);
 	else
@@ -45,13 +46,16 @@ static int read_call(struct parse *p, const cJSON *node)
 		{"call", NODE_ARRAY, false, NULL},
 		{"syscall", NODE_ARRAY, false, NULL},
 		{"advice", NODE_STRING, true, "\"advice\": \"what to write in its place\""},
+		{"runtime", NODE_STRING, false, NULL},
 	};
-	const cJSON *v[3], *one;
-	const char *advice;
-	int ret = parse_object(p, node, specs, 3, v);
+	const cJSON *v[4], *one;
+	const char *advice, *runtime;
+	int ret = parse_object(p, node, specs, 4, v);
 
 	if (!ret)
 		ret = parse_line(p, v[2], 300);
+	if (!ret && v[3])
+		ret = parse_line(p, v[3], 40);
 	if (!ret && !v[0] && !v[1])
 		return parse_fail(p, node,
 				  "no call; write \"call\": [\"std::thread::sleep\"] or "
@@ -61,9 +65,10 @@ static int read_call(struct parse *p, const cJSON *node)
 	if (ret)
 		return ret;
 	advice = parse_copy(p, v[2]);
+	runtime = parse_copy(p, v[3]);
 	for (size_t i = 0; i < 2; i++)
 		cJSON_ArrayForEach(one, v[i]) {
-			ret = add_call(p, one, i == 1, advice);
+			ret = add_call(p, one, i == 1, advice, runtime);
 			if (ret)
 				return ret;
 		}
@@ -94,5 +99,16 @@ int parse_calls(struct parse *p, const cJSON *node)
 		if (ret)
 			return ret;
 	}
+	return 0;
+}
+
+int parse_only_calls(struct parse *p, const cJSON *node, const cJSON *calls)
+{
+	if (!cJSON_IsTrue(node))
+		return 0;
+	if (!calls)
+		return text_fail(&p->text, p->err, text_key(&p->text, node),
+				 "\"only_calls\" needs \"calls\": a list, or the id of a rule");
+	p->rule->only_calls = true;
 	return 0;
 }

@@ -80,6 +80,7 @@ static bool poll_judge(const struct rule *rule, struct field_ctx *ctx, struct ve
 	for (uint32_t i = 0; i < rule->cases_count; i++) {
 		if (rule->cases[i].scope != SCOPE_POLL)
 			continue;
+		ctx->rule = rule->index;
 		ctx->window_s = case_window(rule, &rule->cases[i]);
 		if (case_judge(rule, &rule->cases[i], ctx, out) && !rule_exempts(rule, ctx))
 			return true;

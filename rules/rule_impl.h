@@ -77,11 +77,13 @@ struct rule_case {
 	enum rule_scope scope;
 	struct level levels[CASE_LEVELS];
 	uint32_t levels_count;
+	struct level stays; /* "while": an open finding stays open; count 0: there is none */
 	struct operand hold, window, close_after; /* "for", "window", "close_after" */
 	const struct field *measure; /* its size makes an occurrence worse than another */
 	struct message_part message[MESSAGE_PARTS];
 	uint32_t message_count;
 	bool wants_culprit;
+	bool shows_spawn;			   /* the message says who spawns */
 	const struct field *shown[FINDING_VALUES]; /* values of a finding */
 	uint32_t shown_count;
 };
@@ -94,6 +96,8 @@ struct rule_call {
 	const char *name; /* pattern for function_path(); NULL: by system call */
 	int32_t syscall;
 	const char *advice;
+	const char *
+		runtime; /* whose executor it enters: in its own tasks it is another matter; NULL */
 };
 
 enum rule_group { GROUP_SITE, GROUP_WORKER, GROUP_RUNTIME, GROUP_TARGET };
@@ -107,6 +111,8 @@ struct rule_name {
 struct rule {
 	const char *id, *title, *why, *advice, *example_before, *example_after, *link, *file;
 	unsigned id_line, id_column;
+	const char *text; /* that it was parsed from */
+	size_t text_len;
 	bool enabled, builtin;
 	uint32_t index; /* in struct rules */
 	enum rule_group group;
@@ -116,15 +122,21 @@ struct rule {
 	uint32_t cases_count;
 	struct rule_name unless[RULE_UNLESS];
 	uint32_t unless_count;
-	uint64_t unless_mask; /* bits of rule indexes, set when all are loaded */
+	uint64_t unless_mask;		      /* bits of rule indexes, set when all are loaded */
+	struct rule_name causes[RULE_UNLESS]; /* "caused_by", likeliest first */
+	const struct rule *cause_rules[RULE_UNLESS]; /* these, set when all are loaded */
+	uint32_t causes_count;
+	uint32_t turn; /* of a judgement: behind all that it gives way to */
 	const char *exempt_sites[RULE_GLOBS], *exempt_threads[RULE_GLOBS];
 	const char *exempt_syscalls[RULE_GLOBS], *exempt_frames[RULE_GLOBS];
 	uint32_t exempt_sites_count, exempt_threads_count, exempt_syscalls_count;
 	uint32_t exempt_frames_count;
 	unsigned exempt_kinds; /* bits of enum site_kind */
+	bool exempt_handed_off;
 	enum stack_want stack;
 	struct rule_call calls[RULE_CALLS];
 	uint32_t calls_count;
+	bool only_calls;	       /* stacks without one of its calls count for nothing */
 	struct rule_name calls_from;   /* the rule whose calls these are; id NULL: its own */
 	const struct rule *calls_rule; /* that rule, set when all are loaded; NULL: its own */
 	char **owned;
@@ -177,12 +189,16 @@ struct case_build {
 };
 int message_compile(const struct case_build *b, struct err *err);
 void message_render(const struct model *m, const struct rule_case *rc, struct finding *f,
-		    const struct site_stack *stack, bool so_far);
+		    const struct site_stack *stack, const struct site_stack *spawn, bool so_far);
 /* Adds a field to those that a finding of the case keeps; false when there is no room. */
 bool case_show(struct rule_case *rc, const struct field *field);
 
 /* stack.c: every stack that is known of the site, of the rule's kind, is one that it exempts. */
 bool stacks_exempt(const struct rule *rule, const struct site *site);
+/* A stack of the rule's kind shows one of its calls within a poll of the site, and is no exempt one. */
+bool stacks_in_call(const struct rule *rule, const struct model *m, const struct site *site);
+/* Its stacks show functions that the compiler has inlined, too: they rest on line tables. */
+bool stacks_tell_all(const struct site *site);
 
 /* eval.c */
 struct judge *judge_new(void);

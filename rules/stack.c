@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "rules/judge.h"
+#include "rules/kinds.h"
 #include "util/syscall.h"
 
 #define PATH_SIZE 512
@@ -147,11 +148,12 @@ static bool frame_exempt(const struct rule *rule, const struct frame *f)
 
 /*
  * Frames around the culprit, outward to the thread's first: a worker that called such a function
- * has given its place to another thread, whatever runs below it.
+ * has given its place to another thread, whatever runs below it. A call may be the culprit's own code,
+ * inlined into such a function: it is looked for further in.
  */
 static bool row_exempt(const struct rule *rule, const struct site_stack *row)
 {
-	uint32_t from = row->culprit > 0 ? (uint32_t)row->culprit : 0;
+	uint32_t from = row->culprit > 0 && !rule->only_calls ? (uint32_t)row->culprit : 0;
 
 	for (uint32_t i = from; rule->exempt_frames_count && i < row->frames_count; i++)
 		if (frame_exempt(rule, &row->frames[i]))
@@ -161,6 +163,8 @@ static bool row_exempt(const struct rule *rule, const struct site_stack *row)
 
 static bool wants(const struct rule *rule, enum stack_kind kind)
 {
+	if (kind == STACK_SPAWN)
+		return false;
 	return rule->stack == STACK_WANT_ANY ||
 	       rule->stack == (kind == STACK_OFF_CPU ? STACK_WANT_OFF_CPU : STACK_WANT_ON_CPU);
 }
@@ -183,6 +187,92 @@ bool stacks_exempt(const struct rule *rule, const struct site *site)
 	return any;
 }
 
+/* --- well-known calls ------------------------------------------------------------------ */
+
+static const struct rule *calls_of(const struct rule *rule)
+{
+	return rule->calls_rule ? rule->calls_rule : rule;
+}
+
+/* The longest pattern says most. */
+static const struct rule_call *call_of_frame(const struct rule *table, const char *path,
+					     const struct rule_call *best)
+{
+	for (uint32_t i = 0; i < table->calls_count; i++) {
+		const struct rule_call *call = &table->calls[i];
+
+		if (call->name && (!best || strlen(call->name) > strlen(best->name)) &&
+		    glob_prefix(call->name, path))
+			best = call;
+	}
+	return best;
+}
+
+/* The outermost frame of the task's own poll: what lies further out is the runtime, or its caller. */
+static int32_t poll_frames(const struct site_stack *row)
+{
+	for (uint32_t i = 0; i < row->frames_count; i++)
+		if (row->frames[i].origin == FRAME_BOUNDARY)
+			return (int32_t)i;
+	return row->culprit;
+}
+
+/*
+ * An executor that a poll runs is found further out than what its future does: in all of the poll. A
+ * call that enters the runtime `kind` itself (NULL: any) is none.
+ */
+static bool row_in_call(const struct rule *rule, const struct site_stack *row, const char *kind)
+{
+	int32_t last = poll_frames(row);
+
+	for (int32_t i = 0; i <= last && i < (int32_t)row->frames_count; i++) {
+		const struct rule_call *call;
+		char path[PATH_SIZE];
+
+		if (!row->frames[i].function)
+			continue;
+		function_path(row->frames[i].function, path, sizeof(path));
+		call = call_of_frame(calls_of(rule), path, NULL);
+		if (call && !(kind && call->runtime && !strcmp(kind, call->runtime)))
+			return true;
+	}
+	return false;
+}
+
+static bool row_counts(const struct rule *rule, const struct site_stack *row)
+{
+	return !row_exempt(rule, row) && (!rule->only_calls || row_in_call(rule, row, NULL));
+}
+
+bool stacks_in_call(const struct rule *rule, const struct model *m, const struct site *site)
+{
+	const char *kind = site_runtime_kind(m, site);
+
+	if (!rule->only_calls || rule->exempt_kinds >> site->kind & 1)
+		return false;
+	for (uint32_t i = 0; site->stacks && i < site->stacks->count; i++) {
+		const struct site_stack *row = &site->stacks->list[i];
+
+		if (wants(rule, row->kind) && !row_exempt(rule, row) &&
+		    row_in_call(rule, row, kind))
+			return true;
+	}
+	return false;
+}
+
+bool stacks_tell_all(const struct site *site)
+{
+	for (uint32_t i = 0; site->stacks && i < site->stacks->count; i++) {
+		const struct site_stack *row = &site->stacks->list[i];
+
+		for (uint32_t k = 0; k < row->frames_count; k++)
+			if (row->frames[k].origin == FRAME_USER &&
+			    row->frames[k].from == FRAME_FROM_LINE)
+				return true;
+	}
+	return false;
+}
+
 /* --- the stack of a finding ----------------------------------------------------------- */
 
 /* Like model_stack(), of the rows in this system call (-1: any) that are a fault. */
@@ -199,7 +289,7 @@ static const struct site_stack *heaviest(const struct rule *rule, const struct s
 		/* Last what takes longest: it reads all frames. */
 		if (best && site_stack_weight(row) <= site_stack_weight(best))
 			continue;
-		if (!row_exempt(rule, row))
+		if (row_counts(rule, row))
 			best = row;
 	}
 	return best;
@@ -214,7 +304,7 @@ static double share_of(const struct rule *rule, const struct site *site,
 	for (uint32_t i = 0; i < site->stacks->count; i++) {
 		const struct site_stack *row = &site->stacks->list[i];
 
-		if (row->kind == best->kind && !row_exempt(rule, row))
+		if (row->kind == best->kind && row_counts(rule, row))
 			all += (double)site_stack_weight(row);
 	}
 	return all > 0 ? (double)site_stack_weight(best) / all : 1;
@@ -257,27 +347,42 @@ const struct site_stack *finding_stack(const struct model *m, const struct findi
 	return row;
 }
 
-/* --- well-known calls ------------------------------------------------------------------ */
+/* --- who spawns ------------------------------------------------------------------------- */
 
-/* The longest pattern says most. */
-static const struct rule_call *call_of_frame(const struct rule *table, const char *path,
-					     const struct rule_call *best)
+const struct site_stack *site_spawn(const struct site *site, double *share)
 {
-	for (uint32_t i = 0; i < table->calls_count; i++) {
-		const struct rule_call *call = &table->calls[i];
+	const struct site_stack *row = site ? model_stack(site, STACK_SPAWN, share) : NULL;
 
-		if (call->name && (!best || strlen(call->name) > strlen(best->name)) &&
-		    glob_prefix(call->name, path))
-			best = call;
-	}
-	return best;
+	return row && row->frames_count ? row : NULL;
 }
 
-/* The call below the culprit that the table knows; `path` gets its name. */
-static const struct rule_call *call_of_row(const struct rule *table, const struct site_stack *row,
+const struct site_stack *finding_spawn(const struct model *m, const struct finding *f,
+				       double *share)
+{
+	return site_spawn(model_site(m, f->site), share);
+}
+
+bool rule_shows_spawn(const struct rule *rule)
+{
+	for (uint32_t i = 0; i < rule->cases_count; i++)
+		if (rule->cases[i].shows_spawn)
+			return true;
+	return false;
+}
+
+const char *site_no_spawn(const struct site *site)
+{
+	return site->no_spawns ? site->no_spawns : "no spawn of it was seen";
+}
+
+/* --- advice ---------------------------------------------------------------------------- */
+
+/* The call below the culprit (or anywhere in the poll) that the rule's table knows; `path` gets its name. */
+static const struct rule_call *call_of_row(const struct rule *rule, const struct site_stack *row,
 					   char *path, size_t size)
 {
-	int32_t last = row->culprit < 0 ? (int32_t)row->frames_count : row->culprit;
+	int32_t culprit = row->culprit < 0 ? (int32_t)row->frames_count : row->culprit;
+	int32_t last = rule->only_calls ? poll_frames(row) : culprit;
 	const struct rule_call *best = NULL;
 
 	/* The culprit itself may be the call: a library that is blamed for want of a user frame. */
@@ -288,7 +393,7 @@ static const struct rule_call *call_of_row(const struct rule *table, const struc
 		if (!row->frames[i].function)
 			continue;
 		function_path(row->frames[i].function, name, sizeof(name));
-		call = call_of_frame(table, name, best);
+		call = call_of_frame(calls_of(rule), name, best);
 		if (call != best)
 			snprintf(path, size, "%s", name);
 		best = call;
@@ -310,14 +415,14 @@ static const struct rule_call *call_of_syscall(const struct rule *table, int32_t
 
 size_t finding_advice(const struct model *m, const struct finding *f, char *out, size_t size)
 {
-	const struct rule *table = f->rule->calls_rule ? f->rule->calls_rule : f->rule;
+	const struct rule *table = calls_of(f->rule);
 	const struct site_stack *row = table->calls_count ? finding_stack(m, f, NULL) : NULL;
 	const struct rule_call *call = NULL;
 	char name[PATH_SIZE];
 	int len;
 
 	if (row)
-		call = call_of_row(table, row, name, sizeof(name));
+		call = call_of_row(f->rule, row, name, sizeof(name));
 	if (!call)
 		call = call_of_syscall(table, row ? row->syscall : f->syscall, name, sizeof(name));
 	if (call)

@@ -24,6 +24,19 @@ const struct site_stack *finding_stack(const struct model *m, const struct findi
 uint64_t finding_stacks(const struct model *m, const struct finding *f);
 
 /*
+ * The stack that most of the looked-at tasks of the type were spawned from, NULL: none is known.
+ * *share, when asked for, is its part of them; how many there are, site->stacks->taken says.
+ */
+const struct site_stack *site_spawn(const struct site *site, double *share);
+/* The same of the finding's task type. */
+const struct site_stack *finding_spawn(const struct model *m, const struct finding *f,
+				       double *share);
+/* Whether messages of the rule say who spawns: {spawner}. */
+bool rule_shows_spawn(const struct rule *rule);
+/* Why it is not known where tasks of the type are spawned, never NULL. */
+const char *site_no_spawn(const struct site *site);
+
+/*
  * The rule's advice; before it, where the stack or the system call is one of the rule's "calls",
  * what exactly to write in its place. Returns the length.
  */
@@ -70,5 +83,17 @@ void stack_lines(const struct site_stack *row, bool full, stack_line_fn *line, v
  * type's stacks)"
  */
 void stack_culprit_text(const struct site_stack *row, double share, char *out, size_t size);
+
+/*
+ * What the kernel did below a block: "futex_wait", "page fault in filemap_fault"; "" when it is not
+ * known.
+ */
+void kernel_text(const struct site_stack *row, char *out, size_t size);
+/* A call of `line` for each of its functions, innermost first. */
+void kernel_lines(const struct site_stack *row, stack_line_fn *line, void *ctx);
+
+/* Of a stack of a spawn: "src/db.rs:42 in shop::load_user (83 % of 12 spawns looked at)". */
+void spawn_text(const struct site *site, const struct site_stack *row, double share, char *out,
+		size_t size);
 
 #endif

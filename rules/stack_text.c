@@ -122,15 +122,19 @@ void frame_text(const struct frame *f, char *out, size_t size)
 	char name[NAME_COLUMNS * 4 + 1], line[PATH_BYTES * 4] = "";
 
 	frame_name(f, name, sizeof(name));
-	if (f && f->function)
+	if (f)
 		frame_line_text(f, line, sizeof(line));
-	snprintf(out, size, "%s%s%s", line, *line ? " in " : "", name);
+	if (*line && !f->function)
+		snprintf(out, size, "%s", line);
+	else
+		snprintf(out, size, "%s%s%s", line, *line ? " in " : "", name);
 }
 
 void stack_culprit_text(const struct site_stack *row, double share, char *out, size_t size)
 {
-	const char *const of[] = {
-		[STACK_OFF_CPU] = "blocked time in", [STACK_ON_CPU] = "samples in"};
+	const char *const of[STACK_KINDS] = {[STACK_OFF_CPU] = "blocked time in",
+					     [STACK_ON_CPU] = "samples in",
+					     [STACK_SPAWN] = "spawns in"};
 	char at[FRAME_TEXT] = "", call[FRAME_TEXT] = "", part[FMT_SIZE];
 
 	if (row->culprit >= 0)
@@ -140,6 +144,36 @@ void stack_culprit_text(const struct site_stack *row, double share, char *out, s
 	snprintf(out, size, "%s%s%s (%s of the %s this type's stacks)",
 		 *at ? at : "no frame of the task is known", *call ? ", calling " : "", call,
 		 fmt_ratio(part, sizeof(part), share), of[row->kind]);
+}
+
+void kernel_text(const struct site_stack *row, char *out, size_t size)
+{
+	const char *name = row->kernel_main >= 0 && row->kernel ? row->kernel[row->kernel_main] :
+								  "";
+
+	snprintf(out, size, "%s%s%s", row->kernel_fault ? "page fault" : "",
+		 row->kernel_fault && *name ? " in " : "", name);
+}
+
+void kernel_lines(const struct site_stack *row, stack_line_fn *line, void *ctx)
+{
+	for (uint32_t i = 0; i < row->kernel_count; i++)
+		line(ctx, (int32_t)i == row->kernel_main ? STACK_LINE_CULPRIT : STACK_LINE_FRAME,
+		     row->kernel[i]);
+}
+
+void spawn_text(const struct site *site, const struct site_stack *row, double share, char *out,
+		size_t size)
+{
+	uint64_t taken = site->stacks->taken[STACK_SPAWN];
+	char at[FRAME_TEXT] = "", part[FMT_SIZE], count[FMT_SIZE];
+
+	if (row->culprit >= 0)
+		frame_text(&row->frames[row->culprit], at, sizeof(at));
+	snprintf(out, size, "%s (%s of %s spawn%s looked at)",
+		 *at ? at : "no frame of the program is known",
+		 fmt_ratio(part, sizeof(part), share),
+		 fmt_count(count, sizeof(count), (double)taken), taken == 1 ? "" : "s");
 }
 
 /* --- stacks ------------------------------------------------------------------------- */

@@ -9,14 +9,14 @@ cd "${1:-$(dirname "$0")/..}"
 
 # Left never includes right.  Folders with the same number are siblings and do
 # not include each other.  "main" is every file directly in agent/.
-declare -A rank=([util]=0 [core]=1 [target]=2 [runtime]=3 [stack]=3 [attach]=4 [trace]=4
-	[model]=5 [rules]=6 [sink]=7 [tui]=7 [main]=8)
+declare -A rank=([util]=0 [core]=1 [jail]=1 [target]=2 [runtime]=3 [stack]=3 [detect]=4 [attach]=5
+	[trace]=5 [model]=6 [rules]=7 [sink]=8 [tui]=8 [main]=9)
 
 # The three forms of an event stay apart: the wire form is for those who read
 # the ring and choose programs (and the model, for the buckets of a histogram);
 # the generated headers for those who use them.
-declare -A only=([bpf/wire.h]="bpf runtime attach model main" [stalltop.skel.h]="attach main"
-	[probe.skel.h]="attach main" [rules_builtin.h]="rules main" [version.h]="sink tui main")
+declare -A only=([stalltop/sdt.h]="runtime" [bpf/wire.h]="bpf runtime attach trace model main" [stalltop.skel.h]="attach main"
+	[probe.skel.h]="attach main" [rules_builtin.h]="rules main" [report_page.h]="sink main" [version.h]="sink tui main")
 
 bad=0
 files=0
@@ -88,7 +88,7 @@ check_calls() {
 	esac
 	case $file in agent/util/log.c | agent/util/xalloc.[ch]) return ;; esac
 	case $from in
-	util | core | target | runtime | stack | attach | trace | model | rules)
+	util | core | jail | target | runtime | stack | detect | attach | trace | model | rules)
 		# _exit() is the right end of a forked child, and allowed.
 		hit=$(grep -oP '(?<![\w.>])(v?printf|puts|putchar|perror|exit|quick_exit|errx?|warnx?)\(|\w*printf\((stdout|stderr)\b' \
 			<<< "$text" | head -1) || true

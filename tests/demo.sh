@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# demo.sh: starts the shop, a service with several stalls built in, and opens
-# the live view on it; without a terminal, text for ten seconds.  The shop is
-# always stopped at the end.
+# demo.sh: starts the shop, a Tokio service with several stalls built in, or
+# without Rust csched, a scheduler in C with the same, and opens the live view
+# on it; without a terminal, text for ten seconds.  It is always stopped at the
+# end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,19 +16,18 @@ make --no-print-directory deps
 step "build"
 make --no-print-directory -j"$(nproc)" all
 
-if ! command -v cargo > /dev/null; then
-	echo "demo: the demo service is a Tokio program and there is no cargo here to build it." >&2
-	echo "demo: install Rust (https://rustup.rs), or attach to a Tokio process of your own:" >&2
-	echo "demo:   .output/stalltop list; .output/stalltop -p PID" >&2
-	exit 1
+if command -v cargo > /dev/null; then
+	step "the demo service (the first build takes a minute)"
+	tests/apps/build.sh --want shop:current:release
+	service=(.output/apps/current/release/shop)
+else
+	step "no cargo here to build the Tokio service: the demo is csched, a scheduler in C"
+	make --no-print-directory csched
+	service=(.output/csched/csched demo)
 fi
 
-step "the demo service (the first build takes a minute)"
-tests/apps/build.sh --want shop:current:release
-shop=.output/apps/current/release/shop
-
 mkdir -p .output/demo
-"$shop" > .output/demo/shop.log 2>&1 < /dev/null &
+"${service[@]}" > .output/demo/service.log 2>&1 < /dev/null &
 pid=$!
 stop() {
 	kill "$pid" 2> /dev/null || true
@@ -41,8 +41,8 @@ trap 'exit 143' TERM
 for _ in $(seq 100); do
 	[ "$(find "/proc/$pid/task" -mindepth 1 -maxdepth 1 2> /dev/null | wc -l)" -lt 2 ] || break
 	if ! kill -0 "$pid" 2> /dev/null; then
-		echo "demo: $shop ended at its start; its output:" >&2
-		cat .output/demo/shop.log >&2
+		echo "demo: ${service[0]} ended at its start; its output:" >&2
+		cat .output/demo/service.log >&2
 		exit 1
 	fi
 	sleep 0.1

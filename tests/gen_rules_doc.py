@@ -43,6 +43,9 @@ MIDDLE = """\
   longer that has **ended before it was seen at that length** is a critical `blocking-call` or `cpu-bound-poll`.
 - `starvation` needs every worker of the runtime to be held in a poll. It may stand beside one of the three above: they name the
   cause, it names the effect on the other tasks, and its message points to the site that held the workers most.
+- An effect points to its cause and is no alarm of its own (`"caused_by"`): where `starvation`'s culprit has a finding of a rule named
+  there, of the same time, counts and headers have the two as one, as grave as the graver of them; so have exit codes. A finding about a
+  whole runtime (`deadlock`) is the cause of what began with it, and of findings about polls that all lasted until it was there.
 - `evidence` is that of the weakest field a finding rests on: *traced* (each event was seen), *sampled* (read from outside at
   intervals), *inferred* (computed under an assumption).
 - An unknown value never fulfils a condition.
@@ -80,10 +83,12 @@ MIDDLE = """\
 | `cases` | needed: 1 to 4 cases. Each has a `scope`, a `severity` ladder and a `message`; together they make one finding a group |
 | `group` | what a finding is about: `site` (default), `worker`, `runtime` or `target` |
 | `params` | values with a name: `"$name"` uses one, `--set` changes it. `value` and `meaning` are needed |
-| `unless` | rules whose polls this one leaves alone; see above |
-| `exempt` | lists `sites` and `threads` (patterns with `*` and `?`), `syscalls` (names), `kinds` (`task`, `blocking`, `worker`), `frames` (functions; see below) |
+| `unless` | rules that this one gives way to: it leaves alone the polls that they hold, and what they have an open finding about |
+| `caused_by` | rules whose finding this one's may be an effect of, likeliest first: about the same task type, or the `{culprit}`, or the same runtime, at the same time |
+| `exempt` | lists `sites` and `threads` (patterns with `*` and `?`), `syscalls` (names), `kinds` (`task`, `blocking`, `worker`), `frames` (functions; see below), `polls` (`handed_off`: see below) |
 | `stack` | which stacks of a site show the fault: `off_cpu` (where it blocks), `on_cpu` (where it computes) or `any`; without it a finding has none |
 | `calls` | well-known calls and what to write in their place, or the id of the rule whose list it is; see below |
+| `only_calls` | `true`: only stacks with one of the `calls` within the poll count for anything; see below |
 | `example`, `link`, `enabled` | `before` and `after` code; where to read on; `false` switches the rule off |
 
 | key of a case | meaning |
@@ -92,6 +97,7 @@ MIDDLE = """\
 | `severity` | a list of `{"level": ..., "when": [...]}`, level `info`, `warning` or `critical`; the worst that holds counts |
 | `when` | conditions that must all hold; `{"any": [...]}` holds when one of its conditions does |
 | condition | `{"field": ..., "op": ..., "value": ...}`; op `>=` `>` `<=` `<` `==` `!=`; value a literal, `"$param"`, or `{"field": ..., "times": N}` |
+| `while` | conditions under which an open finding stays open, although those that opened it no longer hold (not for polls) |
 | `for` | it must hold this long without a break (not for polls) |
 | `window` | over which growth, rates and shares are taken: whole seconds, 1 to 63; default `"5s"` |
 | `close_after` | the finding stays open this long after it held last; default `"2s"`, `"0s"` for polls |
@@ -99,9 +105,12 @@ MIDDLE = """\
 | `message` | text with `{placeholders}`; `[...]` is left out when a placeholder in it is not known; `{{` `}}` `[[` `]]` are the characters |
 
 Literals: durations `"250us"` `"10ms"` `"5s"` `"2m"`, shares `"5%"`, sizes `"16KiB"`, numbers `100`, `true`, `false`.
-Placeholders: every field of the case's scope, and `{site}` `{worker}` `{runtime}` `{process}` `{syscall}` `{task}` `{count}` `{times}`
+Placeholders: every field of the case's scope, and `{site}` `{worker}` `{runtime}` `{runtimes}` ("tokio (4 workers) and
+smol (2 workers)") `{process}` `{syscall}` `{task}` `{count}` `{times}`
 ("12 times", known from the second time on) `{worst}` `{total}` `{so_far}` ("so far", while the poll is open) `{culprit}` (the site that
-held the workers most) `{at}` ("src/db.rs:42 in shop::load_user": the frame that the stack blames) `{call}` (what that frame called).
+held the workers most) `{cause}` ("blocking-call of shop::load_user": the finding that this one is an effect of) `{locks}` ("thread 11 waits for a pthread mutex
+that thread 12 holds, and that for ...": who waits for whose lock, or why that is not known) `{at}` ("src/db.rs:42 in shop::load_user": the frame that the stack blames) `{call}` (what that frame called)
+`{spawner}` (likewise, where most tasks of the type are spawned; a finding of such a rule shows that stack, too).
 The values shown are those of the worst occurrence.
 
 ## Stacks
@@ -115,17 +124,25 @@ a moment after what they show: a finding is told without one at first, and told 
 The frame to blame is the innermost one of the program's own code within the task's poll; without names (a stripped program) the outermost
 of the poll; and none where the stack could not be followed and no frame of the program was met.
 
-`calls` is a list of `{"call": [...], "syscall": [...], "advice": "..."}`. A frame between the innermost and the one to blame that has
+`calls` is a list of `{"call": [...], "syscall": [...], "advice": "...", "runtime": "..."}`. A frame between the innermost and the one to blame that has
 such a name gives the finding's advice its first sentence; the longest pattern wins, then the system call decides. Names are compared
 without generic arguments and traits, `<std::fs::File as std::io::Read>::read` as `std::fs::File::read`; `*` is any text and `?` one
 character; a pattern covers the whole name or its beginning up to the end of a word.
+
+With `only_calls`, a stack that has none of the `calls` stands for no finding, and the field `site.in_call` says whether a task type has
+one that does. There the call is looked for in all frames of the task's poll, not only up to the one to blame: what an executor runs that
+a poll has entered is the program's own code again. What lies outside the poll (`block_on` around a worker's loop) does not count.
+Where `block_on` is inlined into the task and the program has no line tables, its frame is not there to see: of smol's, in a release build,
+only the crate `parking` is left, in which other calls wait, too.
+With `runtime`, a call enters that runtime's executor (its name as in `stalltop list`): in that runtime's own tasks it is none.
 
 `exempt` `frames` are functions below which a poll may block or compute: `block_in_place` has first given the worker's other tasks to
 another thread. Such stacks count for nothing: they stand for no finding, and while all stacks that are known of a task type (of the
 rule's kind) are such ones, its polls are no fault. Three limits follow. Before the first stack of a task type has come, its polls are
 judged, and a finding that opened then is withdrawn when the stack shows it to be none: in JSON its last line has `count` 0. While the
 only stacks known are exempt, a fault elsewhere in the same task type is not told until its own stack has been taken. A
-program without symbols has no such frame to see. And where a type has stacks of both sorts, all its polls count: which of them ran below
+program without line tables may have no such frame to see (`polls`: `handed_off`): there a poll of Tokio's is exempt when another thread began to run
+a worker's loop as the poll began, or right before its longest block. And where a type has stacks of both sorts, all its polls count: which of them ran below
 such a function is known only of those whose stack was taken.
 
 ## Fields
@@ -188,9 +205,13 @@ def section(rule):
         out.append(f"Judged for each {case['scope']}" + (f" ({', '.join(extra)})" if extra else "") + ":")
         for level in case["severity"]:
             out.append(f"- {level['level']}: " + " and ".join(condition(rule, c) for c in level["when"]))
+        if "while" in case:
+            out.append("- stays open while " + " and ".join(condition(rule, c) for c in case["while"]))
         out += ["", f"> {case['message']}", ""]
     if rule.get("unless"):
         out += ["Gives way to: " + ", ".join(rule["unless"]) + ".", ""]
+    if rule.get("caused_by"):
+        out += ["May be an effect of: " + ", ".join(rule["caused_by"]) + ".", ""]
     exempt = rule.get("exempt", {})
     words = [f"{key} {', '.join(exempt[key])}" for key in exempt if exempt[key]]
     if words:

@@ -18,6 +18,7 @@ stages=(
 	"lint lint"
 	"asan asan asan-smoke"
 )
+stages+=("csched csched-check")
 [ ! -e tests/fuzz ] || stages+=("fuzz-lite fuzz-lite")
 [ ! -x tests/apps/build.sh ] || stages+=("apps apps")
 stages+=("e2e e2e")

@@ -8,9 +8,11 @@ set -euo pipefail
 
 # "a|b": either will do, the first that the package index knows is installed.
 build="gcc libc6-dev make git binutils clang-14 bpftool|linux-tools-generic libbpf-dev
-	libelf-dev libdw-dev libcjson-dev libncurses-dev libzydis-dev libiberty-dev libcap-dev libseccomp-dev"
-tests="libcmocka-dev clang-format-14 clang-tidy-14 libclang-rt-14-dev python3 python3-pytest python3-pyte python3-jsonschema
-	procps util-linux libcap2-bin"
+	libelf-dev libdw-dev libcjson-dev libncurses-dev libzydis-dev libiberty-dev libcap-dev libseccomp-dev
+	libzstd-dev"
+tests="libcmocka-dev clang-format-14 clang-tidy-14 libclang-rt-14-dev python3 python3-pytest python3-pytest-xdist python3-pyte python3-jsonschema
+	gdb procps util-linux libcap2-bin libdebuginfod1 chromium|chromium-browser chromium-driver|chromium-chromedriver
+	python3-selenium"
 
 only_check=
 wanted="$build $tests"

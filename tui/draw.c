@@ -10,6 +10,7 @@
 /* More combining marks on one character than this are somebody's attack on the terminal. */
 #define COMBINING_MAX 2
 #define TEXT_MAX 1024 /* characters of one text that are looked at */
+#define WORDS_FROM 29 /* columns: "task type #17 @ shop+0x1de9d9" */
 
 /* One character of UTF-8; 0xfffd and one byte for what is none. Never reads over the NUL. */
 static uint32_t utf8_next(const char *s, size_t *length)
@@ -207,6 +208,41 @@ static void glyphs_drop_form(struct glyphs *g)
 	g->columns = glyphs_columns(g, 0, g->count);
 }
 
+/* Of a type without a name, "task type #5 (1928 B) @ shop+0x1de9c0", leaves out the size. */
+static void glyphs_drop_size(struct glyphs *g)
+{
+	int from = 0, to;
+
+	while (from < g->count && g->ch[from] != L'(')
+		from++;
+	for (to = from; to < g->count && g->ch[to] != L')'; to++)
+		;
+	if (from == 0 || to + 2 >= g->count || g->ch[to + 1] != L' ' || g->ch[to + 2] != L'@')
+		return;
+	to += 2;
+	wmemmove(g->ch + from, g->ch + to, (size_t)(g->count - to));
+	memmove(g->width + from, g->width + to, (size_t)(g->count - to));
+	g->count -= to - from;
+	g->columns = glyphs_columns(g, 0, g->count);
+}
+
+/*
+ * And where that is too long still, or would be for another row, "#5 @ shop+0x1de9c0": what tells it
+ * from the others.
+ */
+static void glyphs_drop_words(struct glyphs *g)
+{
+	static const wchar_t words[] = L"task type ";
+	int length = (int)wcslen(words);
+
+	if (g->count <= length || g->ch[length] != L'#' || wmemcmp(g->ch, words, (size_t)length))
+		return;
+	g->count -= length;
+	wmemmove(g->ch, g->ch + length, (size_t)g->count);
+	memmove(g->width, g->width + length, (size_t)g->count);
+	g->columns = glyphs_columns(g, 0, g->count);
+}
+
 int canvas_name(const struct canvas *c, int y, int x, int width, enum role role, const char *text)
 {
 	struct glyphs g;
@@ -217,6 +253,9 @@ int canvas_name(const struct canvas *c, int y, int x, int width, enum role role,
 	glyphs_of(c, text, &g);
 	if (g.columns > width) {
 		glyphs_drop_form(&g);
+		glyphs_drop_size(&g);
+		if (g.columns > width || width < WORDS_FROM)
+			glyphs_drop_words(&g);
 		if (g.columns <= width) {
 			canvas_fill(c, y, x, width, role);
 			return put(&g, y, x, 0, g.count);
@@ -283,23 +322,66 @@ void canvas_bar(const struct canvas *c, int y, int x, int width, const struct ba
 	canvas_fill(c, y, x + width - left, left, ROLE_NORMAL);
 }
 
+static int spark_step(double share)
+{
+	return share >= 1 ? 8 : (int)(share * 8 + 0.999);
+}
+
+int spark_column(const struct spark *spark, int width, size_t i)
+{
+	uint64_t each = (SPARK_SECONDS + (uint64_t)width - 1) / (uint64_t)width;
+	/* Counted from a start before the first value: no number is negative. */
+	uint64_t newest = spark->second + 64, this = newest - (spark->count - 1 - i);
+
+	return width - 1 - (int)(newest / each - this / each);
+}
+
 void canvas_spark(const struct canvas *c, int y, int x, int width, enum role role,
-		  const double *values, size_t count, double max)
+		  const struct spark *spark)
 {
 	static const wchar_t blocks[] = L" ▁▂▃▄▅▆▇█", ascii[] = L" _.,-=+*#";
-	size_t skip;
+	double peak = -1;
 
 	if (!clip(c, y, x, &width))
 		return;
 	canvas_fill(c, y, x, width, role);
-	skip = count > (size_t)width ? count - width : 0;
-	for (size_t i = skip; i < count; i++) {
-		double share = max > 0 ? values[i] / max : 0;
-		int step = share >= 1 ? 8 : (int)(share * 8 + 0.999);
-		wchar_t ch = values[i] < 0 ? L'?' : (c->utf8 ? blocks : ascii)[step];
+	for (size_t i = 0; i < spark->count; i++) {
+		int column = spark_column(spark, width, i);
+		double share;
+		wchar_t ch;
 
-		mvaddnwstr(y, x + width - (int)(count - i), &ch, 1);
+		if (spark->value[i] > peak)
+			peak = spark->value[i];
+		if (column < 0 ||
+		    (i + 1 < spark->count && spark_column(spark, width, i + 1) == column))
+			continue;
+		share = spark->max > 0 ? peak / spark->max : 0;
+		ch = peak < 0 ? L'?' : (c->utf8 ? blocks : ascii)[spark_step(share)];
+		mvaddnwstr(y, x + column, &ch, 1);
+		peak = -1;
 	}
+}
+
+char *spark_text(const struct spark *spark, const char *mark, bool utf8, char *out, size_t size)
+{
+	static const char *const blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+	static const char ascii[] = " _.,-=+*#";
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < spark->count && used + 4 < size; i++) {
+		double value = spark->value[i];
+		int step = spark_step(spark->max > 0 ? value / spark->max : 0);
+
+		if (mark && mark[i])
+			out[used++] = mark[i];
+		else if (value < 0 || !utf8)
+			out[used++] = value < 0 ? '?' : ascii[step];
+		else
+			used += (size_t)snprintf(out + used, size - used, "%s", blocks[step]);
+		out[used] = '\0';
+	}
+	return out;
 }
 
 int canvas_width(const struct canvas *c, const char *text)

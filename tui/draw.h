@@ -37,7 +37,7 @@ int canvas_text(const struct canvas *c, int y, int x, int width, enum role role,
 		const char *text);
 /*
  * The same for the name of a type: what does not fit loses its last "::{async fn}" first, then its
- * middle, so that crate and function stay.
+ * middle, so that crate and function stay; of a type without a name its size goes.
  */
 int canvas_name(const struct canvas *c, int y, int x, int width, enum role role, const char *text);
 /* Left-aligned, formatted, not padded. Returns the columns used. */
@@ -58,9 +58,24 @@ struct bar_part {
  */
 void canvas_bar(const struct canvas *c, int y, int x, int width, const struct bar_part *parts,
 		size_t count);
-/* `values` oldest first, one column each, scaled to `max`; negative: not known, drawn as '?'. */
+
+/* The last minute, a value a second. Where a column stands for several seconds it shows their peak. */
+struct spark {
+	double value[64]; /* oldest first; negative: not known, drawn as '?' */
+	size_t count;
+	double max;	 /* drawn as a full column */
+	uint64_t second; /* number of the newest: columns stand still until one is full */
+};
+#define SPARK_SECONDS 60
+
+/* The newest at the right. */
 void canvas_spark(const struct canvas *c, int y, int x, int width, enum role role,
-		  const double *values, size_t count, double max);
+		  const struct spark *spark);
+/* A column a second, as text; `mark` (may be NULL): what stands in place of a value that is not 0. */
+#define SPARK_TEXT (64 * 3 + 1)
+char *spark_text(const struct spark *spark, const char *mark, bool utf8, char *out, size_t size);
+/* The column, of `width`, in which value `i` stands; negative: it has left at the left. */
+int spark_column(const struct spark *spark, int width, size_t i);
 
 /* Columns that the text takes on this canvas. */
 int canvas_width(const struct canvas *c, const char *text);

@@ -7,6 +7,8 @@
 #include "util/xalloc.h"
 
 #define GUTTER 2 /* the cursor's mark */
+#define DIGIT_BITS 11
+#define DIGITS (1u << DIGIT_BITS)
 
 static const void *row_at(const struct grid *t, size_t i)
 {
@@ -22,13 +24,15 @@ void grid_free(struct grid *t)
 {
 	free(t->rows);
 	free(t->order);
+	free(t->matches);
 	t->rows = NULL;
-	t->order = NULL;
+	t->order = t->matches = NULL;
 }
 
 void grid_clear(struct grid *t)
 {
 	t->rows_count = 0;
+	t->matched[0] = '\0';
 	t->dirty = true;
 }
 
@@ -37,7 +41,8 @@ void *grid_row_add(struct grid *t)
 	size_t size = t->spec->row_size;
 	void *row;
 
-	t->rows = xgrow(t->rows, &t->rows_cap, t->rows_count + 1, size);
+	if (t->rows_count == t->rows_cap)
+		t->rows = xgrow(t->rows, &t->rows_cap, t->rows_count + 1, size);
 	row = (char *)t->rows + t->rows_count++ * size;
 	return memset(row, 0, size);
 }
@@ -46,11 +51,31 @@ static bool matches(const struct grid *t, size_t i)
 {
 	char text[640];
 
-	if (!t->filter[0])
-		return true;
 	text[0] = '\0';
 	t->spec->text(t->context, row_at(t, i), text, sizeof(text));
 	return strcasestr(text, t->filter);
+}
+
+/* Rows that match, in the natural order. Only those of the last filter can match a longer one. */
+static void select_rows(struct grid *t)
+{
+	bool longer = t->matched[0] && !strncmp(t->filter, t->matched, strlen(t->matched));
+	size_t count = 0;
+
+	t->matches = xgrow(t->matches, &t->matches_cap, t->rows_count, sizeof(*t->matches));
+	if (!longer)
+		t->matches_count = t->rows_count;
+	for (size_t i = 0; i < t->matches_count; i++) {
+		uint32_t row = longer ? t->matches[i] : (uint32_t)i;
+
+		if (!t->filter[0] || matches(t, row))
+			t->matches[count++] = row;
+	}
+	t->matches_count = count;
+	snprintf(t->matched, sizeof(t->matched), "%s", t->filter);
+	t->order = xgrow(t->order, &t->order_cap, count, sizeof(*t->order));
+	memcpy(t->order, t->matches, count * sizeof(*t->order));
+	t->order_count = count;
 }
 
 static bool is_descending(const struct grid *t)
@@ -68,6 +93,69 @@ static int compare_rows(const void *a, const void *b, void *arg)
 	if (!diff)
 		return i < k ? -1 : i > k;
 	return is_descending(t) ? -diff : diff;
+}
+
+struct sort_key {
+	uint64_t value; /* ascending */
+	uint32_t row;
+};
+
+/* The bits of a number such that they compare as it does; -0 is 0. */
+static uint64_t ordered_bits(double value)
+{
+	uint64_t bits;
+
+	value += 0.0;
+	memcpy(&bits, &value, sizeof(bits));
+	return bits >> 63 ? ~bits : bits | 1ULL << 63;
+}
+
+/* One pass of a radix sort, which keeps the order of equal digits; false: all are equal. */
+static bool sort_digit(const struct sort_key *from, struct sort_key *to, size_t count, int shift)
+{
+	uint32_t ends[DIGITS] = {0}, sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		ends[from[i].value >> shift & (DIGITS - 1)]++;
+	if (ends[from[0].value >> shift & (DIGITS - 1)] == count)
+		return false;
+	for (size_t i = 0; i < DIGITS; i++) {
+		uint32_t here = ends[i];
+
+		ends[i] = sum;
+		sum += here;
+	}
+	for (size_t i = 0; i < count; i++)
+		to[ends[from[i].value >> shift & (DIGITS - 1)]++] = from[i];
+	return true;
+}
+
+/*
+ * Each row's number is asked for once, and the rows themselves are not touched again. Not by
+ * comparing: of 100 000 rows that took 15 ms, in which no key was answered. Equal rows keep the
+ * natural order.
+ */
+static void sort_by_value(struct grid *t)
+{
+	double (*value)(const void *row) = t->spec->columns[t->sort].value;
+	double sign = is_descending(t) ? -1 : 1;
+	struct sort_key *room = xcalloc(2 * t->order_count, sizeof(*room));
+	struct sort_key *from = room, *to = room + t->order_count;
+
+	for (size_t i = 0; i < t->order_count; i++)
+		from[i] = (struct sort_key){ordered_bits(sign * value(row_at(t, t->order[i]))),
+					    t->order[i]};
+	for (int shift = 0; shift < 64; shift += DIGIT_BITS) {
+		struct sort_key *swap = from;
+
+		if (!sort_digit(from, to, t->order_count, shift))
+			continue;
+		from = to;
+		to = swap;
+	}
+	for (size_t i = 0; i < t->order_count; i++)
+		t->order[i] = from[i].row;
+	free(room);
 }
 
 static void reverse(uint32_t *order, size_t count)
@@ -101,12 +189,10 @@ void grid_update(struct grid *t)
 	if (!t->dirty)
 		return;
 	t->dirty = false;
-	t->order = xgrow(t->order, &t->order_cap, t->rows_count, sizeof(*t->order));
-	t->order_count = 0;
-	for (size_t i = 0; i < t->rows_count; i++)
-		if (matches(t, i))
-			t->order[t->order_count++] = (uint32_t)i;
-	if (t->sort >= 0 && t->order_count)
+	select_rows(t);
+	if (t->sort >= 0 && t->order_count && t->spec->columns[t->sort].value)
+		sort_by_value(t);
+	else if (t->sort >= 0 && t->order_count)
 		qsort_r(t->order, t->order_count, sizeof(*t->order), compare_rows, t);
 	else if (t->inverted)
 		reverse(t->order, t->order_count);
@@ -139,9 +225,22 @@ void grid_move(struct grid *t, long by)
 		t->cursor_key = t->spec->key(row_at(t, t->order[t->cursor]));
 }
 
-static bool is_shown(const struct grid *t, size_t column)
+/* The column that the rows are sorted by is always there: each can be chosen, and seen, at 80. */
+static bool is_wanted(const struct grid *t, size_t column)
 {
-	return t->width >= t->spec->columns[column].from;
+	return t->width >= t->spec->columns[column].from || (int)column == t->sort;
+}
+
+/* What the sorted column does not leave room for, from the right; never the first one. */
+static int make_room(const struct grid *t, int *widths, int left)
+{
+	for (size_t i = t->spec->columns_count - 1; i > 0 && left < 0; i--) {
+		if (!widths[i] || (int)i == t->sort || t->spec->columns[i].grow)
+			continue;
+		left += widths[i] + 1;
+		widths[i] = 0;
+	}
+	return left;
 }
 
 /* The columns' widths; 0: not shown. */
@@ -152,14 +251,18 @@ static void lay_out(const struct grid *t, int cols, int *widths)
 	for (size_t i = 0; i < t->spec->columns_count; i++) {
 		const struct column *column = &t->spec->columns[i];
 
-		widths[i] = is_shown(t, i) ? column->width : 0;
+		widths[i] = is_wanted(t, i) ? column->width : 0;
 		left -= widths[i] ? widths[i] + 1 : 0;
-		grow += widths[i] ? column->grow : 0;
 	}
-	left += 1;
+	left = make_room(t, widths, left + 1);
+	for (size_t i = 0; i < t->spec->columns_count; i++)
+		grow += widths[i] ? t->spec->columns[i].grow : 0;
 	for (size_t i = 0; i < t->spec->columns_count && left > 0 && grow > 0; i++) {
-		int share = widths[i] ? left * t->spec->columns[i].grow / grow : 0;
+		const struct column *column = &t->spec->columns[i];
+		int share = widths[i] ? left * column->grow / grow : 0;
 
+		if (column->most && widths[i] + share > column->most)
+			share = column->most - widths[i];
 		widths[i] += share;
 		left -= share;
 		grow -= widths[i] ? t->spec->columns[i].grow : 0;
@@ -176,14 +279,19 @@ static void draw_titles(const struct grid *t, const struct canvas *c, const stru
 		const struct column *column = &t->spec->columns[i];
 		const char *arrow = "";
 		char title[48];
+		int over;
 
 		if (!widths[i])
 			continue;
 		if ((int)i == t->sort)
 			arrow = is_descending(t) ? c->utf8 ? "▼" : "v" : c->utf8 ? "▲" : "^";
 		snprintf(title, sizeof(title), "%s%s", column->title, arrow);
-		canvas_text(c, area->y, x, widths[i], ROLE_HEAD,
+		/* The arrow may stand in the gap between two columns. */
+		over = canvas_width(c, title) > widths[i];
+		canvas_text(c, area->y, column->right ? x - over : x, widths[i] + over, ROLE_HEAD,
 			    column->right ? ALIGN_RIGHT : ALIGN_LEFT, title);
+		if (column->paint)
+			column->paint(t->context, NULL, c, area->y, x, widths[i]);
 		x += widths[i] + 1;
 	}
 }
@@ -191,13 +299,12 @@ static void draw_titles(const struct grid *t, const struct canvas *c, const stru
 /* Over the sparkline: the seconds that were not just more or less busy. */
 static void draw_marks(const struct canvas *c, int y, int x, int width, const struct cell *cell)
 {
-	size_t skip = cell->spark_count > (size_t)width ? cell->spark_count - width : 0;
-
-	for (size_t i = skip; i < cell->spark_count; i++) {
+	for (size_t i = 0; i < cell->spark.count; i++) {
+		int column = spark_column(&cell->spark, width, i);
 		char text[2] = {cell->mark[i], '\0'};
 
-		if (cell->mark[i])
-			canvas_text(c, y, x + width - (int)(cell->spark_count - i), 1,
+		if (column >= 0 && cell->mark[i])
+			canvas_text(c, y, x + column, 1,
 				    cell->mark[i] == 'B' ? ROLE_BLOCKED : ROLE_PREEMPTED,
 				    ALIGN_LEFT, text);
 	}
@@ -206,25 +313,30 @@ static void draw_marks(const struct canvas *c, int y, int x, int width, const st
 static void draw_cell(const struct canvas *c, int y, int x, int width, const struct column *column,
 		      const struct cell *cell)
 {
+	struct canvas plain = *c;
+
+	/* Heights that are drawn reversed would be read the wrong way round. */
+	plain.focus = false;
 	if (cell->parts_count)
-		canvas_bar(c, y, x, width, cell->parts, cell->parts_count);
-	else if (cell->spark_count)
-		canvas_spark(c, y, x, width, cell->role, cell->spark, cell->spark_count,
-			     cell->spark_max);
+		canvas_bar(&plain, y, x, width, cell->parts, cell->parts_count);
+	else if (cell->spark.count)
+		canvas_spark(&plain, y, x, width, cell->role, &cell->spark);
 	else if (cell->name)
 		canvas_name(c, y, x, width, cell->role, cell->text);
 	else
 		canvas_text(c, y, x, width, cell->role, column->right ? ALIGN_RIGHT : ALIGN_LEFT,
 			    cell->text);
 	if (cell->marked)
-		draw_marks(c, y, x, width, cell);
+		draw_marks(&plain, y, x, width, cell);
 }
 
 static void draw_row(const struct grid *t, const struct canvas *c, const struct area *area, int y,
 		     const void *row, const int *widths)
 {
+	struct canvas plain = *c;
 	int x = area->x + GUTTER;
 
+	plain.focus = false;
 	canvas_fill(c, y, area->x, area->cols, ROLE_NORMAL);
 	if (c->focus)
 		canvas_text(c, y, area->x, 1, ROLE_STRONG, ALIGN_LEFT, ">");
@@ -233,10 +345,15 @@ static void draw_row(const struct grid *t, const struct canvas *c, const struct 
 
 		if (!widths[i])
 			continue;
+		if (t->spec->columns[i].paint) {
+			t->spec->columns[i].paint(t->context, row, &plain, y, x, widths[i]);
+			x += widths[i] + 1;
+			continue;
+		}
 		cell.role = ROLE_NORMAL;
 		cell.name = false;
 		cell.text[0] = '\0';
-		cell.parts_count = cell.spark_count = 0;
+		cell.parts_count = cell.spark.count = 0;
 		cell.marked = false;
 		t->spec->columns[i].cell(t->context, row, &cell);
 		draw_cell(c, y, x, widths[i], &t->spec->columns[i], &cell);
@@ -251,6 +368,7 @@ void grid_draw(struct grid *t, const struct canvas *c, const struct area *area)
 
 	t->page = (int)page;
 	t->width = c->cols;
+	t->area = *area;
 	if (t->cursor < t->top)
 		t->top = t->cursor;
 	if (t->cursor >= t->top + page)
@@ -269,7 +387,12 @@ void grid_draw(struct grid *t, const struct canvas *c, const struct area *area)
 	free(widths);
 }
 
-/* The next column that is on the screen and can be sorted by; the natural order is one of them. */
+static bool can_sort(const struct column *column)
+{
+	return column->value || column->compare;
+}
+
+/* The next column that can be sorted by; the natural order is one of them. */
 static void sort_step(struct grid *t, int by)
 {
 	int count = (int)t->spec->columns_count, sort = t->sort;
@@ -280,7 +403,7 @@ static void sort_step(struct grid *t, int by)
 			sort = -1;
 		if (sort < -1)
 			sort = count - 1;
-	} while (sort >= 0 && (!is_shown(t, (size_t)sort) || !t->spec->columns[sort].compare));
+	} while (sort >= 0 && !can_sort(&t->spec->columns[sort]));
 	t->sort = sort;
 	t->inverted = false;
 	t->dirty = true;
@@ -307,6 +430,40 @@ bool grid_request(struct grid *t, enum request request)
 	}
 	grid_update(t);
 	return true;
+}
+
+static void click_title(struct grid *t, int x)
+{
+	int *widths = xcalloc(t->spec->columns_count, sizeof(*widths));
+	int at = t->area.x + GUTTER;
+
+	lay_out(t, t->area.cols, widths);
+	for (size_t i = 0; i < t->spec->columns_count; i++) {
+		int end = at + widths[i] + (widths[i] > 0);
+
+		if (x >= at && x < end && can_sort(&t->spec->columns[i])) {
+			t->inverted = (int)i == t->sort && !t->inverted;
+			t->sort = (int)i;
+			t->dirty = true;
+		}
+		at = end;
+	}
+	free(widths);
+	grid_update(t);
+}
+
+bool grid_click(struct grid *t, int y, int x)
+{
+	size_t row = t->top + (size_t)(y - t->area.y - 1);
+
+	if (y == t->area.y)
+		click_title(t, x);
+	if (y <= t->area.y || y >= t->area.y + t->area.rows || row >= t->order_count)
+		return false;
+	if (row == t->cursor)
+		return true;
+	grid_move(t, (long)row - (long)t->cursor);
+	return false;
 }
 
 char *grid_sort_text(const struct grid *t, char *out, size_t size)

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define LOW_SCREEN 16 /* rows; below, only the two most important lines are drawn */
-#define SPARK_COLUMNS 32
+#define LOW_SCREEN 16	  /* rows; below, only the two most important lines are drawn */
 #define REASON_COLUMNS 30 /* least room for a reason; else only view 6 (self) says it */
-#define SPARK_FROM 120	  /* columns of the screen from which there is room for it */
+#define SPARK_FROM 120	  /* columns of the screen from which a sparkline has a label */
+#define SPARK_WIDE 170	  /* and from which it has a column a second */
 
 static void read_what(struct header *h, const struct model *m)
 {
@@ -21,6 +21,11 @@ static void read_what(struct header *h, const struct model *m)
 	for (uint32_t i = 0; i < m->targets_count; i++) {
 		if (m->targets[i].id == ID_NONE)
 			continue;
+		h->targets++;
+		if (m->targets[i].id == h->only)
+			h->place = h->targets;
+		if (!is_shown(h->only, m->targets[i].id))
+			continue;
 		h->more += first != NULL;
 		if (!first)
 			first = &m->targets[i];
@@ -28,7 +33,10 @@ static void read_what(struct header *h, const struct model *m)
 	if (first)
 		used = (size_t)snprintf(h->what, size, "%s [%u]", first->comm, first->pid);
 	if (h->more && used < size)
-		used += (size_t)snprintf(h->what + used, size - used, " +%u more", h->more);
+		used += (size_t)snprintf(h->what + used, size - used, " +%u more (t)", h->more);
+	if (h->place && used < size)
+		used += (size_t)snprintf(h->what + used, size - used, " (%u of %u)", h->place,
+					 h->targets);
 	for (uint32_t i = 0; i < m->runtimes_count && used < size; i++) {
 		const struct runtime *r = &m->runtimes[i];
 
@@ -44,7 +52,7 @@ static void read_what(struct header *h, const struct model *m)
 	for (uint32_t i = 0; !any && i < m->binaries_count && used < size; i++) {
 		const struct binary *b = &m->binaries[i];
 
-		if (b->path)
+		if (b->path && is_shown(h->only, b->target))
 			used += (size_t)snprintf(h->what + used, size - used, "  %s %s",
 						 b->runtime ? b->runtime : "runtime n/a",
 						 b->version ? b->version : "(version n/a)");
@@ -60,7 +68,7 @@ static void read_end(struct header *h, const struct model *m)
 	for (uint32_t i = 0; i < m->targets_count; i++) {
 		const struct target *t = &m->targets[i];
 
-		if (t->id == ID_NONE)
+		if (t->id == ID_NONE || !is_shown(h->only, t->id))
 			continue;
 		all = all && t->ended;
 		if (!last || t->end_ns > last->end_ns)
@@ -89,42 +97,85 @@ static void read_findings(struct header *h, const struct rules *rules)
 	size_t count = rules_findings(rules, &list);
 
 	for (size_t i = 0; i < count; i++) {
+		if (!is_shown(h->only, list[i]->target))
+			continue;
 		if (list[i]->open) {
-			h->open[list[i]->severity]++;
+			h->open[list[i]->alarm] += !list[i]->cause.open;
 			continue;
 		}
+		if (list[i]->cause.rule)
+			continue;
 		h->closed++;
-		if (list[i]->severity > h->worst_closed)
-			h->worst_closed = list[i]->severity;
+		if (list[i]->alarm > h->worst_closed)
+			h->worst_closed = list[i]->alarm;
 	}
+}
+
+static void merge(struct hist *into, const struct hist *from)
+{
+	into->count += from->count;
+	for (uint32_t k = 0; k < HIST_BUCKETS; k++)
+		into->bucket[k] += from->bucket[k];
+}
+
+/* Polls of each second: sites that were first polled later have shorter histories. */
+static void add_minute(struct spark *spark, const struct series *s)
+{
+	for (uint32_t ago = 0; ago + 1 < s->count; ago++) {
+		uint64_t newer = series_at(s, ago), older = series_at(s, ago + 1);
+
+		spark->value[SERIES_LEN - 1 - ago] += newer > older ? (double)(newer - older) : 0;
+		if (ago + 1 > spark->count)
+			spark->count = ago + 1;
+	}
+}
+
+/* To the front of the array, as it is drawn. */
+static void finish_minute(struct spark *spark, const struct model *m)
+{
+	memmove(spark->value, spark->value + SERIES_LEN - spark->count,
+		spark->count * sizeof(spark->value[0]));
+	spark->second = (m->now_ns - m->begin_ns) / 1000000000ULL;
+	spark->max = 1;
+	for (size_t i = 0; i < spark->count; i++)
+		if (spark->value[i] > spark->max)
+			spark->max = spark->value[i];
+}
+
+static void read_site(struct header *h, const struct site *s, struct hist *all, struct hist *delay)
+{
+	double rate = s->series ? series_rate_known(&s->series->polls, SHARES_OVER) : -1;
+
+	h->polls += s->polls;
+	if (rate >= 0)
+		h->polls_rate = (h->polls_rate < 0 ? 0 : h->polls_rate) + rate;
+	if (s->max_ns > h->max_ns)
+		h->max_ns = s->max_ns;
+	merge(all, &s->hist);
+	if (s->series)
+		add_minute(&h->polls_spark, &s->series->polls);
+	if (!s->delays_valid)
+		return;
+	h->delays_known = true;
+	merge(delay, &s->delay);
+	if (s->delay_max_ns > h->delay_max_ns)
+		h->delay_max_ns = s->delay_max_ns;
 }
 
 static void read_polls(struct header *h, const struct model *m)
 {
-	struct hist all = {0};
+	struct hist all = {0}, delay = {0};
 
 	h->polls_rate = -1;
-	for (uint32_t i = 0; i < m->sites_count; i++) {
-		const struct site *s = &m->sites[i];
-		double rate = s->series ? series_rate_known(&s->series->polls, SHARES_OVER) : -1;
-
-		if (s->kind != SITE_TASK || !s->polls)
-			continue;
-		h->polls += s->polls;
-		if (rate >= 0)
-			h->polls_rate = (h->polls_rate < 0 ? 0 : h->polls_rate) + rate;
-		if (s->max_ns > h->max_ns)
-			h->max_ns = s->max_ns;
-		all.count += s->hist.count;
-		for (uint32_t k = 0; k < HIST_BUCKETS; k++)
-			all.bucket[k] += s->hist.bucket[k];
-	}
-	h->p50_ns = hist_quantile(&all, 0.5);
-	h->p99_ns = hist_quantile(&all, 0.99);
-	if (h->p50_ns > h->max_ns)
-		h->p50_ns = h->max_ns;
-	if (h->p99_ns > h->max_ns)
-		h->p99_ns = h->max_ns;
+	for (uint32_t i = 0; i < m->sites_count; i++)
+		if (m->sites[i].kind == SITE_TASK && m->sites[i].polls &&
+		    is_shown(h->only, m->sites[i].target))
+			read_site(h, &m->sites[i], &all, &delay);
+	finish_minute(&h->polls_spark, m);
+	h->p50_ns = hist_quantile_within(&all, h->max_ns, 0.5);
+	h->p99_ns = hist_quantile_within(&all, h->max_ns, 0.99);
+	h->delay_p50_ns = hist_quantile_within(&delay, h->delay_max_ns, 0.5);
+	h->delay_p99_ns = hist_quantile_within(&delay, h->delay_max_ns, 0.99);
 }
 
 /* A sum is known when each part is. */
@@ -141,7 +192,7 @@ static void read_queues(struct header *h, const struct model *m)
 		const struct runtime *r = &m->runtimes[i];
 		const struct ev_queues *q = &r->queues;
 
-		if (r->id == ID_NONE)
+		if (r->id == ID_NONE || !is_shown(h->only, r->target))
 			continue;
 		only = r;
 		h->runtimes++;
@@ -164,16 +215,23 @@ static void read_queues(struct header *h, const struct model *m)
 	}
 	if (!only || h->runtimes != 1 || h->inject < 0)
 		return;
-	h->inject_count = only->inject.count;
-	for (uint32_t i = 0; i < only->inject.count; i++)
-		h->inject_series[i] = (double)series_at(&only->inject, only->inject.count - 1 - i);
+	spark_read(&h->queued_spark, m, &only->inject);
+	if (only->local.count != only->inject.count)
+		return;
+	for (uint32_t i = 0; i < only->local.count; i++) {
+		double *value = &h->queued_spark.value[only->local.count - 1 - i];
+
+		*value += (double)series_at(&only->local, i);
+		if (*value > h->queued_spark.max)
+			h->queued_spark.max = *value;
+	}
 }
 
-void header_read(struct header *h, const struct snapshot *snap)
+void header_read(struct header *h, const struct snapshot *snap, uint32_t only)
 {
 	const struct model *m = snap->model;
 
-	*h = (struct header){.watched_ns = m->now_ns - m->begin_ns};
+	*h = (struct header){.watched_ns = m->now_ns - m->begin_ns, .only = only};
 	read_what(h, m);
 	read_end(h, m);
 	read_findings(h, snap->rules);
@@ -184,15 +242,19 @@ void header_read(struct header *h, const struct snapshot *snap)
 	h->level = m->cost.level;
 	h->cost_known = m->cost.hits > 0 || m->cost.agent_cpu_ns > 0;
 	h->lost = m->lost;
+	h->threshold_ns = rules_threshold_ns(snap->rules);
 }
 
-static int draw_title(const struct header *h, const struct canvas *c, bool paused)
+static int draw_title(const struct header *h, const struct canvas *c, bool paused, const char *play)
 {
 	int x = canvas_printf(c, 0, 0, c->cols, ROLE_STRONG, "stalltop "), right = 0;
 	char time[64];
 
-	snprintf(time, sizeof(time), "%s%s", paused ? "PAUSED at " : "",
-		 FMT_DURATION(h->watched_ns));
+	if (play[0])
+		snprintf(time, sizeof(time), "%s", play);
+	else
+		snprintf(time, sizeof(time), "%s%s", paused ? "PAUSED at " : "",
+			 FMT_DURATION(h->watched_ns));
 	right = canvas_width(c, time);
 	canvas_text(c, 0, x, c->cols - x - right - 1, ROLE_NORMAL, ALIGN_LEFT, h->what);
 	canvas_text(c, 0, c->cols - right, right, paused ? ROLE_WARNING : ROLE_NORMAL, ALIGN_LEFT,
@@ -215,9 +277,10 @@ static void counts_text(const uint32_t *open, char *out, size_t size)
 static int draw_health(const struct header *h, const struct canvas *c, int y)
 {
 	uint32_t open = h->open[SEVERITY_CRITICAL] + h->open[SEVERITY_WARNING];
-	char counts[96], closed[64] = "", text[400];
+	char counts[96], closed[64] = "", threshold[48] = "", text[400];
 	enum role role = ROLE_OK;
 	const char *word = "HEALTHY";
+	int used;
 
 	counts_text(h->open, counts, sizeof(counts));
 	if (h->closed)
@@ -249,34 +312,69 @@ static int draw_health(const struct header *h, const struct canvas *c, int y)
 		 h->polls		? "no finding" :
 					  "no poll yet");
 	canvas_printf(c, y, 0, c->cols, role, "%s", word);
-	canvas_text(c, y, (int)strlen(word) + 2, c->cols - (int)strlen(word) - 2,
-		    open ? role : ROLE_NORMAL, ALIGN_LEFT, text);
+	used = (int)strlen(word) + 2;
+	used += canvas_text(c, y, used, c->cols - used, open ? role : ROLE_NORMAL, ALIGN_LEFT,
+			    text);
+	if (h->threshold_ns)
+		snprintf(threshold, sizeof(threshold), "threshold %s",
+			 FMT_DURATION(h->threshold_ns));
+	if (used + canvas_width(c, threshold) < c->cols)
+		canvas_text(c, y, used, c->cols - used, ROLE_NORMAL, ALIGN_RIGHT, threshold);
 	return y + 1;
+}
+
+/* At the right end, where the text leaves room for it. */
+static void draw_minute(const struct canvas *c, int y, int used, const struct spark *spark)
+{
+	const char *label = c->cols >= SPARK_FROM ? "last minute " : "";
+	int width = c->cols >= SPARK_WIDE ? SPARK_SECONDS :
+		    c->cols >= SPARK_FROM ? SPARK_SECONDS / 2 :
+					    SPARK_SECONDS / 5;
+	int x = c->cols - width - (int)strlen(label);
+
+	if (spark->count < 2 || used + 1 > x)
+		return;
+	canvas_printf(c, y, x, c->cols - x, ROLE_DIM, "%s", label);
+	canvas_spark(c, y, c->cols - width, width, ROLE_BUSY, spark);
+}
+
+static void ready_text(const struct header *h, const struct canvas *c, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (h->ready_seen && c->cols >= SPARK_WIDE)
+		snprintf(out, size, "  ready wait >= %s (%u waits of 5 ms or more seen in 5 s)",
+			 FMT_DURATION(h->ready_worst_ns), h->ready_seen);
+	else if (h->ready_seen)
+		snprintf(out, size, "  ready wait >= %s", FMT_DURATION(h->ready_worst_ns));
 }
 
 static int draw_polls(const struct header *h, const struct canvas *c, int y)
 {
-	char ready[96] = "";
+	char ready[112];
+	int x;
 
-	if (h->ready_seen)
-		snprintf(ready, sizeof(ready), "  ready wait >= %s",
-			 FMT_DURATION(h->ready_worst_ns));
-	if (h->ready_seen && c->cols >= SPARK_FROM)
-		snprintf(ready + strlen(ready), sizeof(ready) - strlen(ready),
-			 " (%u waits of 5 ms or more seen in 5 s)", h->ready_seen);
-	if (h->polls)
-		canvas_printf(c, y, 0, c->cols, h->ready_seen ? ROLE_WARNING : ROLE_NORMAL,
-			      "polls   %s/s  p50 %s  p99 %s  max %s%s", FMT_KNOWN(h->polls_rate),
-			      FMT_DURATION(h->p50_ns), FMT_DURATION(h->p99_ns),
-			      FMT_DURATION(h->max_ns), ready);
-	else
+	ready_text(h, c, ready, sizeof(ready));
+	if (!h->polls) {
 		canvas_printf(c, y, 0, c->cols, ROLE_DIM, "polls   none seen yet");
+		return y + 1;
+	}
+	x = canvas_printf(c, y, 0, c->cols,
+			  h->ready_seen && !h->delays_known ? ROLE_WARNING : ROLE_NORMAL,
+			  "polls   %s/s  p50 %s  p99 %s  max %s%s", FMT_KNOWN(h->polls_rate),
+			  FMT_DURATION(h->p50_ns), FMT_DURATION(h->p99_ns), FMT_DURATION(h->max_ns),
+			  h->delays_known ? "" : ready);
+	draw_minute(c, y++, x, &h->polls_spark);
+	if (!h->delays_known)
+		return y;
+	canvas_printf(c, y, 0, c->cols, h->ready_seen ? ROLE_WARNING : ROLE_NORMAL,
+		      "delay   from wake to poll: p50 %s  p99 %s  max %s%s",
+		      FMT_DURATION(h->delay_p50_ns), FMT_DURATION(h->delay_p99_ns),
+		      FMT_DURATION(h->delay_max_ns), ready);
 	return y + 1;
 }
 
 static int draw_queues(const struct header *h, const struct canvas *c, int y)
 {
-	double most = 1;
 	int x;
 
 	if (h->inject < 0 && h->local < 0 && h->alive < 0 && h->blocking_queue < 0) {
@@ -289,15 +387,9 @@ static int draw_queues(const struct header *h, const struct canvas *c, int y)
 			  FMT_KNOWN(h->blocking_threads), FMT_KNOWN(h->alive));
 	if (h->runtimes > 1)
 		x += canvas_printf(c, y, x, c->cols - x, ROLE_DIM, "  (%u runtimes)", h->runtimes);
-	else if (h->reason[0] && c->cols - x >= REASON_COLUMNS)
+	else if (h->reason[0] && c->cols - x >= REASON_COLUMNS + SPARK_SECONDS)
 		x += canvas_printf(c, y, x, c->cols - x, ROLE_DIM, "  (n/a: %s)", h->reason);
-	if (c->cols < SPARK_FROM || h->inject_count < 2 || x + SPARK_COLUMNS + 20 > c->cols)
-		return y + 1;
-	for (size_t i = 0; i < h->inject_count; i++)
-		if (h->inject_series[i] > most)
-			most = h->inject_series[i];
-	x += canvas_printf(c, y, x, c->cols - x, ROLE_DIM, "  shared, last minute ");
-	canvas_spark(c, y, x, SPARK_COLUMNS, ROLE_BUSY, h->inject_series, h->inject_count, most);
+	draw_minute(c, y, x, &h->queued_spark);
 	return y + 1;
 }
 
@@ -319,9 +411,9 @@ static int draw_cost(const struct header *h, const struct canvas *c, int y)
 	return y + 1;
 }
 
-int header_draw(const struct header *h, const struct canvas *c, bool paused)
+int header_draw(const struct header *h, const struct canvas *c, bool paused, const char *play)
 {
-	int y = draw_title(h, c, paused);
+	int y = draw_title(h, c, paused, play);
 
 	y = draw_health(h, c, y);
 	if (c->rows < LOW_SCREEN)

@@ -8,11 +8,11 @@
 
 #include "tui/view.h"
 
-#define HEADER_ROWS 5 /* with room; 2 on a low screen */
-
 struct header {
-	char what[256]; /* "shop [1234]  tokio 1.54.1 multi-thread, 4 workers" */
-	uint32_t more;	/* targets that are not in `what` */
+	char what[256];		 /* "shop [1234]  tokio 1.54.1 multi-thread, 4 workers" */
+	uint32_t more;		 /* targets that are not in `what` */
+	uint32_t only;		 /* the process that is shown; ID_NONE: all */
+	uint32_t place, targets; /* its place among them, from 1 */
 	uint64_t watched_ns;
 	bool ended; /* all targets have */
 	char end[160];
@@ -21,21 +21,27 @@ struct header {
 	enum severity worst_closed;
 	uint64_t polls, p50_ns, p99_ns, max_ns;
 	double polls_rate; /* negative: not known yet */
+	struct spark polls_spark;
+	bool delays_known; /* level 3: from wake to poll */
+	uint64_t delay_p50_ns, delay_p99_ns, delay_max_ns;
 	uint32_t runtimes;
 	int64_t inject, local, alive, blocking_queue, blocking_threads; /* -1: not known */
 	char reason[128]; /* why a depth is not known */
 	uint64_t ready_worst_ns;
 	uint32_t ready_seen;
-	double inject_series[SERIES_LEN];
-	size_t inject_count;
+	struct spark queued_spark; /* shared and local, of a single runtime */
 	double overhead, agent;
 	uint8_t level;
 	bool cost_known;
 	uint64_t lost;
+	uint64_t threshold_ns; /* of long polls; 0: no rule has one */
 };
 
-void header_read(struct header *h, const struct snapshot *snap);
-/* Draws at the top; returns the rows it took. `paused` is shown where the time stands. */
-int header_draw(const struct header *h, const struct canvas *c, bool paused);
+void header_read(struct header *h, const struct snapshot *snap, uint32_t only);
+/*
+ * Draws at the top; returns the rows it took. `paused` is shown where the time stands; of a trace
+ * `play` is (play_title()), "" when live.
+ */
+int header_draw(const struct header *h, const struct canvas *c, bool paused, const char *play);
 
 #endif

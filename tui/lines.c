@@ -106,16 +106,21 @@ static int draw_all(const struct lines *l, const struct canvas *c, const struct 
 	return row;
 }
 
+int lines_height(const struct lines *l, const struct canvas *c, const struct area *area)
+{
+	struct area none = {area->y, area->x, 0, area->cols};
+
+	return draw_all(l, c, &none);
+}
+
 void lines_draw(struct lines *l, const struct canvas *c, const struct area *area)
 {
-	struct area none = *area;
 	int last;
 
 	if (area->rows <= 0 || area->cols <= 0)
 		return;
-	none.rows = 0;
 	l->page = area->rows;
-	l->total = draw_all(l, c, &none);
+	l->total = lines_height(l, c, area);
 	last = l->total > area->rows ? l->total - area->rows : 0;
 	if (l->top > last)
 		l->top = last;

@@ -36,6 +36,8 @@ void lines_value(struct lines *l, const char *label, const char *fmt, ...)
 /* A text of several lines (an example): each on its own. */
 void lines_text(struct lines *l, enum role role, int indent, const char *text);
 
+/* Rows that it takes in that area, wrapped. */
+int lines_height(const struct lines *l, const struct canvas *c, const struct area *area);
 void lines_draw(struct lines *l, const struct canvas *c, const struct area *area);
 /* Scrolls; false: not a request for it. */
 bool lines_request(struct lines *l, enum request request);

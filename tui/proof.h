@@ -21,8 +21,10 @@ struct piece {
 };
 
 struct proof {
-	struct piece advice, culprit, detail; /* one string each, or none */
-	struct piece folded, full;	      /* lines; the first character is the kind */
+	struct piece advice, culprit, detail, kernel, spawn; /* one string each, or none */
+	struct piece folded, full; /* lines; the first character is the kind */
+	struct piece folder, file; /* of the frame to blame */
+	uint32_t line;
 };
 
 /* The first string; NULL when there is none. */
@@ -31,7 +33,11 @@ const char *pool_text(const struct pool *pool, const struct piece *piece);
 void proof_read(struct proof *e, struct pool *pool, const struct model *m, const struct finding *f);
 /* What the system call was about, and the culprit. */
 void proof_values(const struct proof *e, const struct pool *pool, struct lines *out);
-/* The stack under its title; nothing when there is none. */
+/* The lines around the frame to blame, when the file can be read here. */
+void proof_source(const struct proof *e, const struct pool *pool, struct lines *out);
+/* The lines of the stack; nothing when there is none. */
+void proof_frames(const struct proof *e, const struct pool *pool, bool full, struct lines *out);
+/* The same, under its title. */
 void proof_stack(const struct proof *e, const struct pool *pool, bool full, struct lines *out);
 
 #endif

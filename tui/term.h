@@ -5,7 +5,7 @@
  * a signal handler can be given nothing else.
  *
  * SIGINT, SIGTERM and SIGHUP are the main loop's; where it left them at their default, they restore
- * the terminal too. SIGTSTP and SIGCONT are handled by curses.
+ * the terminal too.
  */
 #ifndef TUI_TERM_H
 #define TUI_TERM_H
@@ -24,11 +24,38 @@ int term_check(int in_fd, int out_fd, struct err *err);
 /* Opens curses: raw keys, no echo, cursor hidden. `out` and in_fd stay the caller's. */
 int term_open(int in_fd, FILE *out, struct err *err);
 
-/* Gives the terminal back. Does nothing when it was not taken. */
+/* Gives the terminal back, its modes even when it takes no output. Nothing when it was not taken. */
 void term_close(void);
+
+/* After a SIGTSTP: gives the terminal back and stops; returns when continued, and the next frame
+ * takes it again. Nothing otherwise. To be called before a frame. */
+void term_stop_when_asked(void);
 
 /* Tells curses the size that the terminal has now; true when it has changed. */
 bool term_resize(void);
+
+/*
+ * Does the terminal take output now? Not when it is stopped (Ctrl-S), or when nobody reads at the
+ * other end: a write would then keep the program from its work, and a frame can wait.
+ */
+bool term_ready(void);
+
+/*
+ * Around what writes to the terminal. Between the two, a write that waits for a reader is given up
+ * when the program is told to end by a signal that only its loop would look at: the terminal's modes
+ * are restored, and the process ends as by that signal.
+ */
+void term_write_begin(void);
+void term_write_end(void);
+
+/* The function key that a press, or a turn of the wheel, begins with: see mouse.h. */
+#define TERM_KEY_MOUSE (KEY_MAX + 1)
+
+/*
+ * Presses come from now on, or no more. While they do, most terminals select text only with Shift
+ * held. False: this terminal has no mouse.
+ */
+bool term_mouse(bool on);
 
 /* The terminal is gone: hung up, or no more input will come. */
 bool term_lost(void);

@@ -8,17 +8,21 @@
 #include <locale.h>
 #include <string.h>
 
+#include "tui/mouse.h"
 #include "tui/screen.h"
 #include "tui/term.h"
 #include "util/xalloc.h"
 
-#define KEYS_AT_ONCE 256 /* a paste must not keep the loop from its other work */
+#define FRAME_NS 90000000ULL /* of the model's time, at least, between two frames: ten a second */
+#define KEYS_AT_ONCE 256     /* a paste must not keep the loop from its other work */
 
 struct tui {
 	struct sink sink;
 	struct tui_opts opts;
 	FILE *out;
 	bool opened, utf8;
+	uint64_t drawn_ns; /* the moment that was drawn last */
+	struct mouse mouse;
 	struct screen screen;
 };
 
@@ -31,16 +35,31 @@ static bool wants_color(enum tui_color color)
 	return color == TUI_COLOR_ALWAYS;
 }
 
-static int tui_snapshot(struct sink *sink, const struct snapshot *snap)
+static int show(struct sink *sink, const struct snapshot *snap)
 {
 	struct tui *tui = (struct tui *)sink;
 
 	if (!tui->opened)
 		return 0;
+	tui->drawn_ns = snap->model->now_ns;
+	term_stop_when_asked();
 	term_resize();
 	screen_read(&tui->screen, snap);
-	screen_draw(&tui->screen);
+	if (term_ready())
+		screen_draw(&tui->screen);
 	return 0;
+}
+
+/* While a poll is open the source ticks faster than an eye follows. */
+static int tui_snapshot(struct sink *sink, const struct snapshot *snap)
+{
+	const struct tui *tui = (const struct tui *)sink;
+	uint64_t now = snap->model->now_ns;
+
+	/* A player shows a moment when it wants it seen. */
+	if (!tui->opts.player && now > tui->drawn_ns && now - tui->drawn_ns < FRAME_NS)
+		return 0;
+	return show(sink, snap);
 }
 
 static int tui_open(struct sink *sink, const struct snapshot *snap)
@@ -54,18 +73,31 @@ static int tui_open(struct sink *sink, const struct snapshot *snap)
 	if (rc)
 		return rc;
 	tui->opened = true;
-	screen_open(&tui->screen, tui->utf8, wants_color(tui->opts.color), tui->opts.full_stack);
-	return tui_snapshot(sink, snap);
+	screen_open(&tui->screen, &tui->opts, tui->utf8, wants_color(tui->opts.color));
+	return show(sink, snap);
 }
 
 static int tui_finish(struct sink *sink, const struct snapshot *snap)
 {
-	return tui_snapshot(sink, snap);
+	return show(sink, snap);
 }
 
 static int tui_fd(struct sink *sink)
 {
 	return ((struct tui *)sink)->opts.in_fd;
+}
+
+static void key_read(struct tui *tui, wint_t key, bool function, const struct snapshot *snap)
+{
+	struct mouse_event event;
+	bool got;
+
+	if (function && key == TERM_KEY_MOUSE)
+		mouse_begin(&tui->mouse);
+	else if (!mouse_feed(&tui->mouse, function ? 0 : key, &got, &event))
+		screen_key(&tui->screen, key, function, snap);
+	else if (got)
+		screen_mouse(&tui->screen, &event, snap);
 }
 
 static int tui_input(struct sink *sink, const struct snapshot *snap)
@@ -83,14 +115,16 @@ static int tui_input(struct sink *sink, const struct snapshot *snap)
 			break;
 		any = true;
 		if (got != KEY_CODE_YES || key != KEY_RESIZE)
-			screen_key(&tui->screen, key, got == KEY_CODE_YES, snap);
+			key_read(tui, key, got == KEY_CODE_YES, snap);
 	}
 	if (tui->screen.quit)
 		return 1;
 	if (!any && term_lost())
 		return -EPIPE;
+	term_stop_when_asked();
 	term_resize();
-	screen_draw(&tui->screen);
+	if (term_ready())
+		screen_draw(&tui->screen);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 
+#include "core/player.h"
 #include "core/sink.h"
 #include "util/err.h"
 
@@ -23,11 +24,27 @@ enum tui_color {
 	TUI_COLOR_NEVER,
 };
 
+/* What a key asks of the program behind the view. */
+enum tui_ask {
+	TUI_ASK_THRESHOLD_UP,
+	TUI_ASK_THRESHOLD_DOWN,
+	TUI_ASK_WRITE, /* a trace of the last minute */
+};
+
 struct tui_opts {
 	enum tui_color color;
 	int in_fd;	 /* keys; 0 is standard input */
 	FILE *out;	 /* NULL: standard output */
 	bool full_stack; /* stacks are shown unfolded at first */
+	/*
+	 * Does it, and says in one line what came of it, or why it cannot. The view itself changes
+	 * neither rules nor source. NULL: nothing can be asked.
+	 */
+	void (*ask)(void *ctx, enum tui_ask what, char *answer, size_t size);
+	/* Writes the report so far, as it follows on the normal screen at the end. NULL: there is none. */
+	void (*report)(void *ctx, const struct snapshot *snap, int width, FILE *out);
+	void *ctx;	       /* given to both */
+	struct player *player; /* of a trace that is played; NULL: this is live */
 };
 
 /*

@@ -21,7 +21,7 @@ void shares_legend(const struct view *view, struct lines *out)
 
 void view_open(struct view *view, const struct view_ops *ops, bool utf8, bool full_stack)
 {
-	*view = (struct view){.ops = ops, .utf8 = utf8, .full_stack = full_stack};
+	*view = (struct view){.ops = ops, .utf8 = utf8, .full_stack = full_stack, .only = ID_NONE};
 	if (ops->grid)
 		grid_init(&view->grid, ops->grid, view);
 	if (ops->open)
@@ -50,7 +50,7 @@ void view_detail_refresh(struct view *view)
 
 void view_badge(struct view *view, const struct snapshot *snap)
 {
-	view->badge = view->ops->badge ? view->ops->badge(snap) : 0;
+	view->badge = view->ops->badge ? view->ops->badge(view, snap) : 0;
 }
 
 void view_draw(struct view *view, const struct canvas *canvas, const struct area *area)
@@ -85,28 +85,47 @@ bool view_lines_request(struct view *view, enum request request)
 	return lines_request(&view->lines, request);
 }
 
-static void draw_below(struct view *view, const struct canvas *canvas, const struct area *area)
+static void read_below(struct view *view)
 {
 	lines_reset(&view->below);
 	view->below.top = 0;
 	view->below.excerpt = true;
 	view->ops->footer(view, grid_selected(&view->grid), &view->below);
-	lines_draw(&view->below, canvas, area);
+}
+
+/* How many rows the footer gets: its own, and as many as it can use of those that the grid leaves. */
+static int rows_below(struct view *view, const struct canvas *canvas, const struct area *area)
+{
+	size_t used = 1 + view->grid.order_count;
+	int rows = view->ops->footer_rows, height;
+
+	if (!view->ops->footer || area->rows < 8 + rows)
+		return 0;
+	read_below(view);
+	height = lines_height(&view->below, canvas, area);
+	if (used + (size_t)rows < (size_t)area->rows && height > rows)
+		rows = height < area->rows - (int)used ? height : area->rows - (int)used;
+	return rows;
 }
 
 void view_grid_draw(struct view *view, const struct canvas *canvas, const struct area *area)
 {
-	int below = view->ops->footer && area->rows >= 8 + view->ops->footer_rows ?
-			    view->ops->footer_rows :
-			    0;
-	struct area top = {area->y, area->x, area->rows - below, area->cols};
-	struct area text = {area->y + 2, area->x + 2, top.rows - 2, area->cols - 4};
+	struct area top = *area, text;
+	int below;
 
 	if (view->detail) {
 		lines_draw(&view->lines, canvas, area);
 		return;
 	}
+	below = rows_below(view, canvas, area);
+	top.rows -= below;
 	grid_draw(&view->grid, canvas, &top);
+	if (below) {
+		/* Anew: what the cursor of a strip stands for is known when that was drawn. */
+		read_below(view);
+		text = (struct area){area->y + top.rows, area->x, below, area->cols};
+		lines_draw(&view->below, canvas, &text);
+	}
 	if (!view->grid.order_count && view->ops->empty) {
 		lines_reset(&view->below);
 		view->below.top = 0;
@@ -116,11 +135,8 @@ void view_grid_draw(struct view *view, const struct canvas *canvas, const struct
 				  view->grid.filter);
 		else
 			view->ops->empty(view, &view->below);
+		text = (struct area){area->y + 2, area->x + 2, top.rows - 2, area->cols - 4};
 		lines_draw(&view->below, canvas, &text);
-	}
-	if (below) {
-		text = (struct area){area->y + top.rows, area->x, below, area->cols};
-		draw_below(view, canvas, &text);
 	}
 }
 
@@ -245,4 +261,31 @@ double series_rate_known(const struct series *s, uint32_t seconds)
 	if (seconds > s->count - 1)
 		seconds = s->count - 1;
 	return series_rate(s, seconds);
+}
+
+static uint64_t second_of(const struct model *m)
+{
+	return (m->now_ns - m->begin_ns) / 1000000000ULL;
+}
+
+void spark_read(struct spark *spark, const struct model *m, const struct series *s)
+{
+	*spark = (struct spark){.count = s->count, .max = 1, .second = second_of(m)};
+	for (uint32_t i = 0; i < s->count; i++) {
+		spark->value[i] = (double)series_at(s, s->count - 1 - i);
+		if (spark->value[i] > spark->max)
+			spark->max = spark->value[i];
+	}
+}
+
+void spark_read_shares(struct spark *spark, const struct model *m, const struct series *s)
+{
+	uint32_t count = s->count > 1 ? s->count - 1 : 0;
+
+	*spark = (struct spark){.count = count, .max = 1, .second = second_of(m)};
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t newer = series_at(s, count - 1 - i), older = series_at(s, count - i);
+
+		spark->value[i] = newer > older ? (double)(newer - older) / 1e9 : 0;
+	}
 }

@@ -29,6 +29,7 @@ struct view;
 
 struct view_ops {
 	const char *title;	      /* on its tab */
+	const char *hint;	      /* its own keys, for the status line; NULL: those of a grid */
 	enum request request_open;    /* the key that leads here */
 	const struct grid_spec *grid; /* NULL: the view draws for itself */
 	/* Makes `state`. May be NULL. */
@@ -39,7 +40,7 @@ struct view_ops {
 	bool (*request)(struct view *view, enum request request);
 	void (*close)(struct view *view);
 	/* The number on the tab, cheap; NULL: none. 0 is not shown. */
-	size_t (*badge)(const struct snapshot *snap);
+	size_t (*badge)(const struct view *view, const struct snapshot *snap);
 
 	/* For view_grid_draw(); each may be NULL. */
 	void (*detail)(const struct view *view, const void *row, struct lines *out);
@@ -47,7 +48,7 @@ struct view_ops {
 	void (*empty)(const struct view *view, struct lines *out);
 	/* Below the grid: about the selected row (NULL: none), or a legend. */
 	void (*footer)(const struct view *view, const void *row, struct lines *out);
-	int footer_rows;
+	int footer_rows; /* and what the grid leaves free */
 };
 
 struct view {
@@ -61,6 +62,7 @@ struct view {
 	bool utf8;	 /* what the terminal can show */
 	bool full_stack; /* no frame is folded */
 	size_t badge;	 /* as ops->badge() said last */
+	uint32_t only;	 /* the one process that is shown; ID_NONE: all */
 };
 
 extern const struct view_ops view_findings, view_workers, view_sites, view_tasks, view_timeline,
@@ -81,8 +83,17 @@ void view_detail_refresh(struct view *view);
 void view_lines_draw(struct view *view, const struct canvas *canvas, const struct area *area);
 bool view_lines_request(struct view *view, enum request request);
 
-/* The help is made from the key table and the columns of the view it was called from. */
-void help_fill(struct lines *out, const struct view *from);
+/*
+ * The help is made from the key table and the columns of the view it was called from; `replay`:
+ * with the keys for a trace.
+ */
+void help_fill(struct lines *out, const struct view *from, bool replay);
+
+/* What belongs to no process is shown with each. */
+static inline bool is_shown(uint32_t only, uint32_t target)
+{
+	return only == ID_NONE || target == ID_NONE || target == only;
+}
 
 /* --- what several views say --- */
 
@@ -102,6 +113,11 @@ const char *site_text(const struct model *m, uint32_t site);
  */
 double series_rate_known(const struct series *s, uint32_t seconds);
 
+/* The values of a series as they are, scaled to the largest. */
+void spark_read(struct spark *spark, const struct model *m, const struct series *s);
+/* Shares of each second of a worker's cumulative time. */
+void spark_read_shares(struct spark *spark, const struct model *m, const struct series *s);
+
 /* fmt_* in an argument list: the text lives to the end of the block. */
 #define FMT_DURATION(ns) fmt_duration((char[FMT_SIZE]){0}, FMT_SIZE, ns)
 #define FMT_COUNT(n) fmt_count((char[FMT_SIZE]){0}, FMT_SIZE, n)
@@ -113,16 +129,13 @@ char *cell_duration(char *out, size_t size, uint64_t ns);
 /* "n/a" where the number is negative. */
 #define FMT_KNOWN(n) ((n) < 0 ? "n/a" : FMT_COUNT((double)(n)))
 
-/* by_NAME(): compares two `struct row` of a view by a number that stands in `row`. */
-#define COMPARE_BY(name, expression)                                                               \
-	static int by_##name(const void *a_, const void *b_)                                       \
+/* value_NAME(): a number that stands in the `row` of a view, for the order by a column. */
+#define VALUE_BY(name, expression)                                                                 \
+	static double value_##name(const void *row_)                                               \
 	{                                                                                          \
-		const struct row *row = a_;                                                        \
-		double a = (double)(expression), b;                                                \
+		const struct row *row = row_;                                                      \
                                                                                                    \
-		row = b_;                                                                          \
-		b = (double)(expression);                                                          \
-		return a < b ? -1 : a > b;                                                         \
+		return (double)(expression);                                                       \
 	}
 
 /* Parts of a worker's bar, in this order; also the legend. */

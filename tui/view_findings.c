@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Findings, worst first; the durations of open ones are live. */
-#include "tui/view.h"
+#include "tui/findings_row.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "tui/proof.h"
+#include "rules/victims.h"
 #include "util/syscall.h"
 #include "util/xalloc.h"
 
@@ -15,18 +15,6 @@
 /* Findings whose stacks and exact advice are read, worst first: a frame must not take long. */
 #define STACKS_READ 128
 
-struct row {
-	struct finding finding; /* a copy; its rule lives as long as the program */
-	uint64_t key;
-	uint64_t now_ns;
-	uint64_t open_ns; /* how long what is open lasts */
-	uint64_t live_ns; /* what stalls now: its length so far; 0 nothing */
-	char where[NAME_SIZE];
-	char process[64], runtime[64], worker[64];
-	const char *rule_id;
-	struct proof proof; /* nothing for those beyond STACKS_READ */
-};
-
 struct state {
 	uint64_t watched_ns, polls, longest_ns;
 	uint32_t sites;
@@ -34,20 +22,55 @@ struct state {
 	struct pool pool;
 };
 
-/* The poll that this finding is about, when it is still open. */
-static uint64_t open_poll_ns(const struct model *m, const struct finding *f)
+/* The rule has seen this poll, which is still open. */
+static bool is_about(const struct finding *f, const struct worker *w)
 {
-	const struct worker *w = f->open && f->tid ? model_worker(m, f->target, f->tid) : NULL;
-	const struct target *t = w ? model_target(m, f->target) : NULL;
-	uint64_t length;
+	if (!w->open || w->ended || w->target != f->target || w->poll.site != f->site ||
+	    f->last_ns < w->poll.start_ns)
+		return false;
+	for (uint32_t i = 0; i < f->tasks_count; i++)
+		if (f->tasks[i] == w->poll.task_id)
+			return true;
+	return !f->tasks_count;
+}
 
-	if (!t || t->ended || w->ended || !w->open || w->poll.site != f->site)
-		return 0;
-	length = w->poll.length_ns;
+static uint64_t poll_ns(const struct model *m, const struct worker *w)
+{
+	uint64_t length = w->poll.length_ns;
+
 	if (m->now_ns - w->poll_seen_ns < POLL_FRESH_NS && m->now_ns > w->poll.start_ns &&
 	    m->now_ns - w->poll.start_ns > length)
 		length = m->now_ns - w->poll.start_ns;
 	return length;
+}
+
+/* The longest of the polls that this finding is about and that are still open, on any worker. */
+static uint64_t open_poll_ns(const struct model *m, const struct finding *f)
+{
+	const struct target *t = f->open && f->site != ID_NONE ? model_target(m, f->target) : NULL;
+	uint64_t longest = 0;
+
+	if (!t || t->ended)
+		return 0;
+	for (uint32_t i = 0; i < m->workers_count; i++) {
+		uint64_t length = is_about(f, &m->workers[i]) ? poll_ns(m, &m->workers[i]) : 0;
+
+		longest = length > longest ? length : longest;
+	}
+	return longest;
+}
+
+/* Who waited meanwhile, on one line. */
+static void victims_text(const struct model *m, const struct finding *f, struct row *row)
+{
+	size_t used = 0;
+	char one[256];
+
+	for (uint32_t i = 0; i < f->victims_count && used + 1 < sizeof(row->victims); i++) {
+		victim_text(m, &f->victims[i], one, sizeof(one));
+		used += (size_t)snprintf(row->victims + used, sizeof(row->victims) - used, "%s%s",
+					 i ? "; " : "", one);
+	}
 }
 
 static void where_text(const struct model *m, const struct finding *f, struct row *row)
@@ -58,6 +81,8 @@ static void where_text(const struct model *m, const struct finding *f, struct ro
 
 	if (t)
 		snprintf(row->process, sizeof(row->process), "%s [%u]", t->comm, t->pid);
+	victims_text(m, f, row);
+	finding_cause_text(m, f, row->cause, sizeof(row->cause));
 	if (r)
 		runtime_text(m, r, row->runtime, sizeof(row->runtime));
 	if (f->tid)
@@ -125,10 +150,11 @@ static void findings_read(struct view *view, const struct snapshot *snap)
 				.evicted = rules_evicted(snap->rules),
 				.pool = {.text = state->pool.text, .cap = state->pool.cap}};
 	for (size_t i = 0; i < count; i++)
-		read_row(view, m, sorted[i]);
+		if (is_shown(view->only, sorted[i]->target))
+			read_row(view, m, sorted[i]);
 	free(sorted);
 	for (uint32_t i = 0; i < m->sites_count; i++) {
-		if (m->sites[i].kind != SITE_TASK)
+		if (m->sites[i].kind != SITE_TASK || !is_shown(view->only, m->sites[i].target))
 			continue;
 		state->polls += m->sites[i].polls;
 		state->sites += m->sites[i].polls > 0;
@@ -149,129 +175,6 @@ static void row_text(const void *context, const void *row_, char *out, size_t si
 	(void)context;
 	snprintf(out, size, "%s %s %s %s %s", severity_name(row->finding.severity), row->rule_id,
 		 row->where, row->process, row->worker);
-}
-
-static void cell_severity(const void *context, const void *row_, struct cell *cell)
-{
-	const struct row *row = row_;
-
-	(void)context;
-	cell->role = row->finding.open ? severity_role(row->finding.severity) : ROLE_DIM;
-	snprintf(cell->text, sizeof(cell->text), "%s", severity_name(row->finding.severity));
-}
-
-static void cell_rule(const void *context, const void *row, struct cell *cell)
-{
-	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->rule_id);
-}
-
-static void cell_where(const void *context, const void *row, struct cell *cell)
-{
-	(void)context;
-	cell->name = true;
-	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->where);
-}
-
-static void cell_worker(const void *context, const void *row, struct cell *cell)
-{
-	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->worker);
-}
-
-static void cell_now(const void *context, const void *row_, struct cell *cell)
-{
-	const struct row *row = row_;
-
-	(void)context;
-	cell->role = row->live_ns ? severity_role(row->finding.severity) : ROLE_DIM;
-	snprintf(cell->text, sizeof(cell->text), "%s",
-		 row->live_ns	   ? CELL_TIME(row->live_ns) :
-		 row->finding.open ? "open" :
-				     "closed");
-}
-
-static void cell_open(const void *context, const void *row_, struct cell *cell)
-{
-	const struct row *row = row_;
-
-	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%s",
-		 row->finding.open ? CELL_TIME(row->open_ns) : "-");
-}
-
-static void cell_worst(const void *context, const void *row_, struct cell *cell)
-{
-	const struct row *row = row_;
-	uint64_t worst = row->finding.worst_ns > row->live_ns ? row->finding.worst_ns :
-								row->live_ns;
-
-	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%s%s", row->finding.loose && worst ? ">" : "",
-		 worst ? CELL_TIME(worst) : "-");
-}
-
-static void cell_total(const void *context, const void *row_, struct cell *cell)
-{
-	const struct row *row = row_;
-
-	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%s",
-		 row->finding.total_ns ? CELL_TIME(row->finding.total_ns) : "-");
-}
-
-static void cell_count(const void *context, const void *row, struct cell *cell)
-{
-	(void)context;
-	fmt_count(cell->text, sizeof(cell->text), (double)((const struct row *)row)->finding.count);
-}
-
-static uint64_t ago(const struct row *row, uint64_t then)
-{
-	return row->now_ns > then ? row->now_ns - then : 0;
-}
-
-static void cell_last(const void *context, const void *row_, struct cell *cell)
-{
-	const struct row *row = row_;
-
-	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%s",
-		 row->finding.open ? "now" : CELL_TIME(ago(row, row->finding.last_ns)));
-}
-
-static void cell_first(const void *context, const void *row_, struct cell *cell)
-{
-	const struct row *row = row_;
-
-	(void)context;
-	cell_duration(cell->text, sizeof(cell->text), ago(row, row->finding.first_ns));
-}
-
-static void cell_message(const void *context, const void *row, struct cell *cell)
-{
-	(void)context;
-	cell->role = ROLE_DIM;
-	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->finding.message);
-}
-
-COMPARE_BY(severity, row->finding.severity)
-COMPARE_BY(now, row->live_ns ? (double)row->live_ns : (double)row->finding.open - 1)
-COMPARE_BY(open, row->open_ns)
-COMPARE_BY(worst, row->finding.worst_ns)
-COMPARE_BY(total, row->finding.total_ns)
-COMPARE_BY(count, row->finding.count)
-COMPARE_BY(last, row->finding.open ? row->now_ns : row->finding.last_ns)
-COMPARE_BY(first, row->finding.first_ns)
-
-static int by_rule(const void *a, const void *b)
-{
-	return strcmp(((const struct row *)a)->rule_id, ((const struct row *)b)->rule_id);
-}
-
-static int by_where(const void *a, const void *b)
-{
-	return strcmp(((const struct row *)a)->where, ((const struct row *)b)->where);
 }
 
 static void values_lines(const struct finding *f, struct lines *out)
@@ -344,8 +247,9 @@ static void times_lines(const struct row *row, struct lines *out)
 			    FMT_DURATION(f->worst_ns), f->total_ns ? ", in all " : "",
 			    f->total_ns ? FMT_DURATION(f->total_ns) : "");
 	lines_value(out, "times", "%s; first %s ago, last %s%s", FMT_COUNT((double)f->count),
-		    FMT_DURATION(ago(row, f->first_ns)),
-		    f->open ? "now" : FMT_DURATION(ago(row, f->last_ns)), f->open ? "" : " ago");
+		    FMT_DURATION(row_ago(row, f->first_ns)),
+		    f->open ? "now" : FMT_DURATION(row_ago(row, f->last_ns)),
+		    f->open ? "" : " ago");
 }
 
 static void tasks_text(const struct finding *f, char *out, size_t size)
@@ -388,24 +292,32 @@ static void findings_detail(const struct view *view, const void *row_, struct li
 			    syscall_name(f->syscall) ? syscall_name(f->syscall) : "unknown",
 			    f->syscall);
 	proof_values(&row->proof, &state->pool, out);
+	if (row->victims[0])
+		lines_value(out, "victims", "%s", row->victims);
+	if (row->cause[0])
+		lines_value(out, "effect of", "%s", row->cause);
+	if (f->effects)
+		lines_value(out, "effects", "%u other finding%s", f->effects,
+			    f->effects == 1 ? "" : "s");
 	lines_value(out, "evidence", "%s", evidence_name(f->evidence));
 	if (f->during_loss)
 		lines_add(out, ROLE_WARNING, 2,
 			  "Events were lost while this was seen: counts may be too low.");
 	proof_stack(&row->proof, &state->pool, view->full_stack, out);
+	proof_source(&row->proof, &state->pool, out);
 	if (f->values_count)
 		lines_title(out, "Values");
 	values_lines(f, out);
 	rule_lines(view, row, out);
 }
 
-static size_t findings_badge(const struct snapshot *snap)
+static size_t findings_badge(const struct view *view, const struct snapshot *snap)
 {
 	const struct finding **list;
 	size_t count = rules_findings(snap->rules, &list), open = 0;
 
 	for (size_t i = 0; i < count; i++)
-		open += list[i]->open;
+		open += list[i]->open && is_shown(view->only, list[i]->target);
 	return open;
 }
 
@@ -441,6 +353,10 @@ static void findings_footer(const struct view *view, const void *row_, struct li
 	if (state->evicted)
 		lines_add(out, ROLE_WARNING, 2, "%s older findings were dropped to make room.",
 			  FMT_COUNT((double)state->evicted));
+	/* Where there is room for it: whoever looks for ten seconds does not press Enter. */
+	if (row->proof.folded.count)
+		lines_add(out, ROLE_DIM, 0, "%s", "");
+	proof_frames(&row->proof, &state->pool, false, out);
 }
 
 static bool findings_request(struct view *view, enum request request)
@@ -458,92 +374,9 @@ static void findings_close(struct view *view)
 	free(view->state);
 }
 
-static const struct column columns[] = {
-	{.title = "SEVERITY",
-	 .meaning = "the worst that the rule has said",
-	 .width = 8,
-	 .descending = true,
-	 .cell = cell_severity,
-	 .compare = by_severity},
-	{.title = "RULE",
-	 .meaning = "see: stalltop rules show RULE",
-	 .width = 18,
-	 .cell = cell_rule,
-	 .compare = by_rule},
-	{.title = "WHERE",
-	 .meaning = "future type, worker, runtime or process",
-	 .width = 14,
-	 .grow = 2,
-	 .cell = cell_where,
-	 .compare = by_where},
-	{.title = "NOW",
-	 .meaning = "length so far of the stall that lasts; open: seen again and again; closed",
-	 .width = 8,
-	 .right = true,
-	 .descending = true,
-	 .cell = cell_now,
-	 .compare = by_now},
-	{.title = "WORST",
-	 .meaning = "longest single occurrence",
-	 .width = 8,
-	 .right = true,
-	 .descending = true,
-	 .cell = cell_worst,
-	 .compare = by_worst},
-	{.title = "TOTAL",
-	 .meaning = "all occurrences together",
-	 .width = 8,
-	 .from = 100,
-	 .right = true,
-	 .descending = true,
-	 .cell = cell_total,
-	 .compare = by_total},
-	{.title = "COUNT",
-	 .meaning = "occurrences",
-	 .width = 5,
-	 .right = true,
-	 .descending = true,
-	 .cell = cell_count,
-	 .compare = by_count},
-	{.title = "LAST",
-	 .meaning = "time since it was last seen",
-	 .width = 8,
-	 .from = 90,
-	 .right = true,
-	 .descending = true,
-	 .cell = cell_last,
-	 .compare = by_last},
-	{.title = "FIRST",
-	 .meaning = "time since it was first seen",
-	 .width = 8,
-	 .from = 110,
-	 .right = true,
-	 .cell = cell_first,
-	 .compare = by_first},
-	{.title = "OPEN FOR",
-	 .meaning = "how long the finding has been open",
-	 .width = 8,
-	 .from = 120,
-	 .right = true,
-	 .descending = true,
-	 .cell = cell_open,
-	 .compare = by_open},
-	{.title = "WORKER",
-	 .meaning = "thread that it was last seen on",
-	 .width = 26,
-	 .from = 140,
-	 .cell = cell_worker},
-	{.title = "MESSAGE",
-	 .meaning = "what was found",
-	 .width = 30,
-	 .from = 170,
-	 .grow = 3,
-	 .cell = cell_message},
-};
-
 static const struct grid_spec grid = {
-	.columns = columns,
-	.columns_count = sizeof(columns) / sizeof(columns[0]),
+	.columns = findings_columns,
+	.columns_count = FINDINGS_COLUMNS,
 	.row_size = sizeof(struct row),
 	.natural = "worst first",
 	.sort = -1,

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static void key_lines(struct lines *out)
+static void key_lines(struct lines *out, bool replay)
 {
 	const char *group = "";
 
@@ -12,6 +12,8 @@ static void key_lines(struct lines *out)
 		const struct request_info *info = &request_infos[i];
 		char keys[64];
 
+		if (!replay && !strcmp(info->group, "Replay"))
+			continue;
 		if (strcmp(group, info->group) != 0)
 			lines_title(out, info->group);
 		group = info->group;
@@ -20,7 +22,7 @@ static void key_lines(struct lines *out)
 	}
 }
 
-void help_fill(struct lines *out, const struct view *from)
+void help_fill(struct lines *out, const struct view *from, bool replay)
 {
 	const struct grid_spec *spec = from->ops->grid;
 
@@ -28,11 +30,12 @@ void help_fill(struct lines *out, const struct view *from)
 	out->top = 0;
 	lines_add(out, ROLE_STRONG, 0,
 		  "stalltop: what stalls an async runtime. No key harms what is watched.");
-	key_lines(out);
+	key_lines(out, replay);
 	if (spec)
 		lines_title(out, "Columns of the view below");
 	for (size_t i = 0; spec && i < spec->columns_count; i++)
-		lines_value(out, spec->columns[i].title, "%s%s", spec->columns[i].meaning,
+		lines_value(out, spec->columns[i].title[0] ? spec->columns[i].title : "strip",
+			    "%s%s", spec->columns[i].meaning,
 			    spec->columns[i].from ? " (wide screens)" : "");
 	lines_title(out, "Bars");
 	shares_legend(from, out);

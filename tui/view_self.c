@@ -28,12 +28,16 @@ static void cost_lines(const struct model *m, struct lines *out)
 		    FMT_RATIO(model_overhead_ratio(m, SHARES_OVER)), SHARES_OVER);
 	lines_value(out, "stalltop", "%s of one core",
 		    FMT_RATIO(model_agent_ratio(m, SHARES_OVER)));
+	lines_value(out, "memory", "%s resident",
+		    c->agent_rss_bytes ? FMT_BYTES(c->agent_rss_bytes) : "n/a");
 	lines_value(out, "level", "%s", level_text(c->level));
 	lines_value(out, "sites", "%u probed, %u not (refused, failed a check, or over the budget)",
 		    c->sites_on, c->sites_off);
 	lines_value(out, "hits",
 		    "%" PRIu64 " = %" PRIu64 " emitted + %" PRIu64 " filtered + %" PRIu64 " lost",
 		    c->hits, c->emitted, c->filtered, c->lost);
+	if (c->spawn_hits)
+		lines_value(out, "spawns", "%" PRIu64 " hits of probes of spawns", c->spawn_hits);
 }
 
 static void loss_lines(const struct model *m, struct lines *out)
@@ -45,6 +49,13 @@ static void loss_lines(const struct model *m, struct lines *out)
 			  FMT_DURATION(m->now_ns - m->loss_last.end_ns));
 	else
 		lines_add(out, ROLE_NORMAL, 2, "no event was lost");
+	if (m->stacks_lost || m->stacks_limited)
+		lines_add(out, m->stacks_lost ? ROLE_WARNING : ROLE_NORMAL, 2,
+			  "%s stacks were lost; %s were not taken, being enough",
+			  FMT_COUNT((double)m->stacks_lost), FMT_COUNT((double)m->stacks_limited));
+	if (m->stacks_dropped)
+		lines_add(out, ROLE_WARNING, 2, "%s stacks over the memory limit are not kept",
+			  FMT_COUNT((double)m->stacks_dropped));
 	if (m->tasks_truncated)
 		lines_add(out, ROLE_WARNING, 2, "the task table is full: more tasks than rows");
 	if (m->tasks_dropped)
@@ -67,8 +78,8 @@ static void target_lines(const struct model *m, struct lines *out)
 
 		if (b->path)
 			lines_value(out, b->runtime ? b->runtime : "n/a", "%s, %u task types in %s",
-				    b->version ? b->version : "version n/a", b->task_types,
-				    b->path);
+				    b->version ? b->version : "version n/a",
+				    binary_task_types(m, b), b->path);
 	}
 }
 

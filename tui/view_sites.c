@@ -2,6 +2,8 @@
 /* Sites: the future types that are polled. Numbers of a sampled site carry a "~". */
 #include "tui/view.h"
 
+#include "rules/stack.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +14,7 @@ struct row {
 	enum site_kind kind;
 	enum site_name_from name_from;
 	bool ambiguous, sampled, tasks_valid;
-	char name[NAME_SIZE], scheduler[128], binary[128];
+	char name[NAME_SIZE], scheduler[128], binary[128], location[128];
 	uint32_t size_bytes;
 	uint32_t live, live_peak, idle, ready, running, held, detached;
 	uint64_t held_oldest_ns, idle_oldest_ns;
@@ -22,6 +24,7 @@ struct row {
 	uint64_t seen, ended;
 	double polls_rate, spawn_rate, busy_rate; /* a second; negative: not known */
 	uint64_t octaves[HIST_LINES];		  /* polls by power of two of nanoseconds */
+	char spawned[240]; /* where most of its tasks are, or why that is n/a */
 };
 
 static const char *const kind_texts[] = {
@@ -41,6 +44,18 @@ static void read_octaves(const struct site *s, struct row *row)
 	}
 }
 
+static void read_spawn(const struct site *s, struct row *row)
+{
+	const struct site_stack *spawn;
+	double share;
+
+	spawn = site_spawn(s, &share);
+	if (spawn)
+		spawn_text(s, spawn, share, row->spawned, sizeof(row->spawned));
+	else
+		snprintf(row->spawned, sizeof(row->spawned), "n/a: %s", site_no_spawn(s));
+}
+
 static void read_row(struct view *view, const struct model *m, const struct site *s)
 {
 	struct row *row = grid_row_add(&view->grid);
@@ -52,6 +67,7 @@ static void read_row(struct view *view, const struct model *m, const struct site
 	row->sampled = s->sampled;
 	row->tasks_valid = s->tasks_valid;
 	snprintf(row->name, sizeof(row->name), "%s", s->name ? s->name : "n/a");
+	snprintf(row->location, sizeof(row->location), "%s", s->location ? s->location : "");
 	snprintf(row->scheduler, sizeof(row->scheduler), "%s", s->scheduler ? s->scheduler : "n/a");
 	snprintf(row->binary, sizeof(row->binary), "%s",
 		 s->binary < m->binaries_count && m->binaries[s->binary].path ?
@@ -86,12 +102,14 @@ static void read_row(struct view *view, const struct model *m, const struct site
 					   -1;
 	row->busy_rate = series_rate_known(s->series ? &s->series->busy_ns : NULL, SHARES_OVER);
 	read_octaves(s, row);
+	read_spawn(s, row);
 }
 
 /* A site that was never polled says nothing yet; there may be a thousand of them. */
-static bool is_active(const struct site *s)
+static bool is_active(const struct view *view, const struct site *s)
 {
-	return s->kind != SITE_WORKER && (s->polls || s->seen || s->live);
+	return is_shown(view->only, s->target) && s->kind != SITE_WORKER &&
+	       (s->polls || s->seen || s->live);
 }
 
 static void sites_read(struct view *view, const struct snapshot *snap)
@@ -100,7 +118,7 @@ static void sites_read(struct view *view, const struct snapshot *snap)
 
 	grid_clear(&view->grid);
 	for (uint32_t i = 0; i < m->sites_count; i++)
-		if (is_active(&m->sites[i]))
+		if (is_active(view, &m->sites[i]))
 			read_row(view, m, &m->sites[i]);
 }
 
@@ -225,19 +243,19 @@ static void cell_delay(const void *context, const void *row_, struct cell *cell)
 		 row->delays ? CELL_TIME(row->delay_p99_ns) : "-");
 }
 
-COMPARE_BY(live, row->tasks_valid ? (double)row->live : -1)
-COMPARE_BY(polls, row->polls_rate)
-COMPARE_BY(spawns, row->spawn_rate)
-COMPARE_BY(p50, row->p50_ns)
-COMPARE_BY(p99, row->p99_ns)
-COMPARE_BY(max, row->max_ns)
-COMPARE_BY(delay, row->delay_p99_ns)
-COMPARE_BY(busy, row->busy_rate)
-COMPARE_BY(blocked, row->blocked_ns)
-COMPARE_BY(memory, row->tasks_valid ? (double)memory_of(row) : -1)
-COMPARE_BY(ready, row->tasks_valid ? (double)row->ready : -1)
-COMPARE_BY(held, row->tasks_valid ? (double)row->held : -1)
-COMPARE_BY(detached, row->tasks_valid ? (double)row->detached : -1)
+VALUE_BY(live, row->tasks_valid ? (double)row->live : -1)
+VALUE_BY(polls, row->polls_rate)
+VALUE_BY(spawns, row->spawn_rate)
+VALUE_BY(p50, row->p50_ns)
+VALUE_BY(p99, row->p99_ns)
+VALUE_BY(max, row->max_ns)
+VALUE_BY(delay, row->delay_p99_ns)
+VALUE_BY(busy, row->busy_rate)
+VALUE_BY(blocked, row->blocked_ns)
+VALUE_BY(memory, row->tasks_valid ? (double)memory_of(row) : -1)
+VALUE_BY(ready, row->tasks_valid ? (double)row->ready : -1)
+VALUE_BY(held, row->tasks_valid ? (double)row->held : -1)
+VALUE_BY(detached, row->tasks_valid ? (double)row->detached : -1)
 
 static int by_name(const void *a, const void *b)
 {
@@ -256,8 +274,9 @@ static void tasks_lines(const struct row *row, struct lines *out)
 	lines_value(out, "alive", "%s (peak %s): %s idle, %s ready, %s running",
 		    FMT_COUNT(row->live), FMT_COUNT(row->live_peak), FMT_COUNT(row->idle),
 		    FMT_COUNT(row->ready), FMT_COUNT(row->running));
-	lines_value(out, "held", "%s complete but kept by their JoinHandle, the oldest for %s",
-		    FMT_COUNT(row->held), row->held ? FMT_DURATION(row->held_oldest_ns) : "-");
+	lines_value(out, "held", "%s complete but kept by their JoinHandle%s%s",
+		    FMT_COUNT(row->held), row->held ? ", the oldest for " : "",
+		    row->held ? FMT_DURATION(row->held_oldest_ns) : "");
 	lines_value(out, "detached", "%s alive without a JoinHandle", FMT_COUNT(row->detached));
 	lines_value(out, "longest idle", "%s", FMT_DURATION(row->idle_oldest_ns));
 }
@@ -287,11 +306,13 @@ static void octaves_lines(const struct view *view, const struct row *row, struct
 
 static void sites_detail(const struct view *view, const void *row_, struct lines *out)
 {
-	static const char *const from[] = {[NAME_SYMBOL] = "the symbol of its poll function",
-					   [NAME_DWARF] = "debug information",
-					   [NAME_DROP_GLUE] = "the drop function that poll reaches",
-					   [NAME_CALLEE] = "the first function that poll calls",
-					   [NAME_NONE] = "its address: nothing names it"};
+	static const char *const from[] = {
+		[NAME_SYMBOL] = "the symbol of its poll function",
+		[NAME_DWARF] = "debug information",
+		[NAME_DROP_GLUE] = "the drop function that poll reaches",
+		[NAME_CALLEE] = "the first function that poll calls",
+		[NAME_NONE] = "its address: the file has no symbols that name it",
+		[NAME_TOLD] = "the program itself"};
 	const struct row *row = row_;
 
 	lines_add(out, ROLE_STRONG, 0, "%s", row->name);
@@ -306,13 +327,16 @@ static void sites_detail(const struct view *view, const void *row_, struct lines
 	lines_value(out, "kind", "%s", kind_texts[row->kind]);
 	lines_value(out, "name from", "%s", from[row->name_from]);
 	lines_value(out, "scheduler", "%s", row->scheduler);
+	if (row->location[0])
+		lines_value(out, "spawned at", "%s", row->location);
 	lines_value(out, "binary", "%s", row->binary);
 	lines_value(out, "task size", "%s", row->size_bytes ? FMT_BYTES(row->size_bytes) : "n/a");
+	lines_value(out, "spawned", "%s", row->spawned);
 	tasks_lines(row, out);
 	lines_title(out, "Polls since it is watched");
 	lines_value(out, "polls", "%s, now %s/s", FMT_COUNT((double)row->polls),
 		    FMT_KNOWN(row->polls_rate));
-	lines_value(out, "busy", "%s", FMT_DURATION(row->busy_ns));
+	lines_value(out, "time in them", "%s, of which", FMT_DURATION(row->busy_ns));
 	lines_value(out, "blocked", "%s", FMT_DURATION(row->blocked_ns));
 	lines_value(out, "preempted", "%s", FMT_DURATION(row->preempted_ns));
 	if (row->polls)
@@ -325,12 +349,12 @@ static void sites_detail(const struct view *view, const void *row_, struct lines
 	octaves_lines(view, row, out);
 }
 
-static size_t sites_badge(const struct snapshot *snap)
+static size_t sites_badge(const struct view *view, const struct snapshot *snap)
 {
 	size_t active = 0;
 
 	for (uint32_t i = 0; i < snap->model->sites_count; i++)
-		active += is_active(&snap->model->sites[i]);
+		active += is_active(view, &snap->model->sites[i]);
 	return active;
 }
 
@@ -358,7 +382,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_live,
-	 .compare = by_live},
+	 .value = value_live},
 	{.title = "SPAWN/s",
 	 .meaning = "tasks first seen, a second (level 2)",
 	 .width = 7,
@@ -366,42 +390,42 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_spawns,
-	 .compare = by_spawns},
+	 .value = value_spawns},
 	{.title = "POLLS/s",
 	 .meaning = "polls a second; ~ scaled from samples",
 	 .width = 7,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_polls,
-	 .compare = by_polls},
+	 .value = value_polls},
 	{.title = "P50",
 	 .meaning = "half of the polls are not longer",
 	 .width = 8,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_p50,
-	 .compare = by_p50},
+	 .value = value_p50},
 	{.title = "P99",
 	 .meaning = "99 of 100 polls are not longer",
 	 .width = 8,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_p99,
-	 .compare = by_p99},
+	 .value = value_p99},
 	{.title = "MAX",
 	 .meaning = "longest closed poll",
 	 .width = 8,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_max,
-	 .compare = by_max},
-	{.title = "BUSY",
-	 .meaning = "CPU time in its polls, as a share of one CPU",
-	 .width = 7,
+	 .value = value_max},
+	{.title = "POLLING",
+	 .meaning = "time in its polls, blocked or not, as a share of one worker's time",
+	 .width = 8,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_busy,
-	 .compare = by_busy},
+	 .value = value_busy},
 	{.title = "DELAY",
 	 .meaning = "99 of 100 wakes led to a poll within this time (level 3)",
 	 .width = 8,
@@ -409,7 +433,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_delay,
-	 .compare = by_delay},
+	 .value = value_delay},
 	{.title = "BLOCKED",
 	 .meaning = "time that its polls blocked their worker",
 	 .width = 8,
@@ -417,7 +441,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_blocked,
-	 .compare = by_blocked},
+	 .value = value_blocked},
 	{.title = "MEMORY",
 	 .meaning = "size of a task times those alive",
 	 .width = 8,
@@ -425,7 +449,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_memory,
-	 .compare = by_memory},
+	 .value = value_memory},
 	{.title = "READY",
 	 .meaning = "tasks that wait for a worker",
 	 .width = 6,
@@ -433,7 +457,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_ready,
-	 .compare = by_ready},
+	 .value = value_ready},
 	{.title = "HELD",
 	 .meaning = "complete tasks kept by a JoinHandle",
 	 .width = 6,
@@ -441,7 +465,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_held,
-	 .compare = by_held},
+	 .value = value_held},
 	{.title = "DETACHED",
 	 .meaning = "alive without a JoinHandle",
 	 .width = 8,
@@ -449,7 +473,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_detached,
-	 .compare = by_detached},
+	 .value = value_detached},
 };
 
 static const struct grid_spec grid = {
@@ -457,7 +481,7 @@ static const struct grid_spec grid = {
 	.columns_count = sizeof(columns) / sizeof(columns[0]),
 	.row_size = sizeof(struct row),
 	.natural = "as found",
-	.sort = 8, /* BUSY */
+	.sort = 8, /* POLLING */
 	.key = row_key,
 	.text = row_text,
 };

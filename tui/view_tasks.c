@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Tasks: one row each. There may be 200 000 of them: above TASKS_EAGER they are copied and sorted
- * once a second at most, and the name of a site is kept once.
+ * Tasks: one row each, as the last scan of them saw it; times are those of that moment. There may be
+ * 200 000 of them: they are copied and sorted when a scan has come, above TASKS_EAGER once a second
+ * at most, and the name of a site is kept once.
  */
 #include "tui/view.h"
 
@@ -17,12 +18,16 @@ struct row {
 	uint64_t key;
 	struct ev_task task;
 	uint32_t target;
+	uint64_t scan_ns;
 };
 
 struct state {
 	char **names; /* by site id */
 	size_t names_count, names_cap;
 	uint64_t read_ns; /* when the rows were copied */
+	uint64_t scans;	  /* that they are of */
+	uint32_t count;	  /* of the model's */
+	uint32_t only;	  /* and whose */
 	bool truncated;
 	uint64_t dropped;
 	int level; /* in force, -1 not known */
@@ -49,12 +54,16 @@ static void read_names(struct state *state, const struct model *m)
 	}
 }
 
+/* Of what was read: a trace that is played may have gone back. */
 static bool is_fresh(const struct view *view, const struct model *m)
 {
 	const struct state *state = view->state;
 
-	return m->tasks_count > TASKS_EAGER && view->grid.rows_count &&
-	       m->now_ns >= state->read_ns && m->now_ns - state->read_ns < TASKS_PERIOD_NS;
+	if (state->only != view->only || !view->grid.rows_count || m->now_ns < state->read_ns)
+		return false;
+	if (m->tasks_count > TASKS_EAGER && m->now_ns - state->read_ns < TASKS_PERIOD_NS)
+		return true;
+	return state->scans == m->tasks_scans && state->count == m->tasks_count;
 }
 
 static void tasks_read(struct view *view, const struct snapshot *snap)
@@ -68,14 +77,21 @@ static void tasks_read(struct view *view, const struct snapshot *snap)
 	if (is_fresh(view, m))
 		return;
 	state->read_ns = m->now_ns;
+	state->only = view->only;
+	state->scans = m->tasks_scans;
+	state->count = m->tasks_count;
 	read_names(state, m);
 	grid_clear(&view->grid);
 	for (uint32_t i = 0; i < m->tasks_count; i++) {
-		struct row *row = grid_row_add(&view->grid);
+		struct row *row;
 
+		if (!is_shown(view->only, m->tasks[i].target))
+			continue;
+		row = grid_row_add(&view->grid);
 		row->key = m->tasks[i].row.key ^ (uint64_t)m->tasks[i].target << 56;
 		row->task = m->tasks[i].row;
 		row->target = m->tasks[i].target;
+		row->scan_ns = m->tasks[i].scan_ns;
 	}
 }
 
@@ -104,26 +120,47 @@ static uint64_t row_key(const void *row)
 	return ((const struct row *)row)->key;
 }
 
+static char *put(char *out, const char *end, const char *text)
+{
+	while (*text && out < end)
+		*out++ = *text++;
+	return out;
+}
+
+/* "17 idle crate::site". Of 100 000 rows, while a filter is typed: without printf, a third of the time. */
 static void row_text(const void *context, const void *row_, char *out, size_t size)
 {
 	const struct row *row = row_;
+	const char *end = out + size - 1;
+	char digits[24], *first = digits + sizeof(digits) - 1;
+	uint64_t id = row->task.id;
 
-	snprintf(out, size, "%llu %s %s", (unsigned long long)row->task.id, state_text(&row->task),
-		 name_of(context, row));
+	*first = '\0';
+	do {
+		*--first = (char)('0' + id % 10);
+		id /= 10;
+	} while (id);
+	out = put(out, end, first);
+	out = put(out, end, " ");
+	out = put(out, end, state_text(&row->task));
+	out = put(out, end, " ");
+	*put(out, end, name_of(context, row)) = '\0';
 }
 
-static uint64_t since(const void *context, uint64_t then)
+static uint64_t since(const struct row *row, uint64_t then)
 {
-	const struct view *view = context;
-
-	return then && view->now_ns > then ? view->now_ns - then : 0;
+	return then && row->scan_ns > then ? row->scan_ns - then : 0;
 }
 
-static void cell_id(const void *context, const void *row, struct cell *cell)
+static void cell_id(const void *context, const void *row_, struct cell *cell)
 {
+	const struct row *row = row_;
+
 	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%llu",
-		 (unsigned long long)((const struct row *)row)->task.id);
+	if (row->task.id)
+		snprintf(cell->text, sizeof(cell->text), "%llu", (unsigned long long)row->task.id);
+	else
+		snprintf(cell->text, sizeof(cell->text), "n/a");
 }
 
 static void cell_site(const void *context, const void *row, struct cell *cell)
@@ -144,18 +181,20 @@ static void cell_state(const void *context, const void *row_, struct cell *cell)
 
 static void cell_age(const void *context, const void *row, struct cell *cell)
 {
+	(void)context;
 	cell_duration(cell->text, sizeof(cell->text),
-		      since(context, ((const struct row *)row)->task.first_ns));
+		      since(row, ((const struct row *)row)->task.first_ns));
 }
 
 static void cell_idle(const void *context, const void *row_, struct cell *cell)
 {
 	const struct row *row = row_;
 
+	(void)context;
 	snprintf(cell->text, sizeof(cell->text), "%s",
 		 row->task.state_valid && row->task.running ?
 			 "-" :
-			 CELL_TIME(since(context, row->task.last_ns)));
+			 CELL_TIME(since(row, row->task.last_ns)));
 }
 
 static void cell_polls(const void *context, const void *row, struct cell *cell)
@@ -168,6 +207,15 @@ static void cell_busy(const void *context, const void *row, struct cell *cell)
 {
 	(void)context;
 	cell_duration(cell->text, sizeof(cell->text), ((const struct row *)row)->task.busy_ns);
+}
+
+static void cell_wakes(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->task.wakes_valid ? FMT_COUNT((double)row->task.wakes) : "n/a");
 }
 
 static void cell_worker(const void *context, const void *row_, struct cell *cell)
@@ -201,15 +249,16 @@ static void cell_refs(const void *context, const void *row_, struct cell *cell)
 		 row->task.state_valid ? FMT_COUNT(row->task.refs) : "n/a");
 }
 
-COMPARE_BY(id, row->task.id)
-COMPARE_BY(site, row->task.site)
+VALUE_BY(id, row->task.id)
+VALUE_BY(site, row->task.site)
 /* Older is more: the order of ages is that of the start times turned round. */
-COMPARE_BY(age, -(double)row->task.first_ns)
-COMPARE_BY(idle, row->task.state_valid && row->task.running ? -1e30 : -(double)row->task.last_ns)
-COMPARE_BY(polls, row->task.polls)
-COMPARE_BY(busy, row->task.busy_ns)
-COMPARE_BY(worker, row->task.last_tid)
-COMPARE_BY(refs, row->task.state_valid ? row->task.refs : 0)
+VALUE_BY(age, -(double)row->task.first_ns)
+VALUE_BY(idle, row->task.state_valid && row->task.running ? -1e30 : -(double)row->task.last_ns)
+VALUE_BY(polls, row->task.polls)
+VALUE_BY(busy, row->task.busy_ns)
+VALUE_BY(wakes, row->task.wakes_valid ? (double)row->task.wakes : -1)
+VALUE_BY(worker, row->task.last_tid)
+VALUE_BY(refs, row->task.state_valid ? row->task.refs : 0)
 
 static int by_state(const void *a, const void *b)
 {
@@ -217,22 +266,39 @@ static int by_state(const void *a, const void *b)
 		      state_text(&((const struct row *)b)->task));
 }
 
+static void wakes_line(const struct view *view, const struct ev_task *t, struct lines *out)
+{
+	const struct state *state = view->state;
+
+	if (t->wakes_valid)
+		lines_value(out, "wakes", "%s made it ready", FMT_COUNT((double)t->wakes));
+	else if (state->level < 3)
+		lines_value(out, "wakes", "n/a: they are seen at level 3 (--level 3)");
+	else
+		lines_value(out, "wakes", "n/a: no wake of its scheduler is seen");
+}
+
 static void tasks_detail(const struct view *view, const void *row_, struct lines *out)
 {
 	const struct row *row = row_;
 	const struct ev_task *t = &row->task;
 
-	lines_add(out, ROLE_STRONG, 0, "task %llu", (unsigned long long)t->id);
+	if (t->id)
+		lines_add(out, ROLE_STRONG, 0, "task %llu", (unsigned long long)t->id);
+	else
+		lines_add(out, ROLE_STRONG, 0, "task at 0x%llx (its runtime gives it no id)",
+			  (unsigned long long)t->key);
 	lines_add(out, ROLE_NORMAL, 0, "%s", "");
 	lines_value(out, "site", "%s", name_of(view, row));
 	lines_value(out, "state", "%s%s", state_text(t),
 		    t->state_valid ? "" : ": it could not be read from the target");
 	lines_value(out, "age", "%s since its first poll was seen",
-		    FMT_DURATION(since(view, t->first_ns)));
-	lines_value(out, "last poll", "%s ago, on tid %u", FMT_DURATION(since(view, t->last_ns)),
+		    FMT_DURATION(since(row, t->first_ns)));
+	lines_value(out, "last poll", "%s ago, on tid %u", FMT_DURATION(since(row, t->last_ns)),
 		    t->last_tid);
 	lines_value(out, "polls", "%s", FMT_COUNT((double)t->polls));
-	lines_value(out, "busy", "%s", FMT_DURATION(t->busy_ns));
+	lines_value(out, "in polls", "%s, blocked or not", FMT_DURATION(t->busy_ns));
+	wakes_line(view, t, out);
 	if (t->state_valid) {
 		lines_value(out, "JoinHandle", "%s", t->has_handle ? "exists" : "dropped");
 		lines_value(out, "references", "%u", t->refs);
@@ -265,9 +331,16 @@ static void tasks_footer(const struct view *view, const void *row, struct lines 
 			  FMT_COUNT((double)state->dropped));
 }
 
-static size_t tasks_badge(const struct snapshot *snap)
+static size_t tasks_badge(const struct view *view, const struct snapshot *snap)
 {
-	return snap->model->tasks_count;
+	const struct model *m = snap->model;
+	size_t count = 0;
+
+	if (view->only == ID_NONE)
+		return m->tasks_count;
+	for (uint32_t i = 0; i < m->tasks_count; i++)
+		count += m->tasks[i].target == view->only;
+	return count;
 }
 
 static void tasks_close(struct view *view)
@@ -286,13 +359,13 @@ static const struct column columns[] = {
 	 .width = 8,
 	 .right = true,
 	 .cell = cell_id,
-	 .compare = by_id},
+	 .value = value_id},
 	{.title = "SITE",
 	 .meaning = "its future type",
 	 .width = 18,
 	 .grow = 1,
 	 .cell = cell_site,
-	 .compare = by_site},
+	 .value = value_site},
 	{.title = "STATE",
 	 .meaning = "idle, ready (waits for a worker), running; held: complete, JoinHandle kept",
 	 .width = 9,
@@ -304,34 +377,43 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_age,
-	 .compare = by_age},
+	 .value = value_age},
 	{.title = "IDLE",
 	 .meaning = "since the end of its last poll",
 	 .width = 8,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_idle,
-	 .compare = by_idle},
+	 .value = value_idle},
 	{.title = "POLLS",
 	 .meaning = "polls seen",
 	 .width = 6,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_polls,
-	 .compare = by_polls},
-	{.title = "BUSY",
-	 .meaning = "CPU time in its polls",
+	 .value = value_polls},
+	{.title = "POLLING",
+	 .meaning = "time in its polls, blocked or not",
 	 .width = 8,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_busy,
-	 .compare = by_busy},
+	 .value = value_busy},
+	{.title = "WAKES",
+	 .meaning = "times it was made ready (level 3)",
+	 .width = 6,
+	 .from = 130,
+	 .right = true,
+	 .descending = true,
+	 .cell = cell_wakes,
+	 .value = value_wakes},
 	{.title = "TID",
 	 .meaning = "thread that polled it last",
 	 .width = 7,
+	 .from = 90,
 	 .right = true,
 	 .cell = cell_worker,
-	 .compare = by_worker},
+	 .value = value_worker},
 	{.title = "HANDLE",
 	 .meaning = "whether its JoinHandle exists",
 	 .width = 6,
@@ -344,7 +426,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_refs,
-	 .compare = by_refs},
+	 .value = value_refs},
 };
 
 static const struct grid_spec grid = {
@@ -352,7 +434,7 @@ static const struct grid_spec grid = {
 	.columns_count = sizeof(columns) / sizeof(columns[0]),
 	.row_size = sizeof(struct row),
 	.natural = "as found",
-	.sort = 6, /* BUSY */
+	.sort = 6, /* POLLING */
 	.key = row_key,
 	.text = row_text,
 };

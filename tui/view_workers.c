@@ -10,27 +10,28 @@
 struct row {
 	uint64_t key;
 	uint32_t tid;
-	bool announced, worker, ended, shares_known;
+	bool announced, worker, main, ended, shares_known;
 	struct ev_thread now; /* `comm` is not used: it is the model's */
 	char comm[32], site[NAME_SIZE], runtime[64];
 	uint64_t for_ns;     /* in its state, or in the open poll */
 	uint64_t blocked_ns; /* of the open long poll, 0 unknown */
 	struct worker_shares shares;
-	double busy[SERIES_LEN]; /* shares of each second, oldest first */
-	size_t busy_count;
+	struct spark minute; /* busy share of each second */
+	char mark[SERIES_LEN];
+	char queues[112]; /* of its runtime, one for each worker */
 };
 
-static void read_busy(const struct worker *w, struct row *row)
+/* Seconds in which it blocked for this share, or more, are marked. */
+#define BLOCKED_MARK 0.05
+
+static void read_minute(const struct worker *w, const struct model *m, struct row *row)
 {
-	uint32_t count = w->busy.count > 1 ? w->busy.count - 1 : 0;
+	struct spark blocked;
 
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t newer = series_at(&w->busy, count - 1 - i);
-		uint64_t older = series_at(&w->busy, count - i);
-
-		row->busy[i] = newer > older ? (double)(newer - older) / 1e9 : 0;
-	}
-	row->busy_count = count;
+	spark_read_shares(&row->minute, m, &w->busy);
+	spark_read_shares(&blocked, m, &w->blocked);
+	for (size_t i = 0; i < row->minute.count; i++)
+		row->mark[i] = i < blocked.count && blocked.value[i] >= BLOCKED_MARK ? 'B' : 0;
 }
 
 /* Shares over as much of the last seconds as there is. */
@@ -49,11 +50,36 @@ static bool has_ended(const struct model *m, const struct worker *w)
 	return w->ended || !t || t->ended;
 }
 
+/* Which thread has which queue is not known: they go by the number of the worker. */
+static void queues_text(const struct runtime *r, char *out, size_t size)
+{
+	const struct ev_queues *q = &r->queues;
+	size_t used;
+
+	if (!r->queues_seen || q->local < 0 || !q->workers)
+		return;
+	used = (size_t)snprintf(out, size, "local queues, worker 0 to %u:", q->workers - 1);
+	for (uint32_t i = 0; i < q->workers && used + 12 < size; i++)
+		used += (size_t)snprintf(out + used, size - used, " %u", q->local_each[i]);
+}
+
+/*
+ * Until when it surely did what it does: a long poll is followed, anything else was so at the last look
+ * at the thread, and may have ended a moment later.
+ */
+static uint64_t seen_ns(const struct model *m, const struct worker *w, const struct ev_thread *now)
+{
+	bool followed = !w->announced || (w->open && w->poll.start_ns == now->poll_start_ns);
+
+	return followed ? m->now_ns : w->now_ns;
+}
+
 static void read_row(struct view *view, const struct model *m, const struct worker *w)
 {
+	const struct target *t = model_target(m, w->target);
 	struct row *row = grid_row_add(&view->grid);
 	struct ev_thread now = w->now;
-	uint64_t since;
+	uint64_t since, at;
 	const struct runtime *r;
 
 	/* So far only its open poll is known. */
@@ -69,34 +95,40 @@ static void read_row(struct view *view, const struct model *m, const struct work
 	row->tid = w->now.tid;
 	row->announced = w->announced;
 	row->worker = now.worker || !w->announced;
+	row->main = t && t->pid == row->tid;
 	row->ended = has_ended(m, w);
 	row->now = now;
 	snprintf(row->comm, sizeof(row->comm), "%s", now.comm && *now.comm ? now.comm : "n/a");
-	if (r)
+	if (r) {
 		runtime_text(m, r, row->runtime, sizeof(row->runtime));
+		queues_text(r, row->queues, sizeof(row->queues));
+	}
 	if (now.poll_start_ns)
 		snprintf(row->site, sizeof(row->site), "%s", site_text(m, now.site));
-	row->for_ns = since && m->now_ns > since ? m->now_ns - since : 0;
+	at = seen_ns(m, w, &now);
+	row->for_ns = since && at > since ? at - since : 0;
 	if (w->open && w->poll.start_ns == now.poll_start_ns)
 		row->blocked_ns = w->poll.blocked_ns;
 	row->shares_known = shares_known(w, &row->shares);
-	read_busy(w, row);
+	read_minute(w, m, row);
 }
 
-/* Workers first; threads that only ran blocking-pool work after them; ended ones last. */
-static int place_of(const struct model *m, const struct worker *w)
+/* Workers first; threads that only ran blocking-pool work after them; ended ones last; 3: not shown. */
+static int place_of(const struct view *view, const struct model *m, const struct worker *w)
 {
+	if (!is_shown(view->only, w->target))
+		return 3;
 	if (has_ended(m, w))
 		return 2;
 	return w->now.worker || !w->announced ? 0 : 1;
 }
 
-static size_t workers_badge(const struct snapshot *snap)
+static size_t workers_badge(const struct view *view, const struct snapshot *snap)
 {
 	size_t workers = 0;
 
 	for (uint32_t i = 0; i < snap->model->workers_count; i++)
-		workers += place_of(snap->model, &snap->model->workers[i]) == 0;
+		workers += place_of(view, snap->model, &snap->model->workers[i]) == 0;
 	return workers;
 }
 
@@ -107,7 +139,7 @@ static void workers_read(struct view *view, const struct snapshot *snap)
 	grid_clear(&view->grid);
 	for (int place = 0; place < 3; place++)
 		for (uint32_t i = 0; i < m->workers_count; i++)
-			if (place_of(m, &m->workers[i]) == place)
+			if (place_of(view, m, &m->workers[i]) == place)
 				read_row(view, m, &m->workers[i]);
 }
 
@@ -148,8 +180,8 @@ static void cell_comm(const void *context, const void *row_, struct cell *cell)
 	const struct row *row = row_;
 
 	(void)context;
-	cell->name = true;
-	snprintf(cell->text, sizeof(cell->text), "%s%s", row->comm, row->worker ? "" : " (pool)");
+	snprintf(cell->text, sizeof(cell->text), "%s%s",
+		 row->worker || row->main ? "" : "pool: ", row->comm);
 }
 
 static void cell_state(const void *context, const void *row_, struct cell *cell)
@@ -175,7 +207,13 @@ static void cell_site(const void *context, const void *row_, struct cell *cell)
 
 	(void)context;
 	cell->name = true;
-	snprintf(cell->text, sizeof(cell->text), "%s", row->ended ? "" : row->site);
+	if (row->site[0] || row->worker || row->ended) {
+		snprintf(cell->text, sizeof(cell->text), "%s", row->ended ? "" : row->site);
+	} else {
+		cell->role = ROLE_DIM;
+		snprintf(cell->text, sizeof(cell->text), "%s",
+			 row->main ? "(main thread)" : "(blocking pool)");
+	}
 }
 
 static void cell_bar(const void *context, const void *row_, struct cell *cell)
@@ -225,7 +263,7 @@ static void cell_task(const void *context, const void *row_, struct cell *cell)
 	const struct row *row = row_;
 
 	(void)context;
-	if (row->now.poll_start_ns && !row->ended)
+	if (row->now.poll_start_ns && !row->ended && row->now.task_id)
 		snprintf(cell->text, sizeof(cell->text), "%llu",
 			 (unsigned long long)row->now.task_id);
 }
@@ -245,17 +283,17 @@ static void cell_minute(const void *context, const void *row_, struct cell *cell
 
 	(void)context;
 	cell->role = ROLE_BUSY;
-	cell->spark_count = row->busy_count;
-	cell->spark_max = 1;
-	memcpy(cell->spark, row->busy, row->busy_count * sizeof(row->busy[0]));
+	cell->spark = row->minute;
+	cell->marked = true;
+	memcpy(cell->mark, row->mark, sizeof(row->mark));
 }
 
-COMPARE_BY(tid, row->tid)
-COMPARE_BY(state, row->ended || !row->announced ? -1 : (int)row->now.state)
-COMPARE_BY(for, row->for_ns)
-COMPARE_BY(busy, row->shares_known ? row->shares.busy : -1)
-COMPARE_BY(blocked, row->shares_known ? row->shares.blocked : -1)
-COMPARE_BY(polls, row->shares_known ? row->shares.polls_per_second : -1)
+VALUE_BY(tid, row->tid)
+VALUE_BY(state, row->ended || !row->announced ? -1 : (int)row->now.state)
+VALUE_BY(for, row->for_ns)
+VALUE_BY(busy, row->shares_known ? row->shares.busy : -1)
+VALUE_BY(blocked, row->shares_known ? row->shares.blocked : -1)
+VALUE_BY(polls, row->shares_known ? row->shares.polls_per_second : -1)
 
 static int by_comm(const void *a, const void *b)
 {
@@ -278,21 +316,36 @@ static void shares_lines(const struct row *row, struct lines *out)
 			  FMT_RATIO(row->shares_known ? ratios[i] : -1));
 }
 
+/* On a narrow screen the table has no room for it. */
+static void minute_lines(const struct view *view, const struct row *row, struct lines *out)
+{
+	char text[SPARK_TEXT];
+
+	if (!row->minute.count)
+		return;
+	lines_title(out, "Busy, last minute, newest at the right");
+	lines_add(out, ROLE_BUSY, 2, "%s",
+		  spark_text(&row->minute, row->mark, view->utf8, text, sizeof(text)));
+}
+
 static void workers_detail(const struct view *view, const void *row_, struct lines *out)
 {
 	const struct row *row = row_;
 	const struct ev_thread *t = &row->now;
 
-	(void)view;
 	lines_add(out, ROLE_STRONG, 0, "%s tid %u", row->comm, row->tid);
 	lines_add(out, ROLE_NORMAL, 0, "%s", "");
-	lines_value(out, "kind", "%s",
-		    row->worker ? "worker: polls tasks" : "blocking pool: no task polled so far");
+	lines_value(
+		out, "kind", "%s",
+		row->worker ? "worker: polls tasks" :
+		row->main ? "main thread: no task polled so far, at most the future of a block_on" :
+			    "blocking pool: no task polled so far");
 	lines_value(out, "runtime", "%s", row->runtime[0] ? row->runtime : "n/a");
 	lines_value(out, "state", "%s for %s", state_text(row), FMT_DURATION(row->for_ns));
 	if (t->poll_start_ns) {
 		lines_value(out, "polls", "%s", row->site);
-		lines_value(out, "task", "%llu", (unsigned long long)t->task_id);
+		if (t->task_id)
+			lines_value(out, "task", "%llu", (unsigned long long)t->task_id);
 		if (row->blocked_ns)
 			lines_value(out, "blocked", "%s of this poll",
 				    FMT_DURATION(row->blocked_ns));
@@ -301,6 +354,7 @@ static void workers_detail(const struct view *view, const void *row_, struct lin
 		lines_value(out, "system call", "%s (%d)", syscall_text(t->syscall), t->syscall);
 	lines_title(out, "Last seconds");
 	shares_lines(row, out);
+	minute_lines(view, row, out);
 	lines_title(out, "Since it is watched");
 	lines_value(out, "polls", "%s", FMT_COUNT((double)t->polls));
 	lines_value(out, "busy", "%s", FMT_DURATION(t->busy_ns));
@@ -316,11 +370,14 @@ static void workers_empty(const struct view *view, struct lines *out)
 	lines_add(out, ROLE_NORMAL, 0, "No thread has polled a task since the watch began.");
 }
 
-static void workers_footer(const struct view *view, const void *row, struct lines *out)
+static void workers_footer(const struct view *view, const void *row_, struct lines *out)
 {
-	(void)row;
+	const struct row *row = row_;
+
 	lines_add(out, ROLE_DIM, 0, "%s", "");
 	shares_legend(view, out);
+	if (row && row->queues[0])
+		lines_add(out, ROLE_NORMAL, 2, "%s", row->queues);
 }
 
 static const struct column columns[] = {
@@ -329,10 +386,10 @@ static const struct column columns[] = {
 	 .width = 7,
 	 .right = true,
 	 .cell = cell_tid,
-	 .compare = by_tid},
+	 .value = value_tid},
 	{.title = "THREAD",
-	 .meaning = "its name; (pool): has run only blocking-pool work",
-	 .width = 20,
+	 .meaning = "its name; pool: has run only blocking-pool work",
+	 .width = 15,
 	 .from = 100,
 	 .cell = cell_comm,
 	 .compare = by_comm},
@@ -341,63 +398,67 @@ static const struct column columns[] = {
 	 .width = 9,
 	 .descending = true,
 	 .cell = cell_state,
-	 .compare = by_state},
+	 .value = value_state},
 	{.title = "FOR",
 	 .meaning = "how long the open poll, else the state, lasts",
 	 .width = 8,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_for,
-	 .compare = by_for},
+	 .value = value_for},
 	{.title = "POLLS NOW",
 	 .meaning = "the future type that it polls now",
-	 .width = 16,
+	 .width = 19,
 	 .grow = 2,
 	 .cell = cell_site,
 	 .compare = by_site},
 	{.title = "IN",
 	 .meaning = "system call that it is blocked in",
 	 .width = 15,
-	 .from = 120,
+	 .from = 150,
 	 .cell = cell_in},
 	{.title = "TASK",
 	 .meaning = "id of the task that it polls now",
 	 .width = 8,
-	 .from = 100,
+	 .from = 135,
 	 .right = true,
 	 .cell = cell_task},
 	{.title = "TIME",
 	 .meaning = "shares of the last seconds; the legend is below",
-	 .width = 20,
+	 .width = 16,
 	 .grow = 1,
+	 .most = 40,
 	 .cell = cell_bar},
 	{.title = "BUSY",
 	 .meaning = "share of the last seconds in polls on the CPU",
 	 .width = 6,
-	 .from = 100,
+	 .from = 160,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_busy,
-	 .compare = by_busy},
+	 .value = value_busy},
 	{.title = "BLOCKED",
 	 .meaning = "share of the last seconds blocked in polls",
 	 .width = 7,
-	 .from = 110,
+	 .from = 170,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_blocked,
-	 .compare = by_blocked},
+	 .value = value_blocked},
 	{.title = "POLLS/s",
 	 .meaning = "polls a second",
 	 .width = 7,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_polls,
-	 .compare = by_polls},
-	{.title = "BUSY, LAST MINUTE",
-	 .meaning = "busy share of each second",
-	 .width = 40,
-	 .from = 150,
+	 .value = value_polls},
+	{.title = "LAST MINUTE",
+	 .meaning =
+		 "busy share of each second, newest at the right; B: blocked for 5 % of one or more",
+	 .width = 30,
+	 .from = 120,
+	 .most = 60,
+	 .grow = 1,
 	 .cell = cell_minute},
 };
 

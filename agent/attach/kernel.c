@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define SAMPLE_HZ 99
+#define POLL_RING_BYTES (8u << 20) /* 170 000 polls */
 #define SLOT_TRIES 64
 
 static size_t array_bytes(size_t value, size_t count)
@@ -50,6 +51,11 @@ static int load(struct kernel *k, struct err *err)
 	skel->rodata->max_sites = k->max_sites;
 	skel->rodata->agent_pidns = pid_namespace();
 	skel->rodata->stacks_on = k->stacks;
+	skel->rodata->sentinel_on = k->sentinel;
+	skel->rodata->polls_on = k->polls;
+	bpf_map__set_max_entries(skel->maps.poll_ring, k->polls ? POLL_RING_BYTES : 4096);
+	if (k->ring_bytes)
+		bpf_map__set_max_entries(skel->maps.ring, k->ring_bytes);
 	if (!k->stacks)
 		bpf_map__set_max_entries(skel->maps.blocks, 1);
 	bpf_map__set_max_entries(skel->maps.sites, k->max_sites);
@@ -59,12 +65,25 @@ static int load(struct kernel *k, struct err *err)
 					      BPF_ATTACH_TRACE_UPROBE_MULTI);
 	bpf_program__set_expected_attach_type(skel->progs.on_schedule,
 					      BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_expected_attach_type(skel->progs.on_probe_begin,
+					      BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_expected_attach_type(skel->progs.on_probe_end,
+					      BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_expected_attach_type(skel->progs.on_probe_other,
+					      BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_expected_attach_type(skel->progs.on_spawn, BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_autoload(skel->progs.on_probe_begin, k->probes);
+	bpf_program__set_autoload(skel->progs.on_probe_end, k->probes);
+	bpf_program__set_autoload(skel->progs.on_probe_other, k->probes);
+	bpf_program__set_autoload(skel->progs.on_spawn, k->spawns);
+	bpf_map__set_max_entries(skel->maps.spawn_marks, k->spawns ? k->max_sites : 1);
 	bpf_program__set_autoload(skel->progs.on_dealloc, k->level >= 2);
 	bpf_program__set_autoload(skel->progs.on_schedule, k->level >= 3);
 	bpf_map__set_max_entries(skel->maps.wakes, k->level >= 3 ? WIRE_MAX_TASKS : 1);
 	bpf_map__set_max_entries(skel->maps.delays, k->level >= 3 ? k->max_sites * k->cpus : 1);
 	if (k->level < 2) {
 		bpf_map__set_max_entries(skel->maps.tasks, 1);
+		bpf_map__set_max_entries(skel->maps.task_flags, 1);
 		bpf_map__set_max_entries(skel->maps.free_rows, 1);
 	}
 	ret = stalltop_bpf__load(skel);
@@ -104,11 +123,31 @@ static int map_all(struct kernel *k, struct err *err)
 				     PROT_READ);
 	k->roots = map_array(skel->maps.roots, sizeof(*k->roots), WIRE_MAX_SLOTS,
 			     PROT_READ | PROT_WRITE);
+	if (k->level >= 2)
+		k->task_flags = map_array(skel->maps.task_flags, sizeof(*k->task_flags),
+					  WIRE_MAX_TASKS, PROT_READ);
+	k->objects = map_array(skel->maps.objects, sizeof(*k->objects), WIRE_MAX_OBJECTS,
+			       PROT_READ | PROT_WRITE);
+	k->types = map_array(skel->maps.type_rows, sizeof(*k->types), WIRE_MAX_OBJECTS * WIRE_TYPES,
+			     PROT_READ);
+	k->told = map_array(skel->maps.told_depths, sizeof(*k->told),
+			    WIRE_MAX_OBJECTS * WIRE_DEPTHS, PROT_READ);
+	k->parks = map_array(skel->maps.parks, sizeof(*k->parks), WIRE_MAX_SLOTS,
+			     PROT_READ | PROT_WRITE);
+	k->places = map_array(skel->maps.places, sizeof(*k->places), WIRE_MAX_TARGETS * WIRE_PLACES,
+			      PROT_READ | PROT_WRITE);
+	k->spans = map_array(skel->maps.spans, sizeof(*k->spans), WIRE_MAX_SLOTS, PROT_READ);
+	k->idles = map_array(skel->maps.idles, sizeof(*k->idles), WIRE_MAX_SLOTS,
+			     PROT_READ | PROT_WRITE);
 	if (k->level >= 3)
 		k->delays = map_array(skel->maps.delays, sizeof(*k->delays),
 				      (size_t)k->max_sites * k->cpus, PROT_READ);
-	if ((k->level >= 3 && !k->delays) || !k->sites || !k->stats || !k->slots || !k->roots ||
-	    (k->level >= 2 && !k->tasks))
+	if (k->level >= 3)
+		k->wakes = map_array(skel->maps.wakes, sizeof(*k->wakes), WIRE_MAX_TASKS,
+				     PROT_READ);
+	if ((k->level >= 3 && (!k->delays || !k->wakes)) || !k->sites || !k->stats || !k->slots ||
+	    !k->roots || !k->parks || (k->level >= 2 && (!k->tasks || !k->task_flags)) ||
+	    !k->objects || !k->types || !k->told || !k->places || !k->idles || !k->spans)
 		return err_set(err, -errno, "cannot map the BPF arrays: %s", strerror(errno));
 	return 0;
 }
@@ -162,7 +201,7 @@ static void attach_samples(struct kernel *k)
 	}
 }
 
-/* Both rings behind one descriptor; the second is of use only when stacks are copied. */
+/* The rings behind one descriptor; the second is of use only when stacks are copied. */
 static int open_rings(struct kernel *k, const struct kernel_opts *opts, struct err *err)
 {
 	int ret = 0;
@@ -173,8 +212,12 @@ static int open_rings(struct kernel *k, const struct kernel_opts *opts, struct e
 	if (k->stacks)
 		ret = ring_buffer__add(k->ring, bpf_map__fd(k->skel->maps.stack_ring), opts->fn,
 				       opts->ctx);
+	if (!ret && k->polls)
+		ret = ring_buffer__add(k->ring, bpf_map__fd(k->skel->maps.poll_ring),
+				       opts->brief_fn, opts->ctx);
 	if (ret)
-		return err_set(err, ret, "cannot open the ring of stacks: %s", strerror(-ret));
+		return err_set(err, ret, "cannot open the rings of stacks and polls: %s",
+			       strerror(-ret));
 	k->ring_fd = ring_buffer__epoll_fd(k->ring);
 	return 0;
 }
@@ -186,7 +229,12 @@ int kernel_open(const struct kernel_opts *opts, struct kernel **out, struct err 
 
 	k->level = opts->level;
 	k->stacks = opts->stacks;
+	k->polls = opts->brief_fn != NULL;
+	k->spawns = opts->spawns;
+	k->probes = opts->probes;
+	k->sentinel = opts->sentinel;
 	k->max_sites = opts->max_sites;
+	k->ring_bytes = opts->ring_bytes;
 	k->cpus = libbpf_num_possible_cpus();
 	k->sample_fds = xcalloc(k->cpus, sizeof(*k->sample_fds));
 	for (uint32_t i = 0; i < k->cpus; i++)
@@ -204,8 +252,18 @@ int kernel_open(const struct kernel_opts *opts, struct kernel **out, struct err 
 	k->on_poll_fd = bpf_program__fd(k->skel->progs.on_poll);
 	k->on_dealloc_fd = k->level >= 2 ? bpf_program__fd(k->skel->progs.on_dealloc) : -1;
 	k->on_schedule_fd = k->level >= 3 ? bpf_program__fd(k->skel->progs.on_schedule) : -1;
+	k->on_probe_begin_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_begin) : -1;
+	k->on_probe_end_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_end) : -1;
+	k->on_probe_other_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_other) : -1;
+	k->probe_args_fd = bpf_map__fd(k->skel->maps.probe_args);
+	k->on_spawn_fd = k->spawns ? bpf_program__fd(k->skel->progs.on_spawn) : -1;
 	k->vtables_fd = bpf_map__fd(k->skel->maps.vtables);
 	k->targets_fd = bpf_map__fd(k->skel->maps.targets);
+	k->on_look_fd = bpf_program__fd(k->skel->progs.on_look);
+	k->wanted_fd = bpf_map__fd(k->skel->maps.wanted);
+	k->give_tid = &k->skel->bss->give_tid;
+	k->give_target = &k->skel->bss->give_target;
+	k->wanted_on = &k->skel->bss->wanted_on;
 	ret = open_rings(k, opts, err);
 	if (!ret)
 		ret = attach_scheduler(k, err);
@@ -235,10 +293,30 @@ void kernel_close(struct kernel *k)
 	if (k->delays)
 		munmap((void *)k->delays,
 		       array_bytes(sizeof(*k->delays), (size_t)k->max_sites * k->cpus));
+	if (k->wakes)
+		munmap((void *)k->wakes, array_bytes(sizeof(*k->wakes), WIRE_MAX_TASKS));
 	if (k->slots)
 		munmap((void *)k->slots, array_bytes(sizeof(*k->slots), WIRE_MAX_SLOTS));
 	if (k->roots)
 		munmap(k->roots, array_bytes(sizeof(*k->roots), WIRE_MAX_SLOTS));
+	if (k->task_flags)
+		munmap((void *)k->task_flags, array_bytes(sizeof(*k->task_flags), WIRE_MAX_TASKS));
+	if (k->objects)
+		munmap(k->objects, array_bytes(sizeof(*k->objects), WIRE_MAX_OBJECTS));
+	if (k->told)
+		munmap((void *)k->told,
+		       array_bytes(sizeof(*k->told), WIRE_MAX_OBJECTS * WIRE_DEPTHS));
+	if (k->types)
+		munmap((void *)k->types,
+		       array_bytes(sizeof(*k->types), WIRE_MAX_OBJECTS * WIRE_TYPES));
+	if (k->parks)
+		munmap(k->parks, array_bytes(sizeof(*k->parks), WIRE_MAX_SLOTS));
+	if (k->places)
+		munmap(k->places, array_bytes(sizeof(*k->places), WIRE_MAX_TARGETS * WIRE_PLACES));
+	if (k->spans)
+		munmap((void *)k->spans, array_bytes(sizeof(*k->spans), WIRE_MAX_SLOTS));
+	if (k->idles)
+		munmap(k->idles, array_bytes(sizeof(*k->idles), WIRE_MAX_SLOTS));
 	if (k->tasks)
 		munmap((void *)k->tasks, array_bytes(sizeof(*k->tasks), WIRE_MAX_TASKS));
 	ring_buffer__free(k->ring);
@@ -256,6 +334,16 @@ int kernel_drain(struct kernel *k)
 void kernel_set_threshold(struct kernel *k, uint64_t ns)
 {
 	k->skel->data->threshold_ns = ns;
+}
+
+int64_t kernel_spawn_left(const struct kernel *k, uint32_t target)
+{
+	return *(const volatile __s64 *)&k->skel->bss->spawn_left[target];
+}
+
+void kernel_set_spawn_left(struct kernel *k, uint32_t target, int64_t hits)
+{
+	__atomic_store_n(&k->skel->bss->spawn_left[target], hits, __ATOMIC_RELAXED);
 }
 
 void kernel_totals(const struct kernel *k, struct wire_totals *out)
@@ -289,6 +377,11 @@ bool kernel_task(const struct kernel *k, uint32_t row, struct wire_task *out)
 	return *(const volatile __u64 *)&task->key == key;
 }
 
+uint64_t kernel_task_wakes(const struct kernel *k, uint32_t row)
+{
+	return k->wakes ? *(const volatile __u64 *)&k->wakes[row].count : 0;
+}
+
 bool kernel_slot(const struct kernel *k, uint32_t index, struct wire_slot *out)
 {
 	const volatile struct wire_slot *slot = &k->slots[index];
@@ -317,7 +410,8 @@ bool kernel_block(const struct kernel *k, uint32_t slot, struct wire_stack *out)
 
 uint64_t kernel_missed(const struct kernel *k)
 {
-	int fds[] = {k->on_poll_fd, k->on_dealloc_fd, k->on_schedule_fd};
+	int fds[] = {k->on_poll_fd,	   k->on_dealloc_fd,   k->on_schedule_fd,
+		     k->on_probe_begin_fd, k->on_probe_end_fd, k->on_probe_other_fd};
 	uint64_t missed = 0;
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {

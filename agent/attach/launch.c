@@ -2,8 +2,6 @@
 /* Starts a program and holds it; see launch.h. */
 #include "attach/launch.h"
 
-#include "target/elf.h"
-
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +51,7 @@ static int wait_exec(pid_t pid, int report, const char *name, struct err *err)
 	return err_set(err, -error, "cannot run %s: %s", name, strerror(error));
 }
 
-static int read_entry(pid_t pid, uint64_t *entry)
+static int read_aux(pid_t pid, uint64_t type, uint64_t *value)
 {
 	Elf64_auxv_t aux[64];
 	char path[64];
@@ -67,8 +65,8 @@ static int read_entry(pid_t pid, uint64_t *entry)
 	n = read(fd, aux, sizeof(aux));
 	close(fd);
 	for (ssize_t i = 0; i < n / (ssize_t)sizeof(aux[0]); i++) {
-		if (aux[i].a_type == AT_ENTRY) {
-			*entry = aux[i].a_un.a_val;
+		if (aux[i].a_type == type) {
+			*value = aux[i].a_un.a_val;
 			return 0;
 		}
 	}
@@ -93,16 +91,12 @@ static int wait_trap(pid_t pid)
 	}
 }
 
-static int run_to_entry(pid_t pid)
+static int run_to_entry(pid_t pid, uint64_t entry)
 {
 	struct user_regs_struct regs;
-	uint64_t entry = 0;
 	long word;
 	int ret;
 
-	ret = read_entry(pid, &entry);
-	if (ret)
-		return ret;
 	errno = 0;
 	word = ptrace(PTRACE_PEEKTEXT, pid, entry, 0);
 	if (errno || ptrace(PTRACE_POKETEXT, pid, entry, (word & ~0xffL) | BREAKPOINT))
@@ -118,24 +112,19 @@ static int run_to_entry(pid_t pid)
 	return ptrace(PTRACE_SETREGS, pid, 0, &regs) ? -errno : 0;
 }
 
+/* What the kernel told the new program says it all; its file need not be read. */
 static int to_start(struct launch *launch, const char *name, struct err *err)
 {
-	struct elf_file *elf = NULL;
-	char path[64];
-	bool dynamic, pie;
+	uint64_t loader = 0, entry = 0;
 	int ret;
 
-	snprintf(path, sizeof(path), "/proc/%d/exe", launch->pid);
-	ret = elf_open(path, &elf, err);
-	if (ret)
-		return ret;
-	dynamic = elf->has_interp;
-	pie = elf->type == ET_DYN;
-	elf_close(elf);
-	launch->unrelocated = !dynamic && pie;
-	if (!dynamic)
+	/* Nothing of it in a 32-bit program, which whoever looks at the file refuses. */
+	if (read_aux(launch->pid, AT_ENTRY, &entry) || read_aux(launch->pid, AT_BASE, &loader))
 		return 0;
-	ret = run_to_entry(launch->pid);
+	launch->unrelocated = !loader;
+	if (!loader)
+		return 0;
+	ret = run_to_entry(launch->pid, entry);
 	if (ret)
 		return err_set(err, ret, "cannot hold %s at its entry point: %s", name,
 			       strerror(-ret));

@@ -35,7 +35,7 @@ struct link_create_attr {
 };
 
 static int link_create(int prog_fd, const char *path, pid_t pid, const uint64_t *offsets,
-		       const uint64_t *cookies, size_t count)
+		       const uint64_t *cookies, const uint64_t *semaphores, size_t count)
 {
 	struct link_create_attr attr = {
 		.prog_fd = prog_fd,
@@ -43,6 +43,7 @@ static int link_create(int prog_fd, const char *path, pid_t pid, const uint64_t 
 		.path = (uintptr_t)path,
 		.offsets = (uintptr_t)offsets,
 		.cookies = (uintptr_t)cookies,
+		.ref_ctr_offsets = (uintptr_t)semaphores,
 		.count = count,
 		.pid = pid,
 	};
@@ -80,15 +81,19 @@ static int attach_range(struct keeper *keeper, size_t first, size_t count)
 {
 	uint64_t *offsets = xcalloc(count, sizeof(*offsets));
 	uint64_t *cookies = xcalloc(count, sizeof(*cookies));
+	uint64_t *semaphores = xcalloc(count, sizeof(*semaphores));
 	int fd, ret = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		offsets[i] = keeper->sites[first + i].offset;
 		cookies[i] = keeper->sites[first + i].cookie;
+		semaphores[i] = keeper->sites[first + i].semaphore;
 	}
-	fd = link_create(keeper->prog_fd, keeper->path, keeper->pid, offsets, cookies, count);
+	fd = link_create(keeper->prog_fd, keeper->path, keeper->pid, offsets, cookies, semaphores,
+			 count);
 	free(offsets);
 	free(cookies);
+	free(semaphores);
 	if (fd >= 0) {
 		keeper->fds = xgrow(keeper->fds, &keeper->cap, keeper->count + 1,
 				    sizeof(*keeper->fds));
@@ -210,9 +215,22 @@ int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 void link_detach(struct link_set *set)
 {
 	if (set->keeper) {
-		close(set->sock);
+		if (set->sock >= 0)
+			close(set->sock);
 		while (waitpid(set->keeper, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
 	*set = (struct link_set){0};
+}
+
+bool link_detach_try(struct link_set *set)
+{
+	if (set->keeper && set->sock >= 0) {
+		close(set->sock);
+		set->sock = -1;
+	}
+	if (set->keeper && waitpid(set->keeper, NULL, WNOHANG) == 0)
+		return false;
+	*set = (struct link_set){0};
+	return true;
 }

@@ -18,6 +18,7 @@
 
 #include "util/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,12 +29,13 @@
 struct link_site {
 	uint64_t offset; /* in the file */
 	uint64_t cookie;
-	int error; /* out: 0, or why the kernel refused this one (524 is ENOTSUPP) */
+	uint64_t semaphore; /* offset in the file of a counter to raise meanwhile; 0: none */
+	int error;	    /* out: 0, or why the kernel refused this one (524 is ENOTSUPP) */
 };
 
 struct link_set {
 	pid_t keeper;	 /* 0: nothing is attached */
-	int sock;	 /* closing it lets the keeper detach and end */
+	int sock;	 /* closing it lets the keeper detach and end; -1: that was done */
 	size_t attached; /* sites */
 };
 
@@ -48,5 +50,7 @@ int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 
 /* Detaches, last first, and returns when that is done. The set can be used again. */
 void link_detach(struct link_set *set);
+/* The same without waiting: true when it is done, else ask again. */
+bool link_detach_try(struct link_set *set);
 
 #endif

@@ -2,6 +2,7 @@
 /* The live source: opening, the rhythm of its ticks, and the life of its targets; see live.h. */
 #include "attach/live_priv.h"
 
+#include "util/fmt.h"
 #include "util/sanitize.h"
 #include "util/xalloc.h"
 
@@ -19,6 +20,7 @@
 #define READY_MS 10	/* between two looks while ready tasks wait */
 #define THREADS_EVERY 4 /* ticks: 200 ms */
 #define SLOW_EVERY 20	/* ticks: 1 s */
+#define FRAME_EVERY 2	/* ticks: 100 ms between two moments that are judged and shown */
 #define MIN_SITES 1024
 #define MAX_STATS_BYTES (128ULL << 20)
 
@@ -30,6 +32,23 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+const struct runtime_found *live_found(const struct live *live, uint32_t site)
+{
+	const struct watch_object *object;
+
+	if (site >= live->sites_count || !live->sites[site].found)
+		return NULL;
+	object = live->binaries[live->sites[site].binary].object;
+	return object ? &object->found : NULL;
+}
+
+uint64_t live_task_id(const struct live *live, uint32_t site, uint64_t id)
+{
+	const struct runtime_found *found = live_found(live, site);
+
+	return found && live->sites[site].found->id_word == WIRE_NO_WORD ? 0 : id;
 }
 
 int live_emit(struct emit *emit, enum event_kind kind, uint32_t target, struct event *event)
@@ -66,11 +85,20 @@ static int on_record(void *ctx, void *data, size_t size)
 		return 0;
 	if (head->kind == WIRE_LONG_POLL && size >= sizeof(struct wire_long_poll)) {
 		struct emit emit = *live->emit;
+		const struct wire_long_poll *rec = data;
 
 		emit.now = head->time_ns;
-		live->emit_error = live_long_poll(live, &emit, data);
+		/* Of a task type that was met since the ring was last read. */
+		if (rec->poll.site < live->sites_count && live->sites[rec->poll.site].unmet)
+			live->emit_error = live_usdt_look(live, &emit);
+		if (!live->emit_error)
+			live->emit_error = live_long_poll(live, &emit, data);
 	} else if (head->kind == WIRE_STACK && size >= sizeof(struct wire_stack)) {
 		live->emit_error = live_stack(live, live->emit, data);
+	} else if (head->kind == WIRE_SPAWN && size >= sizeof(struct wire_stack)) {
+		live_stack_spawn(live, data);
+	} else if (head->kind == WIRE_SPAWN_FULL && head->target < live->targets_count) {
+		live_spawn_close(live, head->target);
 	} else if (head->kind == WIRE_THREAD_EXIT && head->target < live->targets_count) {
 		event.time_ns = head->time_ns;
 		event.as_thread_end.tid = head->tid;
@@ -107,6 +135,20 @@ static int announce_target(struct live *live, struct emit *emit, uint32_t target
 	return ret;
 }
 
+/* When it was changed: what comes after it is not comparable with what came before. */
+static int say_threshold(struct live *live, struct emit *emit)
+{
+	char from[FMT_SIZE], to[FMT_SIZE];
+
+	if (live->threshold_said == live->opts.threshold_ns)
+		return 0;
+	fmt_duration(from, sizeof(from), live->threshold_said);
+	fmt_duration(to, sizeof(to), live->opts.threshold_ns);
+	live->threshold_said = live->opts.threshold_ns;
+	return live_note(emit, ID_NONE, NOTE_INFO, "polls of %s or more are reported, not %s", to,
+			 from);
+}
+
 static int announce(struct live *live, struct emit *emit)
 {
 	int ret = 0;
@@ -118,29 +160,43 @@ static int announce(struct live *live, struct emit *emit)
 		ret = announce_target(live, emit, i);
 	if (!ret)
 		ret = live_announce(live, emit);
+	for (uint32_t i = 0; i < live->targets_count && !ret; i++)
+		ret = live_look_notes(live, emit, i);
 	if (!ret && live->ticks == 0 && !live->opts.no_sampling &&
 	    live->kernel->sampling < live->kernel->cpus)
 		ret = live_note(emit, ID_NONE, NOTE_INFO,
 				"sampling works on %u of %u CPUs: the "
 				"end of a poll may be seen late",
 				live->kernel->sampling, live->kernel->cpus);
+	for (uint32_t i = 0; i < live->targets_count && !ret && live->ticks == 0; i++)
+		ret = live_census_target(live, emit, i);
 	if (!ret && live->ticks == 0 && live->no_stacks[0])
 		ret = live_note(emit, ID_NONE, NOTE_WARNING, "findings have no stack: %s",
 				live->no_stacks);
 	return ret;
 }
 
-static int drain(struct live *live, struct emit *emit)
+int live_drain(struct live *live, struct emit *emit)
 {
-	int ret;
+	int ret = live_usdt_look(live, emit);
 
+	if (ret)
+		return ret;
 	live->emit = emit;
 	live->emit_error = 0;
 	ret = kernel_drain(live->kernel);
 	live->emit = NULL;
+	if (!ret && !live->emit_error)
+		ret = live_polls_flush(live, emit);
 	if (live->emit_error || ret)
 		return live->emit_error ? live->emit_error : ret;
-	return live_stacks_drain(live, emit);
+	if (live->opts.debuginfod)
+		debuginfod_step(live->opts.debuginfod);
+	ret = live_stacks_drain(live, emit);
+	for (uint32_t i = 0; i < live->targets_count && !ret; i++)
+		if (live->targets[i].looking && !live->targets[i].ended)
+			ret = live_look(live, emit, i);
+	return ret;
 }
 
 static int live_source_drain(struct source *source, event_fn fn, void *ctx)
@@ -149,7 +205,7 @@ static int live_source_drain(struct source *source, event_fn fn, void *ctx)
 	struct emit emit = {fn, ctx, now_ns()};
 	int ret = announce(live, &emit);
 
-	return ret ? ret : drain(live, &emit);
+	return ret ? ret : live_drain(live, &emit);
 }
 
 static int reap(const struct live *live, const struct proc *proc)
@@ -169,8 +225,9 @@ static int check_alive(struct live *live, struct emit *emit, uint32_t target)
 
 	if (t->ended || proc_same(t->watch->proc))
 		return 0;
-	ret = drain(live, emit);
+	ret = live_drain(live, emit);
 	t->ended = true;
+	watch_scan_stop(t->watch);
 	live_detach_target(live, target);
 	event.as_target_end.reason = TARGET_EXITED;
 	event.as_target_end.status = reap(live, t->watch->proc);
@@ -205,23 +262,37 @@ static int look_at_targets(struct live *live, struct emit *emit, bool slow)
 		ret = check_alive(live, emit, i);
 		if (!ret && !t->ended && t->exec_pending)
 			ret = live_exec(live, emit, i);
-		if (!ret && !t->ended && (slow || emit->now < t->look_until) &&
+		if (!ret && !t->ended && !t->looking && (slow || emit->now < t->look_until) &&
 		    mappings_changed(t, emit->now))
 			ret = live_look(live, emit, i);
 	}
 	return ret;
 }
 
-/* What is read each second, apart from the long polls that every tick looks for. */
-static int slow_part(struct live *live, struct emit *emit)
+/* What is read each second (`slow`), and the slices of a scan that takes several ticks. */
+static int slow_part(struct live *live, struct emit *emit, bool slow, bool all)
 {
-	int ret = live_check_sites(live, emit);
+	int ret = slow ? live_check_sites(live, emit) : 0;
 
 	/* The scan first: it tells how many tasks have ended. */
 	if (!ret)
-		ret = live_task_scan(live, emit);
-	if (!ret)
+		ret = live_task_scan(live, emit, slow, all);
+	if (!ret && slow)
 		ret = live_site_stats(live, emit);
+	return ret;
+}
+
+/* Debug files that came, or did not. */
+static int fetch_notes(struct live *live, struct emit *emit)
+{
+	bool failed = false;
+	char *text;
+	int ret = 0;
+
+	while (!ret && (text = debuginfod_take_note(live->opts.debuginfod, &failed))) {
+		ret = live_note(emit, ID_NONE, failed ? NOTE_WARNING : NOTE_INFO, "%s", text);
+		free(text);
+	}
 	return ret;
 }
 
@@ -234,23 +305,34 @@ static int tick_events(struct live *live, struct emit *emit, bool all)
 	bool open = false;
 	int ret;
 
-	ret = drain(live, emit);
+	ret = live_drain(live, emit);
+	if (!ret)
+		ret = say_threshold(live, emit);
 	/* Exec first: the announcement that follows must be that of the new program. */
 	if (!ret)
 		ret = look_at_targets(live, emit, slow);
 	if (!ret)
 		ret = announce(live, emit);
-	if (!ret && slow)
-		ret = slow_part(live, emit);
+	if (!ret)
+		ret = fetch_notes(live, emit);
+	if (!ret)
+		ret = slow_part(live, emit, slow, all);
 	if (!ret)
 		ret = live_threads(live, emit, threads, &open);
+	live_census_count(live, emit);
+	if (!ret)
+		ret = live_sentinel_tick(live, emit);
+	if (!ret)
+		ret = live_census(live, emit, threads, &open);
 	if (!ret)
 		ret = live_ready(live, emit);
+	if (!ret)
+		ret = live_spawn_tick(live, emit);
 	if (!ret && threads && !live->opts.no_queues)
-		ret = live_queues(live, emit);
+		ret = live_queues(live, emit, slow);
 	if (!ret && threads)
 		ret = live_cost(live, emit);
-	if (!ret && (threads || open || all_ended(live)))
+	if (!ret && (live->ticks % FRAME_EVERY == 0 || all || open || all_ended(live)))
 		ret = live_emit(emit, EV_TICK, ID_NONE, &event);
 	live->ticks++;
 	return ret;
@@ -273,6 +355,7 @@ static int look_at_ready(struct live *live, struct emit *emit)
 	bool open;
 	int ret = live_threads(live, emit, false, &open);
 
+	live_census_count(live, emit);
 	return ret ? ret : live_ready(live, emit);
 }
 
@@ -287,12 +370,34 @@ static int live_source_tick(struct source *source, event_fn fn, void *ctx)
 	return look(live, &emit, false);
 }
 
+static int finish_dump(struct live *live, struct emit *emit)
+{
+	int ret = live_dump_look(live), ended;
+
+	if (!ret)
+		ret = live_dump_wait(live, emit);
+	/* Runtimes first: their tasks are asked for. */
+	if (!ret)
+		live_census_count(live, emit);
+	ended = ret ? ret : look(live, emit, true);
+	ret = ended < 0 ? ended : live_dump_stacks(live, emit);
+	return ret ? ret : ended;
+}
+
 static int live_source_finish(struct source *source, event_fn fn, void *ctx)
 {
+	struct live *live = (struct live *)source;
 	struct emit emit = {fn, ctx, now_ns()};
+	int ret, more = 0;
 
-	((struct live *)source)->task_scan_next = 0;
-	return look((struct live *)source, &emit, true);
+	live->task_scan_next = 0;
+	if (live->opts.fresh_tasks)
+		return finish_dump(live, &emit);
+	ret = look(live, &emit, true);
+	/* Reading all of it takes a while: no poll that is in the statistics is left in the ring. */
+	if (ret >= 0 && live->polls)
+		more = live_drain(live, &emit);
+	return more ? more : ret;
 }
 
 static int live_source_fd(struct source *source)
@@ -311,28 +416,31 @@ static void live_source_close(struct source *source)
 
 	if (!live)
 		return;
+	live_detach_begin(live);
 	for (uint32_t i = 0; i < live->targets_count; i++)
 		live_detach_target(live, i);
+	live_census_free(live);
+	live_sentinel_close(live);
 	kernel_close(live->kernel);
 	live_stacks_close(live);
 	if (live->fd >= 0)
 		close(live->fd);
-	for (size_t i = 0; i < live->runtimes_count; i++)
-		tokio_queue_close(live->runtimes[i].queue);
+	live_queues_close(live);
 	for (uint32_t i = 0; i < live->targets_count; i++)
 		watch_free(live->targets[i].watch);
 	for (size_t i = 0; i < live->binaries_count; i++)
-		free(live->binaries[i].layout);
+		live_usdt_forget(&live->binaries[i]);
 	map_free(&live->runtime_ids);
 	free(live->targets);
 	free(live->binaries);
 	free(live->sites);
 	free(live->runtimes);
 	free(live->checks);
+	free(live->polls);
 	free(live);
 }
 
-void live_set_threshold(struct source *source, uint64_t ns)
+static void live_source_set_threshold(struct source *source, uint64_t ns)
 {
 	struct live *live = (struct live *)source;
 
@@ -347,13 +455,25 @@ static uint32_t choose_max_sites(struct watch **watches, size_t count, uint32_t 
 
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < watches[i]->count; j++)
-			found += watches[i]->objects[j]->found.sites_count;
+			found += watches[i]->objects[j]->found.types_later ?
+					 WIRE_TYPES :
+					 watches[i]->objects[j]->found.sites_count;
 	while (max < 2 * found + 2)
 		max *= 2;
 	bound = MAX_STATS_BYTES / (sizeof(struct wire_site_stats) * (cpus ? cpus : 1));
 	if (max > bound)
 		max = bound;
 	return max < WIRE_MAX_SITES ? max : WIRE_MAX_SITES;
+}
+
+/* Not where all is over before another library could be loaded: three programs cost their time. */
+static bool probes_possible(struct watch **watches, size_t count, bool brief)
+{
+	for (size_t i = 0; brief && i < count; i++)
+		for (size_t j = 0; j < watches[i]->count; j++)
+			if (watches[i]->objects[j]->found.ops->family == WIRE_USDT)
+				return true;
+	return !brief;
 }
 
 static int attach_target(struct live *live, uint32_t target, struct err *err)
@@ -370,6 +490,8 @@ static int attach_target(struct live *live, uint32_t target, struct err *err)
 		return 0;
 	for (size_t i = 0; i < t->watch->count && !ret; i++)
 		ret = live_attach_object(live, target, t->watch->objects[i], err);
+	if (!ret)
+		live_spawn_begin(live, target, now_ns());
 	/* Also when it failed: the files of the mappings are gone after an exec. */
 	t->exec_pending = proc_execed(t->watch->proc);
 	if (t->exec_pending)
@@ -382,10 +504,11 @@ static int attach_target(struct live *live, uint32_t target, struct err *err)
 	return err_set(err, -ESRCH, "process %d ended during the attach", pid);
 }
 
-/* The rings and the unwinder behind one descriptor. */
+/* The rings, the unwinder and the detector behind one descriptor. */
 static int join_fds(struct live *live, struct err *err)
 {
-	int fds[] = {live->kernel->ring_fd, live_stacks_fd(live)};
+	int fds[] = {live->kernel->ring_fd, live_stacks_fd(live),
+		     detector_fd(live->targets[0].watch->detector)};
 
 	live->fd = epoll_create1(EPOLL_CLOEXEC);
 	if (live->fd < 0)
@@ -414,28 +537,43 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 	live->targets = xcalloc(count, sizeof(*live->targets));
 	live->targets_count = count;
 	map_init(&live->runtime_ids, LIVE_MAX_RUNTIMES);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		live->targets[i].watch = watches[i];
+		live->targets[i].root_site = ID_NONE;
+	}
+	if (opts->polls)
+		live->polls = xcalloc(POLLS_MAX, sizeof(*live->polls));
 	max_sites = choose_max_sites(watches, count, sysconf(_SC_NPROCESSORS_CONF));
 	/* Before anything of the kernel is mapped: the unwinder's process inherits none of it. */
 	if (!opts->no_stacks && live_stacks_open(live, &no_stacks)) {
 		snprintf(live->no_stacks, sizeof(live->no_stacks), "%s", no_stacks.msg);
 		live->opts.no_stacks = true;
 	}
-	ret = kernel_open(&(struct kernel_opts){.level = opts->level,
-						.sample = !opts->no_sampling,
-						.stacks = !live->opts.no_stacks,
-						.max_sites = max_sites,
-						.fn = on_record,
-						.ctx = live},
-			  &live->kernel, err);
+	if ((!opts->level || opts->sentinel) && !live->opts.no_stacks)
+		live_sentinel_open(live);
+	live->opts.no_spawns |= live->opts.no_stacks || opts->level < 2;
+	ret = kernel_open(
+		&(struct kernel_opts){.level = opts->level,
+				      .sample = !opts->no_sampling,
+				      .stacks = !live->opts.no_stacks,
+				      .sentinel = live->sentinel != NULL,
+				      .spawns = !live->opts.no_spawns,
+				      .probes = probes_possible(watches, count, opts->fresh_tasks),
+				      .max_sites = max_sites,
+				      .ring_bytes = opts->ring_bytes,
+				      .fn = on_record,
+				      .brief_fn = opts->polls ? live_brief_poll : NULL,
+				      .ctx = live},
+		&live->kernel, err);
 	if (!ret)
 		ret = join_fds(live, err);
-	if (!ret)
+	live->calibration_slot = UINT32_MAX;
+	if (!ret && opts->level)
 		ret = live_calibrate(live, err);
 	if (ret)
 		goto fail;
 	kernel_set_threshold(live->kernel, opts->threshold_ns);
+	live->threshold_said = opts->threshold_ns;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
 	live->agent_cpu_begin = cpu.tv_sec * 1000000000ULL + cpu.tv_nsec;
 	live->begin_ns = now_ns();
@@ -456,5 +594,6 @@ static const struct source_ops live_source_ops = {
 	.drain = live_source_drain,
 	.tick = live_source_tick,
 	.finish = live_source_finish,
+	.set_threshold = live_source_set_threshold,
 	.close = live_source_close,
 };

@@ -12,12 +12,16 @@
 #include "core/source.h"
 
 struct live_opts {
-	unsigned int level;    /* 1, 2 or 3 */
+	unsigned int level; /* 0 to 3 */
+	bool sentinel;	    /* polls of sites without a probe are looked for above level 0, too */
 	uint64_t threshold_ns; /* polls at least this long are reported singly */
+	uint32_t ring_bytes;   /* a power of two; 0: the default */
 	double overhead_ratio; /* a note says when watching costs the targets more */
 	bool fresh_tasks;      /* read every task's state at each scan (dump) */
-	bool no_sampling, no_queues, no_stacks; /* --no-feature */
-	pid_t child;				/* started by us (launch.h): reaped here; 0 none */
+	bool polls;	       /* every poll becomes part of an EV_POLLS (record --polls) */
+	bool no_sampling, no_queues, no_stacks, no_spawns; /* --no-feature */
+	pid_t child;		       /* started by us (launch.h): reaped here; 0 none */
+	struct debuginfod *debuginfod; /* borrowed; NULL: debug files of this machine only */
 };
 
 /*
@@ -26,8 +30,5 @@ struct live_opts {
  */
 int live_open(const struct live_opts *opts, struct watch **watches, size_t count,
 	      struct source **out, struct err *err);
-
-/* Polls at least this long are reported from now on. */
-void live_set_threshold(struct source *source, uint64_t ns);
 
 #endif

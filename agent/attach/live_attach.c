@@ -27,13 +27,16 @@ static void sites_publish(struct live *live, const struct live_binary *binary,
 			.kind = site->kind == SITE_TASK ? WIRE_SITE_TASK : WIRE_SITE_BLOCKING,
 			.id_word = site->id_word,
 			.sched_word = site->sched_word,
+			.family = found->ops->family,
+			.vtable_word = site->vtable_word,
+			.state_word = site->state_word,
 		};
 		bpf_map_update_elem(live->kernel->vtables_fd, &key, &id, BPF_ANY);
 	}
 }
 
 /*
- * Tokio's poll does no more than call Harness::poll: where that was not inlined it is a jump, and no
+ * A poll function may do no more than call another one (Tokio's, Harness::poll): where that was not inlined it is a jump, and no
  * stack has a frame of poll itself. 0: it is no such jump.
  */
 static uint64_t jump_body(const struct elf_file *elf, uint64_t poll)
@@ -64,7 +67,6 @@ static struct live_binary *binary_add(struct live *live, uint32_t target,
 		.first_site = live->sites_count,
 		.sites = object->found.sites_count < room ? object->found.sites_count : room,
 	};
-	tokio_version_parse(object->found.version, &binary->version);
 	live->sites = xgrow(live->sites, &live->sites_cap, live->sites_count + binary->sites + 1,
 			    sizeof(*live->sites));
 	for (uint32_t i = 0; i < binary->sites; i++) {
@@ -89,7 +91,8 @@ static void mark_shared(struct live *live, const struct live_binary *binary,
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_probe *probe = &plan->probes[i];
 
-		if (probe->sharing > 1 && probe->site < binary->sites)
+		if (probe->program != PLAN_SPAWN && probe->sharing > 1 &&
+		    probe->site < binary->sites)
 			live->kernel->sites[binary->first_site + probe->site].shared |=
 				probe->program == PLAN_POLL ? WIRE_SHARED_POLL :
 							      WIRE_SHARED_DEALLOC;
@@ -143,8 +146,36 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 
 static void detach(struct live_binary *binary)
 {
+	live_spawn_detach(binary);
 	for (int i = 0; i < PLAN_PROGRAMS; i++)
 		link_detach(&binary->links[i]);
+}
+
+/*
+ * Which task types have their wakes seen: schedule is often one function for many. Tokio does not
+ * call it for a task that is made ready while it is polled; async-task always does.
+ */
+static void mark_wakes(struct live *live, const struct live_binary *binary, const struct plan *plan)
+{
+	const struct runtime_found *found = &binary->object->found;
+	bool tokio = found->ops->family == WIRE_TOKIO;
+	struct map probed;
+
+	map_init(&probed, plan->count + 1);
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct plan_probe *probe = &plan->probes[i];
+
+		if (probe->program == PLAN_SCHEDULE && !probe->refused &&
+		    probe->site < binary->sites)
+			map_put(&probed, found->sites[probe->site].schedule, 0, 1);
+	}
+	for (uint32_t i = 0; i < binary->sites; i++) {
+		struct live_site *site = &live->sites[binary->first_site + i];
+
+		site->wakes_seen = map_get(&probed, found->sites[i].schedule, 0) != MAP_NONE;
+		site->wakes_apart = site->wakes_seen && tokio;
+	}
+	map_free(&probed);
 }
 
 int live_attach_object(struct live *live, uint32_t target, const struct watch_object *object,
@@ -154,7 +185,13 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 	struct plan plan;
 	int ret = 0;
 
+	if (object->found.types_later && live->opts.level) {
+		ret = live_usdt_attach(live, binary, err);
+		goto out;
+	}
 	sites_publish(live, binary, &object->found);
+	if (!live->opts.level)
+		goto out;
 	plan_make(&plan, object->object, &object->found, live->opts.level);
 	mark_shared(live, binary, &plan);
 	/* The end of a task must be seen from its first poll on, or its row would outlive it. */
@@ -164,7 +201,12 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 		ret = attach_program(live, binary, &plan, PLAN_POLL, err);
 	if (!ret && live->opts.level >= 3)
 		ret = attach_program(live, binary, &plan, PLAN_SCHEDULE, err);
+	if (!ret)
+		mark_wakes(live, binary, &plan);
+	if (!ret)
+		live_spawn_plan(live, binary, &plan);
 	plan_clear(&plan);
+out:
 	/* The pid could have been reused between the look and the attach: then nothing stays. */
 	if (!ret && !proc_same(object->object->proc)) {
 		detach(binary);
@@ -174,9 +216,20 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 	return ret;
 }
 
+void live_detach_begin(struct live *live)
+{
+	for (size_t i = 0; i < live->binaries_count; i++)
+		for (int p = 0; p < PLAN_PROGRAMS; p++)
+			link_detach_try(&live->binaries[i].links[p]);
+}
+
 void live_detach_target(struct live *live, uint32_t target)
 {
 	live_stacks_forget(live, target);
+	live_census_forget(live, target);
+	live_sentinel_forget(live, target);
+	live_channels_forget(live, target);
+	live->targets[target].spawn = (struct live_spawn){0};
 	for (size_t i = 0; i < live->binaries_count; i++) {
 		struct live_binary *binary = &live->binaries[i];
 
@@ -189,7 +242,20 @@ void live_detach_target(struct live *live, uint32_t target)
 	}
 }
 
-static int announce_site(struct live *live, struct emit *emit, uint32_t id)
+bool live_binary_is(const struct live_binary *binary, const char *path)
+{
+	char *name;
+	bool same;
+
+	if (!binary->object)
+		return false;
+	name = text_sanitize_dup(binary->object->object->name);
+	same = !strcmp(name, path);
+	free(name);
+	return same;
+}
+
+int live_announce_site(struct live *live, struct emit *emit, uint32_t id)
 {
 	const struct live_site *site = &live->sites[id];
 	struct event event = {.as_site = {
@@ -203,6 +269,8 @@ static int announce_site(struct live *live, struct emit *emit, uint32_t id)
 				      .size = site->found->size,
 				      .offset = site->offset,
 				      .body = site->body,
+				      .location = site->found->location,
+				      .no_spawns = live_spawn_why(live, site),
 			      }};
 
 	return live_emit(emit, EV_SITE, site->target, &event);
@@ -219,9 +287,11 @@ static int announce_binary(struct live *live, struct emit *emit, uint32_t id)
 			.binary = id,
 			.path = path,
 			.build_id = object->elf->build_id[0] ? object->elf->build_id : NULL,
-			.runtime = binary->object->found.ops->name,
+			.runtime = runtime_found_name(&binary->object->found),
 			.version = version[0] ? version : NULL,
-			.task_types = binary->object->found.sites_count,
+			.task_types = binary->object->found.types_later ?
+					      TASK_TYPES_LATER :
+					      binary->object->found.sites_count,
 		}};
 	int ret = live_emit(emit, EV_BINARY, binary->target, &event);
 
@@ -244,7 +314,21 @@ int live_announce(struct live *live, struct emit *emit)
 			ret = announce_binary(live, emit, live->announced_binaries);
 	for (; !ret && live->announced_sites < live->sites_count; live->announced_sites++)
 		if (live->sites[live->announced_sites].found)
-			ret = announce_site(live, emit, live->announced_sites);
+			ret = live_announce_site(live, emit, live->announced_sites);
+	return ret;
+}
+
+/* What could not be looked at as it should. */
+int live_look_notes(struct live *live, struct emit *emit, uint32_t target)
+{
+	char *text = watch_take_note(live->targets[target].watch);
+	int ret = 0;
+
+	for (; text && !ret; text = watch_take_note(live->targets[target].watch)) {
+		ret = live_note(emit, target, NOTE_WARNING, "%s", text);
+		free(text);
+	}
+	free(text);
 	return ret;
 }
 
@@ -256,9 +340,15 @@ int live_look(struct live *live, struct emit *emit, uint32_t target)
 	size_t added = 0;
 	int ret;
 
-	ret = watch_scan(t->watch, &added, &err);
+	ret = watch_scan_step(t->watch, &added, &err);
+	t->looking = ret == -EINPROGRESS;
+	if (ret && ret != -ENOTSUP && ret != -EPERM)
+		return 0;
 	if (ret)
-		return ret == -ENOTSUP ? live_note(emit, target, NOTE_WARNING, "%s", err.msg) : 0;
+		return live_note(emit, target, NOTE_WARNING, "%s", err.msg);
+	ret = live_look_notes(live, emit, target);
+	if (ret)
+		return ret;
 	for (size_t i = t->watch->count - added; i < t->watch->count; i++) {
 		ret = live_attach_object(live, target, t->watch->objects[i], &err);
 		if (ret)
@@ -292,6 +382,7 @@ int live_exec(struct live *live, struct emit *emit, uint32_t target)
 	}
 	t->look_until = emit->now + LOOK_NS;
 	live->announced = false;
+	live->scan.execed |= 1ULL << target;
 	return ret;
 }
 

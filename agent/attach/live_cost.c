@@ -3,6 +3,7 @@
 #include "attach/live_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -55,31 +56,52 @@ static uint64_t time_calls(void (*fn)(void *), void *arg, unsigned int calls)
 	return best / calls;
 }
 
-static int probe_cost(struct live *live, void (*fn)(void *), void *header, unsigned int calls,
-		      uint64_t *cost, struct err *err)
-{
-	struct link_set links = {0};
-	struct link_site site = {.cookie = live->kernel->max_sites - 1};
-	uint64_t plain = time_calls(fn, header, calls), probed;
-	struct proc_map *maps = NULL;
-	struct proc proc = {.pid = getpid()};
-	size_t count = 0;
-	int ret;
+/* Both functions are probed at once: an attach takes longer than the calls. */
+static const struct {
+	void (*fn)(void *header);
+	unsigned int calls;
+} scratch[] = {{calibrate_emulated, CALIBRATION_HITS}, {calibrate_stepped, STEPPED_HITS}};
 
-	ret = proc_maps(&proc, &maps, &count, err);
-	for (size_t i = 0; i < count && !ret; i++)
-		if ((uintptr_t)fn >= maps[i].start && (uintptr_t)fn < maps[i].end)
-			site.offset = (uintptr_t)fn - maps[i].start + maps[i].offset;
+#define SCRATCH_COUNT (sizeof(scratch) / sizeof(scratch[0]))
+
+static int scratch_sites(const struct live *live, struct link_site *sites, struct err *err)
+{
+	struct proc proc = {.pid = getpid()};
+	struct proc_map *maps = NULL;
+	size_t count = 0;
+	int ret = proc_maps(&proc, &maps, &count, err);
+
+	for (size_t i = 0; i < SCRATCH_COUNT; i++) {
+		uintptr_t fn = (uintptr_t)scratch[i].fn;
+
+		sites[i] = (struct link_site){.cookie = live->kernel->max_sites - 1};
+		for (size_t m = 0; m < count && !ret; m++)
+			if (fn >= maps[m].start && fn < maps[m].end)
+				sites[i].offset = fn - maps[m].start + maps[m].offset;
+	}
 	proc_maps_free(maps, count);
+	return ret;
+}
+
+static int scratch_costs(struct live *live, void *header, uint64_t *costs, struct err *err)
+{
+	struct link_site sites[SCRATCH_COUNT];
+	uint64_t plain[SCRATCH_COUNT], probed;
+	struct link_set links = {0};
+	int ret = scratch_sites(live, sites, err);
+
+	for (size_t i = 0; i < SCRATCH_COUNT; i++)
+		plain[i] = time_calls(scratch[i].fn, header, scratch[i].calls);
 	if (!ret)
 		ret = link_attach(&links, live->kernel->on_poll_fd, "/proc/self/exe", getpid(),
-				  &site, 1, err);
-	if (ret)
-		return ret;
-	probed = time_calls(fn, header, calls);
+				  sites, SCRATCH_COUNT, err);
+	for (size_t i = 0; i < SCRATCH_COUNT && !ret; i++) {
+		ret = sites[i].error;
+		probed = time_calls(scratch[i].fn, header, scratch[i].calls);
+		costs[i] = probed > plain[i] ? probed - plain[i] : 0;
+	}
 	link_detach(&links);
-	*cost = probed > plain ? probed - plain : 0;
-	return site.error;
+	return ret;
 }
 
 /* Runs before any target is probed: what it counted is taken off all later totals. */
@@ -87,6 +109,7 @@ int live_calibrate(struct live *live, struct err *err)
 {
 	uint64_t header[16] __attribute__((aligned(128))) = {0};
 	struct kernel *k = live->kernel;
+	uint64_t costs[SCRATCH_COUNT];
 	struct wire_slot slot;
 	int ret;
 
@@ -95,16 +118,15 @@ int live_calibrate(struct live *live, struct err *err)
 		.vtable = header[2],
 		.target = CALIBRATION_TARGET,
 		.kind = WIRE_SITE_TASK,
+		.vtable_word = 2,
 		.id_word = 5,
 		.sched_word = 4,
 	};
-	live->calibration_slot = UINT32_MAX;
-	ret = probe_cost(live, calibrate_emulated, header, CALIBRATION_HITS, &live->hit_ns, err);
-	if (!ret)
-		ret = probe_cost(live, calibrate_stepped, header, STEPPED_HITS,
-				 &live->stepped_hit_ns, err);
+	ret = scratch_costs(live, header, costs, err);
 	if (ret)
 		return ret;
+	live->hit_ns = costs[0];
+	live->stepped_hit_ns = costs[1];
 	for (uint32_t i = 0; i < kernel_slots(k); i++)
 		if (kernel_slot(k, i, &slot) && slot.target == CALIBRATION_TARGET)
 			live->calibration_slot = i;
@@ -119,6 +141,25 @@ static uint64_t agent_cpu_ns(void)
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* A file of /proc is dear: once a second. */
+static uint64_t agent_rss_bytes(struct live *live, uint64_t now_ns)
+{
+	FILE *statm;
+	long pages;
+
+	if (live->agent_rss_ns && now_ns - live->agent_rss_ns < 1000000000ULL)
+		return live->agent_rss_bytes;
+	live->agent_rss_ns = now_ns;
+	live->agent_rss_bytes = 0;
+	statm = fopen("/proc/self/statm", "re");
+	if (!statm)
+		return 0;
+	if (fscanf(statm, "%*s %ld", &pages) == 1 && pages > 0)
+		live->agent_rss_bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	fclose(statm);
+	return live->agent_rss_bytes;
 }
 
 static void sum_slots(const struct live *live, struct ev_cost *cost)
@@ -155,12 +196,17 @@ static void sum_hits(const struct live *live, struct ev_cost *cost)
 	cost->emitted += after.emitted - base->emitted;
 	cost->filtered += after.filtered - base->filtered;
 	cost->lost += after.lost - base->lost + missed;
+	cost->spawn_hits = after.spawn_hits;
 }
 
 static uint64_t stepped_hits(const struct live *live)
 {
 	const struct kernel *k = live->kernel;
-	uint64_t hits = 0;
+	struct wire_totals totals;
+	uint64_t hits;
+
+	kernel_totals(k, &totals);
+	hits = totals.spawn_stepped;
 
 	for (uint32_t id = 0; id < live->sites_count; id++) {
 		if (!live->sites[id].stepped)
@@ -175,23 +221,30 @@ static uint64_t stepped_hits(const struct live *live)
 static int emit_loss(struct live *live, struct emit *emit)
 {
 	struct wire_totals now, *last = &live->last_totals;
+	uint64_t refused = live_stacks_refused(live);
 	int ret = 0;
 
 	kernel_totals(live->kernel, &now);
 	const struct {
 		const char *stage;
+		enum lost_what what;
 		uint64_t count;
 	} stages[] = {
-		{"ring", now.ring_lost - last->ring_lost},
-		{"threads", now.slots_lost - last->slots_lost},
-		{"tasks", now.tasks_lost - last->tasks_lost},
-		{"nesting", now.nesting_lost - last->nesting_lost},
+		{"ring", LOST_EVENTS, now.ring_lost - last->ring_lost},
+		{"threads", LOST_EVENTS, now.slots_lost - last->slots_lost},
+		{"tasks", LOST_EVENTS, now.tasks_lost - last->tasks_lost},
+		{"nesting", LOST_EVENTS, now.nesting_lost - last->nesting_lost},
+		{"stack ring", LOST_STACKS, now.stacks_lost - last->stacks_lost},
+		{"unwinder", LOST_STACKS, refused - live->last_refused},
+		{"stack limit", LOST_STACKS_LIMITED, now.stacks_limited - last->stacks_limited},
 	};
 
 	*last = now;
+	live->last_refused = refused;
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]) && !ret; i++) {
 		struct event event = {.as_lost = {
 					      .stage = stages[i].stage,
+					      .what = stages[i].what,
 					      .count = stages[i].count,
 				      }};
 
@@ -229,7 +282,7 @@ int live_cost(struct live *live, struct emit *emit)
 	int ret;
 
 	sum_hits(live, cost);
-	cost->cost_ns = cost->hits * live->hit_ns;
+	cost->cost_ns = (cost->hits + cost->spawn_hits) * live->hit_ns;
 	if (live->stepped_hit_ns > live->hit_ns)
 		cost->cost_ns += stepped_hits(live) * (live->stepped_hit_ns - live->hit_ns);
 	for (uint32_t i = 0; i < live->targets_count; i++) {
@@ -241,6 +294,7 @@ int live_cost(struct live *live, struct emit *emit)
 		cost->target_cpu_ns += t->cpu_last - t->cpu_first;
 	}
 	cost->agent_cpu_ns = agent_cpu_ns() - live->agent_cpu_begin;
+	cost->agent_rss_bytes = agent_rss_bytes(live, emit->now);
 	for (uint32_t i = 0; i < live->sites_count; i++) {
 		if (!live->sites[i].found)
 			continue;
@@ -250,6 +304,7 @@ int live_cost(struct live *live, struct emit *emit)
 			cost->sites_on++;
 	}
 	cost->level = live->opts.level;
+	cost->sentinel = live_sentinel_sees(live);
 	ret = emit_loss(live, emit);
 	if (!ret)
 		ret = check_budget(live, emit, cost);

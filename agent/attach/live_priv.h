@@ -9,9 +9,13 @@
 #include "attach/kernel.h"
 #include "attach/link.h"
 #include "attach/live.h"
-#include "runtime/tokio_queue.h"
 #include "stack/stack.h"
 #include "util/map.h"
+
+struct census;
+struct channels;
+struct sentinel;
+struct live_locks;
 
 #define LIVE_MAX_RUNTIMES 1024
 #define LIVE_READY_SAMPLE 128
@@ -30,21 +34,50 @@ struct live_site {
 	uint32_t target, binary;
 	const struct runtime_site *found; /* NULL after an exec */
 	bool off;			  /* not probed: refused, or failed the check of its hits */
-	bool stepped;			  /* its poll probe is single-stepped */
+	bool unmet;	       /* reserved for a task type that the program has not shown yet */
+	bool stepped;	       /* its poll probe is single-stepped */
+	bool loops;	       /* blocking-pool work that polls tasks: a worker's loop */
+	bool wakes_seen;       /* each of its wakes is (level 3) */
+	bool wakes_apart;      /* but those while it is polled: they take another way (Tokio) */
 	uint64_t checksum;     /* of the statistics last sent: unchanged ones are not sent again */
 	uint64_t offset, body; /* of poll in the file, and of what it only jumps to; 0: itself */
 	uint64_t seen, alive;  /* tasks met before the present scan, and of these alive in it */
 	uint64_t ended;	       /* cumulative, as of the last scan */
 };
 
+#define HANDOFFS_MAX 64
+
+/* A worker's loop on a thread of the blocking pool. */
+struct live_handoff {
+	uint32_t target, tid;
+	uint64_t sched, start_ns; /* sched 0: not known */
+	bool known;		  /* its type has polled tasks before */
+};
+
+struct live_handoffs {
+	uint64_t looked_ns;
+	uint32_t count;
+	struct live_handoff list[HANDOFFS_MAX];
+};
+
 struct live_binary {
 	uint32_t target;
 	const struct watch_object *object; /* NULL after an exec */
 	struct link_set links[PLAN_PROGRAMS];
+	struct link_site *spawns; /* what to probe in a window */
+	size_t spawns_count;
+	bool spawns_stepped; /* one of them at least */
 	uint32_t first_site, sites;
-	struct tokio_version version;
-	struct tokio_layout *layout; /* from its debug information; NULL: none, or not tried */
-	bool layout_tried;
+	uint32_t usdt;		  /* number of its row in `objects`, plus one; 0: none */
+	struct runtime_site *met; /* WIRE_TYPES task types, as they are met */
+};
+
+/* Probes of spawns are in a target in windows only: see live_spawn.c. */
+struct live_spawn {
+	enum { SPAWN_OUT, SPAWN_IN, SPAWN_LEAVING } state;
+	uint64_t since_ns;  /* in this state */
+	uint64_t pause_ns;  /* before the next window */
+	uint64_t filled_ns; /* when the window's hits were filled up last */
 };
 
 struct live_target {
@@ -53,21 +86,29 @@ struct live_target {
 	bool exec_pending;
 	uint32_t generation; /* grows with each program that it runs */
 	bool mapped;	     /* the unwinder knows its memory */
+	bool looking;	     /* for new objects, and not done */
 	uint64_t look_until; /* look for new objects at each tick until then */
 	uint64_t exec_kib;   /* executable mappings when they were last looked at */
 	uint64_t cpu_first, cpu_last;
+	uint32_t root_site; /* of a root future of an unknown runtime; ID_NONE: none so far */
+	uint64_t main_next; /* when its main thread is looked at again */
+	uint32_t main_looks;
+	struct live_spawn spawn;
 };
 
 struct live_runtime {
 	uint32_t target, binary;
 	uint64_t handle;
-	uint64_t owner_id;	   /* of its tasks; 0 not known */
-	struct tokio_queue *queue; /* NULL: depths are not known */
-	char why[160];		   /* why not */
+	const struct runtime_queue_ops *ops; /* of `queues` */
+	void *queues;			     /* NULL: depths are not known */
+	char why[160];			     /* why not */
+	uint32_t site;			     /* of a task of it, and its header; 0: not known */
+	uint64_t header;
 	uint32_t attempts;
 	enum runtime_flavor flavor;
 	int32_t workers;
 	uint32_t root_site; /* stands for its root future; ID_NONE: none was seen to block */
+	bool tells_pool;    /* of the blocking pool that it shares with others */
 	/* Of the present tick. */
 	uint32_t threads, polling;
 	uint64_t polls; /* begun on these threads */
@@ -78,7 +119,7 @@ struct live_runtime {
 
 /* A task with a row, looked at from outside to see how long it stays ready. */
 struct ready_probe {
-	uint64_t key, id;
+	uint64_t key, id; /* as in its row */
 	uint32_t site, runtime, row;
 	uint64_t polls;
 	uint64_t since_ns; /* 0: was not ready when last looked at */
@@ -91,9 +132,24 @@ struct ready_probe {
  */
 struct row_check {
 	uint64_t id;	/* of the task that the rest is about */
-	uint64_t state; /* its state word when last read */
-	bool valid;	/* the header was read and is this task's */
-	bool gone;	/* it is no longer this task's: freed */
+	uint64_t polls; /* of it when its header was read */
+	uint64_t place; /* where it holds the place of its spawn, until that was told; 0: none */
+	bool placed;	/* it was looked at */
+	struct runtime_state state; /* when last read */
+	bool valid;		    /* the header was read and is this task's */
+	bool gone;		    /* it is no longer this task's: freed */
+};
+
+/* A scan of the task table: of a large one a slice a tick. */
+struct live_scan {
+	bool under_way;
+	uint64_t begin_ns;
+	uint64_t cost_ns;    /* of our CPU, so far */
+	uint32_t rows, next; /* of the table, when it began; to be read next */
+	uint32_t used;	     /* rows in use, so far */
+	uint32_t places;     /* of spawns, told */
+	uint64_t execed;     /* bits: targets whose program is another one since it began */
+	uint32_t sent[WIRE_MAX_TARGETS];
 };
 
 struct live {
@@ -108,21 +164,30 @@ struct live {
 	size_t sites_count, sites_cap;
 	struct live_runtime *runtimes;
 	size_t runtimes_count, runtimes_cap;
-	struct map runtime_ids; /* (handle, target) -> id */
+	struct map runtime_ids;	       /* (handle, target) -> id */
+	uint32_t usdt_count, arg_rows; /* rows given of the kernel side's tables */
 
 	struct live_stacks *stacks; /* NULL: there are none */
+	struct census *census;	    /* NULL: nobody was looked at */
+	struct live_locks *locks;   /* NULL: no thread was seen to wait for one */
+	struct sentinel *sentinel;  /* NULL: all polls are seen by probes */
+	struct channels *channels;  /* NULL: none were looked for */
 	char no_stacks[256];	    /* why, when they were wanted */
 	int fd;			    /* readable when a ring or the unwinder has something */
 	uint64_t ticks, begin_ns;
 	bool announced;
 	uint32_t announced_sites, announced_binaries;
 	bool over_budget;
+	uint64_t threshold_said; /* in a note: the one in force */
+	struct live_handoffs handoffs;
 	uint64_t hit_ns, stepped_hit_ns; /* calibrated cost of one hit */
 	struct wire_totals baseline;	 /* of the calibration: not the targets' */
 	struct wire_totals last_totals;
+	uint64_t last_refused; /* by the unwinder */
 	uint64_t last_hits;
 	uint32_t calibration_slot;
-	uint32_t slot_seen[WIRE_MAX_SLOTS]; /* generation of the thread that was announced */
+	uint32_t slot_seen[WIRE_MAX_SLOTS];	/* generation of the thread that was announced */
+	uint64_t agent_rss_bytes, agent_rss_ns; /* and when that was read */
 	uint64_t agent_cpu_begin;
 
 	struct row_check *checks; /* by row of the task table */
@@ -130,47 +195,171 @@ struct live {
 	uint32_t check_cursor; /* where the next scan goes on reading headers */
 	struct ready_probe ready[LIVE_READY_SAMPLE];
 	uint32_t ready_count;
-	uint32_t ready_waiting;	 /* tasks that were ready when last looked at */
-	uint64_t tick_due;	 /* when the next full tick is */
-	uint64_t ready_seen;	 /* rows offered to the sample in this scan */
-	uint64_t task_scan_next; /* when the table is read again */
-	struct emit *emit;	 /* valid while records of the ring are passed on */
+	uint32_t ready_waiting; /* tasks that were ready when last looked at */
+	uint64_t tick_due;	/* when the next full tick is */
+	uint64_t ready_seen;	/* rows offered to the sample in this scan */
+	struct live_scan scan;
+	uint64_t task_scan_next;  /* when the table is read again */
+	struct brief_poll *polls; /* that wait for their event; NULL: they are not sent */
+	uint32_t polls_count, polls_target;
+	struct emit *emit; /* valid while records of the ring are passed on */
 	int emit_error;
 };
 
+/* What was found where the site is; not after an exec. */
+const struct runtime_found *live_found(const struct live *live, uint32_t site);
+/* The id that its runtime gave a task; 0: it gives none, and what we call it is our own affair. */
+uint64_t live_task_id(const struct live *live, uint32_t site, uint64_t id);
 int live_emit(struct emit *emit, enum event_kind kind, uint32_t target, struct event *event);
+/* Passes on what is in the rings, and what the unwinder answered. */
+int live_drain(struct live *live, struct emit *emit);
 int live_note(struct emit *emit, uint32_t target, enum note_severity severity, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
 /* live_runtimes.c */
 uint32_t live_runtime_of(struct live *live, struct emit *emit, uint32_t target, uint32_t site,
 			 uint64_t handle, uint64_t header);
-int live_queues(struct live *live, struct emit *emit);
+int live_queues(struct live *live, struct emit *emit, bool slow); /* and channels */
+void live_queues_close(struct live *live);
+/* The depths of its queues now; NULL: not known, err says why. */
+const struct runtime_depths *live_depths(const struct live_runtime *runtime, struct err *err);
 /* Whether the runtime's thread also runs the root future of block_on. */
 bool live_drives_root(const struct live *live, uint32_t runtime);
-/* The site that stands for the root future; announced with the first call. ID_NONE: no room. */
-uint32_t live_root_site(struct live *live, struct emit *emit, uint32_t runtime);
+/*
+ * The site that stands for the root future of a runtime, or of one that is not known; announced with
+ * the first call. ID_NONE: no room.
+ */
+uint32_t live_root_site(struct live *live, struct emit *emit, uint32_t target, uint32_t runtime);
+
+/* live_handoff.c */
+/*
+ * May the poll of this thread have given its worker to another thread (Tokio's block_in_place)?
+ * `block_ns`: when its longest block began, at the latest; 0: it computes.
+ */
+bool live_handed_off(struct live *live, const struct emit *emit, uint32_t target, uint32_t tid,
+		     const struct wire_poll *poll, uint64_t block_ns);
 
 /* live_threads.c */
 int live_threads(struct live *live, struct emit *emit, bool all, bool *open);
 int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_poll *rec);
+
+/* live_polls.c */
+int live_brief_poll(void *ctx, void *data, size_t size); /* a kernel_record_fn */
+int live_polls_flush(struct live *live, struct emit *emit);
 
 /* live_stacks.c */
 int live_stacks_open(struct live *live, struct err *err);
 void live_stacks_close(struct live *live);
 int live_stacks_fd(const struct live *live);
 void live_stacks_forget(struct live *live, uint32_t target);
+/* Stacks that were copied and came to nothing: too many under way, or no unwinder. Cumulative. */
+uint64_t live_stacks_refused(const struct live *live);
 int live_stacks_drain(struct live *live, struct emit *emit);
 int live_stack(struct live *live, struct emit *emit, const struct wire_stack *rec);
+void live_stack_spawn(struct live *live, const struct wire_stack *rec);
 int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
 		    const struct wire_slot *slot, const struct wire_poll *poll);
 
+bool live_root_blocked(const struct frame *frames, uint32_t count);
+/* Reads the pages that are missing, of a thread that does not run. */
+void live_stack_read(const struct live *live, struct wire_stack *rec);
+/* The frames of a stack for a row of the census; false: not now. */
+bool live_stack_ask(struct live *live, const struct wire_stack *copy, uint32_t census);
+
+/* live_census.c: a look at all threads, for what began before the watch. */
+int live_census_target(struct live *live, struct emit *emit, uint32_t target);
+void live_census_forget(struct live *live, uint32_t target);
+void live_census_free(struct live *live);
+/* A sample of a thread that the census wants to know about. */
+int live_census_sample(struct live *live, const struct wire_stack *rec);
+void live_census_answer(struct live *live, uint32_t index, const struct frame *frames,
+			uint32_t count, enum stack_end end, const char *detail, const char *kernel);
+
+/* live_census_tick.c */
+/* A thread has this slot: its polls are seen by probes from now on. */
+void live_census_slot(struct live *live, const struct wire_slot *slot);
+/* The thread runs the root future of a runtime, and polls no task. */
+bool live_census_root(struct live *live, const struct wire_slot *slot);
+/* The runtime whose root future such a thread runs; ID_NONE: there are several, or none is known. */
+uint32_t live_census_runtime(const struct live *live, uint32_t target);
+/* Adds what the census knows to the counts of threads of each runtime; before they are judged. */
+void live_census_count(struct live *live, struct emit *emit);
+int live_census(struct live *live, struct emit *emit, bool all, bool *open);
+
+/* live_sentinel.c: polls without a probe. */
+void live_sentinel_open(struct live *live);
+void live_sentinel_close(struct live *live);
+void live_sentinel_forget(struct live *live, uint32_t target);
+int live_sentinel_tick(struct live *live, struct emit *emit);
+/* A block that is over, inside a poll of a task of which the id is known. */
+int live_sentinel_block(struct live *live, struct emit *emit, const struct wire_long_poll *rec);
+/* Its stack; fills in what is known of the task. -ENOENT: it is of no poll. */
+int live_sentinel_stack(struct live *live, struct emit *emit, struct wire_stack *rec);
+/* The site by the frames of such a stack, told to the blocks that waited for it; ID_NONE: none. */
+uint32_t live_sentinel_frames(struct live *live, struct emit *emit, uint32_t target, uint64_t id,
+			      const struct frame *frames, uint32_t count);
+int live_sentinel_open_block(struct live *live, struct emit *emit, uint32_t index,
+			     const struct wire_slot *slot, bool *open);
+int live_sentinel_open_span(struct live *live, struct emit *emit, uint32_t index,
+			    const struct wire_slot *slot, bool *open);
+enum sentinel_sees live_sentinel_sees(const struct live *live);
+
+/* live_dump.c: the stack of every thread that works for a runtime, as of the look. */
+int live_dump_look(struct live *live);
+/* Until the stacks are there, or a second has passed. */
+int live_dump_wait(struct live *live, struct emit *emit);
+int live_dump_stacks(struct live *live, struct emit *emit);
+/* live_spawn.c */
+/* Takes over what the plan says of spawns. */
+void live_spawn_plan(struct live *live, struct live_binary *binary, const struct plan *plan);
+/* Why it cannot be told where tasks of a type are spawned, for people; NULL: it can. */
+const char *live_spawn_why(const struct live *live, const struct live_site *site);
+/* The first window, before the target goes on; a failure is told by the first tick. */
+void live_spawn_begin(struct live *live, uint32_t target, uint64_t now);
+int live_spawn_tick(struct live *live, struct emit *emit);
+/* The window of a target is over. */
+void live_spawn_close(struct live *live, uint32_t target);
+/* The binary, or its target, is gone. */
+void live_spawn_detach(struct live_binary *binary);
+/* Tells the place of its spawn that a task holds at `location`. */
+int live_spawn_place(struct live *live, struct emit *emit, uint32_t site, uint64_t location);
+
 /* live_tasks.c */
 int live_site_stats(struct live *live, struct emit *emit);
-int live_task_scan(struct live *live, struct emit *emit);
+/*
+ * The next slice of the scan of the task table; `begin`: also the first of a new one, when it is
+ * due. Large tables are read less often, so that the agent's share stays small. `all`: the table from
+ * its beginning to its end.
+ */
+int live_task_scan(struct live *live, struct emit *emit, bool begin, bool all);
+
+/* What a task's state word says. */
+void live_task_state(struct ev_task *task, const struct runtime_state *state);
+
+/* live_owned.c: tasks of the runtimes' own lists, but those in `sent`, by (header, target). */
+int live_owned_tasks(struct live *live, struct emit *emit, struct map *sent);
+
+/* live_channels.c: channels without a bound, found in the memory of tasks. */
+int live_channels(struct live *live, struct emit *emit, bool slow);
+/* The target's memory is another program's, or gone. */
+void live_channels_forget(struct live *live, uint32_t target);
+void live_channels_free(struct live *live);
 
 /* live_ready.c */
 int live_ready(struct live *live, struct emit *emit);
+
+/* live_usdt.c */
+int live_usdt_attach(struct live *live, struct live_binary *binary, struct err *err);
+/* Announces the task types that were met since the last call. */
+int live_usdt_look(struct live *live, struct emit *emit);
+/* Queue depths that its probes told last, `each` with room for WIRE_DEPTHS; false: none. */
+bool live_usdt_depths(const struct live *live, const struct live_runtime *runtime,
+		      struct ev_queues *out, uint32_t *each);
+void live_usdt_forget(struct live_binary *binary);
+bool live_is_usdt(const struct live *live, uint32_t site);
+/* What the probes have told of a task: there is no header to read. */
+void live_usdt_check(const struct live *live, const struct wire_task *row, uint32_t index,
+		     struct row_check *check);
 
 /* live_cost.c */
 int live_calibrate(struct live *live, struct err *err);
@@ -180,9 +369,15 @@ int live_cost(struct live *live, struct emit *emit);
 int live_attach_object(struct live *live, uint32_t target, const struct watch_object *object,
 		       struct err *err);
 int live_look(struct live *live, struct emit *emit, uint32_t target);
+int live_look_notes(struct live *live, struct emit *emit, uint32_t target);
 int live_announce(struct live *live, struct emit *emit);
+int live_announce_site(struct live *live, struct emit *emit, uint32_t id);
 int live_check_sites(struct live *live, struct emit *emit);
 int live_exec(struct live *live, struct emit *emit, uint32_t target);
+/* Before targets are detached one after another: their keepers do it at the same time. */
+void live_detach_begin(struct live *live);
 void live_detach_target(struct live *live, uint32_t target);
+/* Whether the path, sanitised, is that of the binary. */
+bool live_binary_is(const struct live_binary *binary, const char *path);
 
 #endif

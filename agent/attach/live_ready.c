@@ -19,14 +19,16 @@ static bool held(const struct live *live, uint32_t runtime)
 }
 
 /* Advances one sampled task; returns how long it has surely been ready, 0 when it is not. */
-static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_t state,
+static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_t word,
 			   uint64_t now)
 {
+	const struct runtime_found *found = live_found(live, probe->site);
+	struct runtime_state state = {0};
 	struct wire_task row;
 
-	if (!(state & TOKIO_STATE_NOTIFIED) ||
-	    (state & (TOKIO_STATE_RUNNING | TOKIO_STATE_COMPLETE)) ||
-	    !kernel_task(live->kernel, probe->row, &row) || row.key != probe->key ||
+	if (found)
+		found->ops->state(word, &state);
+	if (!state.ready || !kernel_task(live->kernel, probe->row, &row) || row.key != probe->key ||
 	    row.id != probe->id) {
 		probe->since_ns = 0;
 		return 0;
@@ -37,6 +39,13 @@ static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_
 		return 0;
 	}
 	return now - probe->since_ns;
+}
+
+static uint64_t state_offset(const struct live *live, uint32_t site)
+{
+	const struct runtime_site *found = live->sites[site].found;
+
+	return found ? sizeof(uint64_t) * found->state_word : 0;
 }
 
 static int ready_target(struct live *live, struct emit *emit, uint32_t target)
@@ -58,7 +67,7 @@ static int ready_target(struct live *live, struct emit *emit, uint32_t target)
 			continue;
 		}
 		pieces[n] = empty;
-		pieces[n].addr = KEY_HEADER(probe->key);
+		pieces[n].addr = KEY_HEADER(probe->key) + state_offset(live, probe->site);
 		pieces[n].buf = &states[n];
 		pieces[n].len = sizeof(states[n]);
 		rows[n++] = i;
@@ -77,7 +86,8 @@ static int ready_target(struct live *live, struct emit *emit, uint32_t target)
 		struct event event = {.as_ready = {
 					      .runtime = probe->runtime,
 					      .site = probe->site,
-					      .task_id = probe->id,
+					      .task_id = live_task_id(live, probe->site, probe->id),
+					      .key = KEY_HEADER(probe->key),
 					      .waited_ns = waits[i],
 					      .ready = ready,
 					      .sampled = n,
@@ -92,11 +102,11 @@ static int ready_target(struct live *live, struct emit *emit, uint32_t target)
 /* Tasks in all run queues of the runtime; 0 when that is not known. */
 static uint32_t queued_now(const struct live_runtime *r)
 {
-	const struct tokio_depths *depths;
 	struct err err = {0};
+	const struct runtime_depths *depths = live_depths(r, &err);
 	uint64_t sum;
 
-	if (!r->queue || tokio_queue_sample(r->queue, &depths, &err) || !depths->inject.known)
+	if (!depths || !depths->inject.known)
 		return 0;
 	sum = depths->inject.value;
 	for (uint32_t i = 0; i < depths->workers; i++) {

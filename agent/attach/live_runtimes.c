@@ -9,76 +9,51 @@
 
 #define QUEUE_ATTEMPTS 3
 
-static const enum runtime_flavor flavors[] = {
-	[TOKIO_FLAVOUR_UNKNOWN] = FLAVOR_UNKNOWN,
-	[TOKIO_FLAVOUR_MULTI_THREAD] = FLAVOR_MULTI_THREAD,
-	[TOKIO_FLAVOUR_CURRENT_THREAD] = FLAVOR_CURRENT_THREAD,
-	[TOKIO_FLAVOUR_LOCAL] = FLAVOR_LOCAL,
-};
-
-/* The owner id of a task of this runtime sharpens the check of its structures; 0: not known. */
-static uint64_t owner_id(const struct live *live, const struct live_runtime *runtime,
-			 const struct live_site *site, uint64_t header)
+static void queues_open(struct live *live, struct live_runtime *runtime)
 {
-	uint64_t words[8];
-
-	if (!header || !site->found ||
-	    memory_read(&live->targets[runtime->target].watch->memory, header, words,
-			sizeof(words)))
-		return 0;
-	if (words[2] != site->found->vtable ||
-	    words[site->found->sched_word & 7] != runtime->handle)
-		return 0;
-	return words[3];
-}
-
-/* What the binary's own debug information says, read once. */
-static const struct tokio_layout *dwarf_layout(struct live_binary *binary)
-{
-	struct elf_section section;
-	const struct elf_file *elf;
-
-	if (binary->layout_tried || !binary->object)
-		return binary->layout;
-	binary->layout_tried = true;
-	elf = binary->object->object->elf;
-	if (elf_section(elf, ".debug_info", &section))
-		return NULL;
-	binary->layout = xmalloc(sizeof(*binary->layout));
-	if (tokio_layout_from_file(elf->fd, binary->layout, NULL)) {
-		free(binary->layout);
-		binary->layout = NULL;
-	}
-	return binary->layout;
-}
-
-static void queue_open(struct live *live, struct live_runtime *runtime)
-{
-	struct live_binary *binary = &live->binaries[runtime->binary];
-	struct tokio_query query = {
-		.handle = runtime->handle,
-		.version = binary->version,
-		.unstable = TOKIO_UNSTABLE_UNKNOWN,
-		.owner_id = runtime->owner_id,
-		.layout = dwarf_layout(binary),
-		.process_threads = proc_threads(live->targets[runtime->target].watch->proc),
-	};
-	const struct tokio_depths *depths;
+	const struct live_binary *binary = &live->binaries[runtime->binary];
+	const struct live_site *site = &live->sites[runtime->site];
+	const struct runtime_depths *depths;
 	struct err err = {0};
 
 	runtime->attempts++;
-	if (!binary->version.major) {
-		snprintf(runtime->why, sizeof(runtime->why), "the Tokio version is not known");
+	if (!binary->object)
+		return;
+	runtime->ops = binary->object->found.ops->queues;
+	if (!runtime->ops) {
+		snprintf(runtime->why, sizeof(runtime->why), "not read of %s",
+			 runtime_found_name(&binary->object->found));
 		return;
 	}
-	if (tokio_queue_open(&live->targets[runtime->target].watch->memory, &query, &runtime->queue,
-			     &err)) {
+	if (runtime->ops->open(
+		    &(struct runtime_query){
+			    .memory = &live->targets[runtime->target].watch->memory,
+			    .object = binary->object->object,
+			    .found = &binary->object->found,
+			    .handle = runtime->handle,
+			    .site = site->found,
+			    .header = runtime->header,
+			    .process_threads = proc_threads(
+				    live->targets[runtime->target].watch->proc),
+		    },
+		    &runtime->queues, &err)) {
 		snprintf(runtime->why, sizeof(runtime->why), "%.159s", err.msg);
 		return;
 	}
-	runtime->flavor = flavors[tokio_queue_flavour(runtime->queue)];
-	if (!tokio_queue_sample(runtime->queue, &depths, &err))
-		runtime->workers = depths->workers;
+	depths = live_depths(runtime, &err);
+	if (!depths)
+		return;
+	runtime->flavor = depths->flavour;
+	runtime->workers = depths->workers;
+}
+
+const struct runtime_depths *live_depths(const struct live_runtime *runtime, struct err *err)
+{
+	const struct runtime_depths *depths = NULL;
+
+	if (!runtime->queues || runtime->ops->sample(runtime->queues, &depths, err))
+		return NULL;
+	return depths;
 }
 
 static int announce(struct live *live, struct emit *emit, uint32_t id)
@@ -95,17 +70,40 @@ static int announce(struct live *live, struct emit *emit, uint32_t id)
 	return live_emit(emit, EV_RUNTIME, runtime->target, &event);
 }
 
+/* A task of a runtime that was first met without one: its queues may be found with it. */
+static void learn_task(struct live_runtime *runtime, uint32_t site, uint64_t header)
+{
+	if (runtime->header || !header)
+		return;
+	runtime->site = site;
+	runtime->header = header;
+	if (!runtime->queues)
+		runtime->attempts = 0;
+}
+
+/* The site says what the handle is of; a task type that is still to be met does as well. */
+static bool site_tells(const struct live *live, uint32_t site)
+{
+	if (site >= live->sites_count)
+		return false;
+	return live->sites[site].found ||
+	       (live->sites[site].unmet && live->binaries[live->sites[site].binary].object);
+}
+
 uint32_t live_runtime_of(struct live *live, struct emit *emit, uint32_t target, uint32_t site,
 			 uint64_t handle, uint64_t header)
 {
 	uint64_t id = map_get(&live->runtime_ids, handle, target);
+	const struct runtime_site *found;
 	struct live_runtime *runtime;
 
-	if (id != MAP_NONE)
+	if (id != MAP_NONE) {
+		learn_task(&live->runtimes[id], site, header);
 		return id;
-	if (!handle || site >= live->sites_count || !live->sites[site].found ||
-	    live->runtimes_count >= LIVE_MAX_RUNTIMES)
+	}
+	if (!handle || !site_tells(live, site) || live->runtimes_count >= LIVE_MAX_RUNTIMES)
 		return ID_NONE;
+	found = live->sites[site].found;
 	live->runtimes = xgrow(live->runtimes, &live->runtimes_cap, live->runtimes_count + 1,
 			       sizeof(*live->runtimes));
 	id = live->runtimes_count++;
@@ -114,18 +112,19 @@ uint32_t live_runtime_of(struct live *live, struct emit *emit, uint32_t target, 
 		.target = target,
 		.binary = live->sites[site].binary,
 		.handle = handle,
-		.flavor = live->sites[site].found->flavor,
+		.site = site,
+		.header = header,
+		.flavor = found ? found->flavor : FLAVOR_UNKNOWN,
 		.workers = -1,
 		.root_site = ID_NONE,
 	};
-	runtime->owner_id = owner_id(live, runtime, &live->sites[site], header);
 	map_put(&live->runtime_ids, handle, target, id);
-	queue_open(live, runtime);
+	queues_open(live, runtime);
 	announce(live, emit, id);
 	return id;
 }
 
-static int64_t depth_of(const struct tokio_depth *depth, const char **reason)
+static int64_t depth_of(const struct runtime_depth *depth, const char **reason)
 {
 	if (depth->known)
 		return depth->value;
@@ -133,8 +132,33 @@ static int64_t depth_of(const struct tokio_depth *depth, const char **reason)
 	return -1;
 }
 
+/* Of several that tell of one pool of the process, the first does: its work waits once. */
+static bool pool_is_told(const struct live *live, uint32_t id)
+{
+	for (uint32_t i = 0; i < id; i++)
+		if (live->runtimes[i].tells_pool &&
+		    live->runtimes[i].target == live->runtimes[id].target &&
+		    live->runtimes[i].binary == live->runtimes[id].binary)
+			return true;
+	return false;
+}
+
+static void pool_depths(struct live *live, uint32_t id, const struct runtime_depths *d,
+			struct ev_queues *q, const char **reason)
+{
+	live->runtimes[id].tells_pool = d->pool_of_process && !pool_is_told(live, id);
+	if (d->pool_of_process && !live->runtimes[id].tells_pool) {
+		q->blocking_queue = q->blocking_threads = q->blocking_idle = -1;
+		*reason = "the blocking pool is the process's: another runtime tells of it";
+		return;
+	}
+	q->blocking_queue = depth_of(&d->blocking, reason);
+	q->blocking_threads = depth_of(&d->threads, reason);
+	q->blocking_idle = depth_of(&d->idle_threads, reason);
+}
+
 static int emit_depths(struct live *live, struct emit *emit, uint32_t id,
-		       const struct tokio_depths *d)
+		       const struct runtime_depths *d)
 {
 	uint32_t each[QUEUES_MAX_WORKERS], n = 0;
 	const char *reason = NULL;
@@ -154,9 +178,7 @@ static int emit_depths(struct live *live, struct emit *emit, uint32_t id,
 	}
 	q->inject = depth_of(&d->inject, &reason);
 	q->alive = depth_of(&d->tasks, &reason);
-	q->blocking_queue = depth_of(&d->blocking, &reason);
-	q->blocking_threads = depth_of(&d->threads, &reason);
-	q->blocking_idle = depth_of(&d->idle_threads, &reason);
+	pool_depths(live, id, d, q, &reason);
 	q->workers = q->local < 0 ? 0 : n;
 	q->local_each = each;
 	q->reason = reason;
@@ -166,6 +188,7 @@ static int emit_depths(struct live *live, struct emit *emit, uint32_t id,
 
 static int emit_unknown(struct live *live, struct emit *emit, uint32_t id)
 {
+	uint32_t each[WIRE_DEPTHS];
 	struct event event = {.as_queues = {
 				      .runtime = id,
 				      .inject = -1,
@@ -174,31 +197,40 @@ static int emit_unknown(struct live *live, struct emit *emit, uint32_t id)
 				      .blocking_queue = -1,
 				      .blocking_threads = -1,
 				      .blocking_idle = -1,
-				      .reason = live->runtimes[id].why,
 			      }};
 
+	if (!live_usdt_depths(live, &live->runtimes[id], &event.as_queues, each))
+		event.as_queues.reason = live->runtimes[id].why;
 	return live_emit(emit, EV_QUEUES, live->runtimes[id].target, &event);
 }
 
-int live_queues(struct live *live, struct emit *emit)
+int live_queues(struct live *live, struct emit *emit, bool slow)
 {
 	int ret = 0;
 
 	for (uint32_t id = 0; id < live->runtimes_count && !ret; id++) {
 		struct live_runtime *runtime = &live->runtimes[id];
-		const struct tokio_depths *depths;
+		const struct runtime_depths *depths;
 		struct err err = {0};
 
 		if (live->targets[runtime->target].ended)
 			continue;
-		if (!runtime->queue && runtime->attempts < QUEUE_ATTEMPTS) {
-			queue_open(live, runtime);
-			if (runtime->queue)
+		if (!runtime->queues && runtime->attempts < QUEUE_ATTEMPTS) {
+			queues_open(live, runtime);
+			if (runtime->queues)
 				ret = announce(live, emit, id);
 		}
 		if (ret)
 			break;
-		if (runtime->queue && !tokio_queue_sample(runtime->queue, &depths, &err)) {
+		depths = live_depths(runtime, &err);
+		/* Some runtimes gain and lose workers. */
+		if (depths && runtime->workers != (int32_t)depths->workers) {
+			runtime->workers = depths->workers;
+			ret = announce(live, emit, id);
+		}
+		if (ret)
+			break;
+		if (depths) {
 			ret = emit_depths(live, emit, id, depths);
 			continue;
 		}
@@ -206,7 +238,15 @@ int live_queues(struct live *live, struct emit *emit)
 			snprintf(runtime->why, sizeof(runtime->why), "%.159s", err.msg);
 		ret = emit_unknown(live, emit, id);
 	}
-	return ret;
+	return ret ? ret : live_channels(live, emit, slow);
+}
+
+void live_queues_close(struct live *live)
+{
+	for (size_t i = 0; i < live->runtimes_count; i++)
+		if (live->runtimes[i].queues)
+			live->runtimes[i].ops->close(live->runtimes[i].queues);
+	live_channels_free(live);
 }
 
 bool live_drives_root(const struct live *live, uint32_t runtime)
@@ -215,25 +255,26 @@ bool live_drives_root(const struct live *live, uint32_t runtime)
 	       live->runtimes[runtime].flavor == FLAVOR_CURRENT_THREAD;
 }
 
-uint32_t live_root_site(struct live *live, struct emit *emit, uint32_t runtime)
+uint32_t live_root_site(struct live *live, struct emit *emit, uint32_t target, uint32_t runtime)
 {
-	struct live_runtime *r = &live->runtimes[runtime];
+	struct live_runtime *r = runtime == ID_NONE ? NULL : &live->runtimes[runtime];
+	uint32_t *site = r ? &r->root_site : &live->targets[target].root_site;
 	struct event event = {.as_site = {
-				      .binary = r->binary,
+				      .binary = r ? r->binary : ID_NONE,
 				      .kind = SITE_TASK,
 				      .name = "root future of block_on",
 				      .name_from = NAME_NONE,
 			      }};
 
-	if (r->root_site != ID_NONE || live->sites_count + 1 >= live->kernel->max_sites)
-		return r->root_site;
+	if (*site != ID_NONE || live->sites_count + 1 >= live->kernel->max_sites)
+		return *site;
 	live->sites = xgrow(live->sites, &live->sites_cap, live->sites_count + 1,
 			    sizeof(*live->sites));
-	r->root_site = live->sites_count++;
+	*site = live->sites_count++;
 	/* It has no probe and no statistics: the loops over sites pass by what is not `found`. */
-	live->sites[r->root_site] = (struct live_site){.target = r->target, .binary = r->binary};
-	event.as_site.site = r->root_site;
-	if (live_emit(emit, EV_SITE, r->target, &event))
+	live->sites[*site] = (struct live_site){.target = target, .binary = event.as_site.binary};
+	event.as_site.site = *site;
+	if (live_emit(emit, EV_SITE, target, &event))
 		return ID_NONE;
-	return r->root_site;
+	return *site;
 }

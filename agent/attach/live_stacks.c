@@ -3,21 +3,32 @@
  * User stacks: copies from the ring, and of blocks that are still open, go to the unwinder; its
  * answers become events.
  */
-#include "attach/live_priv.h"
+#include "attach/live_census.h"
+#include "attach/live_locks.h"
 
+#include "target/ksyms.h"
 #include "target/syscall_detail.h"
 #include "util/xalloc.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#define KERNEL_TEXT 2048
 #define OPEN_EVERY_NS 1000000000ULL /* a block that stays open is looked at again */
 
 /* A stack under way. */
 struct stack_wait {
 	bool used;
 	uint32_t target, generation;
+	uint32_t slot;	       /* of a block outside any poll */
+	uint64_t park;	       /* and where it was */
+	uint32_t census;       /* row that wants the frames, plus one; 0: they become an event */
+	uint64_t sentinel;     /* id of a task whose type its frames shall tell; 0: no need */
 	struct ev_stack stack; /* without frames */
+	struct lock_wait lock;
 	char detail[SYSCALL_DETAIL];
+	char kernel[KERNEL_TEXT]; /* as in an event; "" none */
 };
 
 struct live_stacks {
@@ -27,7 +38,11 @@ struct live_stacks {
 	uint64_t last_poll[WIRE_MAX_SLOTS]; /* and which poll that was */
 	struct stack_wait waits[STACK_PENDING];
 	struct wire_stack copy; /* of the block that is looked at */
-	struct emit *emit;	/* valid while answers are passed on */
+	uint64_t refused;
+	struct ksyms *ksyms; /* NULL: not needed yet, or not to be had */
+	bool ksyms_tried;
+	char no_ksyms[256]; /* why; told once */
+	struct emit *emit;  /* valid while answers are passed on */
 	int emit_error;
 };
 
@@ -35,7 +50,7 @@ struct live_stacks {
  * A block outside any poll is one of the root future when user code, called by block_on, did it;
  * everything else that such a thread waits in is the runtime's own.
  */
-static bool root_blocked(const struct frame *frames, uint32_t count)
+bool live_root_blocked(const struct frame *frames, uint32_t count)
 {
 	bool user = false;
 
@@ -54,7 +69,7 @@ static int emit_root_poll(struct live_stacks *s, struct stack_wait *wait)
 	struct ev_stack *stack = &wait->stack;
 	struct event event = {0};
 
-	stack->site = live_root_site(s->live, s->emit, stack->runtime);
+	stack->site = live_root_site(s->live, s->emit, wait->target, stack->runtime);
 	if (stack->site == ID_NONE)
 		return 0;
 	event.time_ns = stack->poll_start_ns + stack->span_ns;
@@ -81,12 +96,25 @@ static void on_answer(void *ctx, uint64_t cookie, const struct frame *frames, ui
 	if (!wait->used)
 		return;
 	wait->used = false;
+	if (wait->census) {
+		live_census_answer(s->live, wait->census - 1, frames, count, end, wait->detail,
+				   wait->kernel);
+		return;
+	}
 	if (!s->emit || s->emit_error || s->live->targets[wait->target].ended ||
 	    wait->generation != s->live->targets[wait->target].generation)
 		return;
-	if (wait->stack.site == ID_NONE) {
-		if (!root_blocked(frames, count))
+	if (wait->sentinel) {
+		wait->stack.site = live_sentinel_frames(s->live, s->emit, wait->target,
+							wait->sentinel, frames, count);
+		if (wait->stack.site == ID_NONE)
 			return;
+	} else if (wait->stack.site == ID_NONE) {
+		if (!live_root_blocked(frames, count)) {
+			if (end == STACK_COMPLETE)
+				s->live->kernel->parks[wait->slot] = wait->park;
+			return;
+		}
 		s->emit_error = emit_root_poll(s, wait);
 		if (s->emit_error || wait->stack.site == ID_NONE)
 			return;
@@ -96,6 +124,9 @@ static void on_answer(void *ctx, uint64_t cookie, const struct frame *frames, ui
 	event.as_stack.frames = frames;
 	event.as_stack.frames_count = count;
 	event.as_stack.detail = wait->detail[0] ? wait->detail : NULL;
+	event.as_stack.kernel = wait->kernel[0] ? wait->kernel : NULL;
+	if (wait->stack.open)
+		live_lock(s->live, s->emit, wait->target, &wait->lock, &event.as_stack);
 	s->emit_error = live_emit(s->emit, EV_STACK, wait->target, &event);
 }
 
@@ -110,14 +141,16 @@ int live_stacks_open(struct live *live, struct err *err)
 	}
 	s->live = live;
 	live->stacks = s;
-	return 0;
+	return live->opts.debuginfod ? stacks_fetch(s->unwinder, live->opts.debuginfod, err) : 0;
 }
 
 void live_stacks_close(struct live *live)
 {
+	live_locks_free(live);
 	if (!live->stacks)
 		return;
 	stacks_close(live->stacks->unwinder);
+	ksyms_free(live->stacks->ksyms);
 	free(live->stacks);
 	live->stacks = NULL;
 }
@@ -131,8 +164,14 @@ void live_stacks_forget(struct live *live, uint32_t target)
 {
 	live->targets[target].generation++;
 	live->targets[target].mapped = false;
+	live_locks_free(live);
 	if (live->stacks)
 		stacks_target_end(live->stacks->unwinder, target);
+}
+
+uint64_t live_stacks_refused(const struct live *live)
+{
+	return live->stacks ? live->stacks->refused : 0;
 }
 
 int live_stacks_drain(struct live *live, struct emit *emit)
@@ -145,6 +184,11 @@ int live_stacks_drain(struct live *live, struct emit *emit)
 	s->emit_error = 0;
 	stacks_drain(s->unwinder);
 	s->emit = NULL;
+	if (!s->emit_error && s->no_ksyms[0]) {
+		s->emit_error = live_note(emit, ID_NONE, NOTE_INFO, "kernel stacks are n/a: %s",
+					  s->no_ksyms);
+		s->no_ksyms[0] = '\0';
+	}
 	return s->emit_error;
 }
 
@@ -185,24 +229,93 @@ static void describe(const struct live *live, const struct wire_stack *rec, stru
 	syscall_detail(watch->proc, &watch->memory, &call, wait->detail, sizeof(wait->detail));
 }
 
-static int submit(struct live_stacks *s, struct emit *emit, const struct wire_stack *rec, bool open)
+static bool ksyms_ready(struct live_stacks *s)
+{
+	struct err err = {0};
+
+	if (!s->ksyms_tried && ksyms_open(&s->ksyms, &err))
+		snprintf(s->no_ksyms, sizeof(s->no_ksyms), "%s", err.msg);
+	s->ksyms_tried = true;
+	return s->ksyms != NULL;
+}
+
+/* The tracing of the switch, our own program included: the first frames of each kernel stack. */
+static bool is_tracing(const char *name)
+{
+	static const char *const heads[] = {
+		"__bpf_",	   "bpf_", "__traceiter_", "__probestub_", "get_perf_callchain",
+		"stack_trace_save"};
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+		if (!strncmp(name, heads[i], strlen(heads[i])))
+			return true;
+	return false;
+}
+
+/* Names of the kernel's functions; addresses are those behind a call. */
+static void name_kernel(struct live_stacks *s, const struct wire_stack *rec,
+			struct stack_wait *wait)
+{
+	uint64_t count = rec->kernel_count < WIRE_KERNEL_FRAMES ? rec->kernel_count :
+								  WIRE_KERNEL_FRAMES;
+	size_t len = 0;
+
+	if (!count || !ksyms_ready(s))
+		return;
+	for (uint64_t i = 0; i < count; i++) {
+		const char *name = ksyms_name(s->ksyms, rec->kernel[i] - 1);
+
+		if (!len && (!name || is_tracing(name)))
+			continue;
+		if (len >= sizeof(wait->kernel) - 1)
+			break;
+		len += snprintf(wait->kernel + len, sizeof(wait->kernel) - len, "%s%s",
+				len ? " " : "", name ? name : "?");
+	}
+}
+
+/* To the unwinder; `wait` is one of the waits. */
+static void send_copy(struct live_stacks *s, const struct wire_stack *rec, struct stack_wait *wait)
 {
 	struct stack_request request = {
+		.cookie = (uint64_t)(wait - s->waits),
 		.target = rec->head.target,
 		.base = rec->base,
 		.present = rec->present,
 		.pages = rec->pages,
 	};
-	int index = free_wait(s);
+
+	memcpy(request.regs, rec->regs, sizeof(request.regs));
+	wait->used = stacks_submit(s->unwinder, &request) == 0;
+	s->refused += !wait->used;
+}
+
+/* A free wait for a stack of that target; -1: there is none, or the target is gone. */
+static int wait_for(struct live_stacks *s, uint32_t target)
+{
+	int index;
+
+	if (target >= s->live->targets_count || s->live->targets[target].ended ||
+	    !mapped(s, target))
+		return -1;
+	index = free_wait(s);
+	s->refused += index < 0;
+	return index;
+}
+
+static int submit(struct live_stacks *s, struct emit *emit, const struct wire_stack *rec, bool open)
+{
+	int index = wait_for(s, rec->head.target);
 	struct stack_wait *wait;
 	uint32_t runtime;
-	int ret;
 
-	if (index < 0 || rec->head.target >= s->live->targets_count ||
-	    s->live->targets[rec->head.target].ended || !mapped(s, rec->head.target))
+	if (index < 0)
 		return 0;
-	runtime = live_runtime_of(s->live, emit, rec->head.target, rec->site, rec->sched, 0);
-	if (rec->site == WIRE_NO_SITE ? runtime == ID_NONE : rec->site >= s->live->sites_count)
+	runtime = rec->site == WIRE_NO_SITE && !rec->sched ?
+			  live_census_runtime(s->live, rec->head.target) :
+			  live_runtime_of(s->live, emit, rec->head.target, rec->site, rec->sched,
+					  0);
+	if (rec->site != WIRE_NO_SITE && rec->site >= s->live->sites_count)
 		return 0;
 	wait = &s->waits[index];
 	*wait = (struct stack_wait){
@@ -211,32 +324,91 @@ static int submit(struct live_stacks *s, struct emit *emit, const struct wire_st
 		.stack =
 			{
 				.tid = rec->head.tid,
-				.runtime = live_runtime_of(s->live, emit, rec->head.target,
-							   rec->site, rec->sched, 0),
+				.runtime = runtime,
 				.site = rec->site,
-				.task_id = rec->task_id,
+				.task_id = live_task_id(s->live, rec->site, rec->task_id),
 				.poll_start_ns = rec->poll_start_ns,
 				.kind = rec->since_ns ? STACK_OFF_CPU : STACK_ON_CPU,
 				.span_ns = rec->span_ns,
 				.open = open,
 				.syscall = rec->since_ns ? rec->syscall : -1,
+				.begin_ns = rec->since_ns,
 			},
 	};
+	wait->lock = live_lock_wait(rec->regs, wait->stack.syscall);
+	wait->slot = rec->head.slot < WIRE_MAX_SLOTS ? rec->head.slot : 0;
+	wait->park = WIRE_PARK(rec->regs);
+	wait->sentinel = rec->site == WIRE_NO_SITE ? rec->task_id : 0;
 	describe(s->live, rec, wait);
-	request.cookie = (uint64_t)index;
-	memcpy(request.regs, rec->regs, sizeof(request.regs));
-	ret = stacks_submit(s->unwinder, &request);
-	wait->used = ret == 0;
+	name_kernel(s, rec, wait);
+	send_copy(s, rec, wait);
 	return 0;
 }
 
 int live_stack(struct live *live, struct emit *emit, const struct wire_stack *rec)
 {
-	return live->stacks ? submit(live->stacks, emit, rec, false) : 0;
+	int ret = 0;
+
+	if (!live->stacks)
+		return 0;
+	if (rec->site == WIRE_NO_SITE && !rec->since_ns && !rec->task_id)
+		return live_census_sample(live, rec);
+	if (rec->site != WIRE_NO_SITE || !rec->task_id)
+		return submit(live->stacks, emit, rec, false);
+	live->stacks->copy = *rec;
+	ret = live_sentinel_stack(live, emit, &live->stacks->copy);
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	return submit(live->stacks, emit, &live->stacks->copy, false);
+}
+
+bool live_stack_ask(struct live *live, const struct wire_stack *copy, uint32_t census)
+{
+	struct live_stacks *s = live->stacks;
+	int index = s ? free_wait(s) : -1;
+	struct stack_wait *wait;
+
+	if (index < 0 || !mapped(s, copy->head.target))
+		return false;
+	wait = &s->waits[index];
+	*wait = (struct stack_wait){
+		.target = copy->head.target,
+		.generation = live->targets[copy->head.target].generation,
+		.census = census + 1,
+		.stack = {.open = true},
+	};
+	if (copy->since_ns)
+		describe(live, copy, wait);
+	name_kernel(s, copy, wait);
+	send_copy(s, copy, wait);
+	return wait->used;
+}
+
+void live_stack_spawn(struct live *live, const struct wire_stack *rec)
+{
+	struct live_stacks *s = live->stacks;
+	int index = s ? wait_for(s, rec->head.target) : -1;
+
+	if (index < 0 || rec->site >= live->sites_count)
+		return;
+	s->waits[index] = (struct stack_wait){
+		.target = rec->head.target,
+		.generation = live->targets[rec->head.target].generation,
+		.stack =
+			{
+				.tid = rec->head.tid,
+				.runtime = ID_NONE,
+				.site = rec->site,
+				.poll_start_ns = rec->poll_start_ns,
+				.kind = STACK_SPAWN,
+				.syscall = -1,
+			},
+	};
+	send_copy(s, rec, &s->waits[index]);
 }
 
 /* The pages that were not copied when the block began: nobody changes them while it lasts. */
-static void read_pages(const struct live *live, struct wire_stack *rec)
+void live_stack_read(const struct live *live, struct wire_stack *rec)
 {
 	struct memory_piece pieces[WIRE_STACK_PAGES];
 
@@ -260,7 +432,15 @@ static bool still_blocked(const struct live *live, uint32_t index, const struct 
 	struct wire_slot now;
 
 	return kernel_slot(live->kernel, index, &now) && now.generation == was->generation &&
-	       now.off_kind == WIRE_OFF_BLOCKED && now.off_since == was->off_since;
+	       now.off_kind == was->off_kind && now.off_since == was->off_since;
+}
+
+static void take_kernel(void *ctx, const struct wire_look *look)
+{
+	struct wire_stack *rec = ctx;
+
+	rec->kernel_count = look->kernel_count;
+	memcpy(rec->kernel, look->kernel, sizeof(rec->kernel));
 }
 
 int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
@@ -268,7 +448,7 @@ int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
 {
 	struct live_stacks *s = live->stacks;
 
-	if (!s || slot->off_kind != WIRE_OFF_BLOCKED ||
+	if (!s || (slot->off_kind != WIRE_OFF_BLOCKED && slot->off_kind != WIRE_OFF_SENTINEL) ||
 	    emit->now < slot->off_since + live->opts.threshold_ns ||
 	    (s->last_poll[index] == poll->start_ns &&
 	     emit->now - s->last_ns[index] < OPEN_EVERY_NS))
@@ -276,11 +456,16 @@ int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
 	if (!kernel_block(live->kernel, index, &s->copy) || s->copy.since_ns != slot->off_since)
 		return 0;
 	if (!s->copy.present)
-		read_pages(live, &s->copy);
+		live_stack_read(live, &s->copy);
+	if (kernel_look(live->kernel, 0, slot->tid, take_kernel, &s->copy))
+		s->copy.kernel_count = 0;
 	if (!s->copy.present || !still_blocked(live, index, slot))
 		return 0;
 	s->last_poll[index] = poll->start_ns;
 	s->last_ns[index] = emit->now;
 	s->copy.span_ns = emit->now - slot->off_since;
+	s->copy.site = poll->site;
+	s->copy.task_id = poll->task_id;
+	s->copy.sched = poll->sched;
 	return submit(s, emit, &s->copy, true);
 }

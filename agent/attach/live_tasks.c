@@ -11,8 +11,10 @@
 #define HEADER_BATCH 256    /* headers in one system call */
 #define HEADERS_A_SCAN 2048 /* see struct row_check */
 #define SCAN_MAX 200000	    /* rows of one scan; the rest is announced as truncated */
+#define PLACES_A_SCAN 64
 #define SCAN_PERIOD_NS 1000000000ULL
-#define SCAN_SHARE 50 /* a scan takes at most 1/50 of one core */
+#define SCAN_SHARE 50	/* a scan takes at most 1/50 of one core */
+#define SLICE_ROWS 2048 /* of a scan in one tick: some 3 ms, in which no key is answered */
 
 static uint64_t thread_cpu_ns(void)
 {
@@ -32,6 +34,8 @@ static void stats_sum(const struct kernel *k, uint32_t id, struct wire_site_stat
 		sum->blocked_ns += s->blocked_ns;
 		sum->preempted_ns += s->preempted_ns;
 		sum->first_seen += s->first_seen;
+		sum->moved += s->moved;
+		sum->cancelled += s->cancelled;
 		if (s->max_ns > sum->max_ns)
 			sum->max_ns = s->max_ns;
 	}
@@ -53,8 +57,8 @@ static uint64_t hist_sum(const struct kernel *k, uint32_t id, uint64_t *hist)
 	return total;
 }
 
-/* The longest delay. */
-static uint64_t delays_sum(const struct kernel *k, uint32_t id, uint64_t *hist)
+/* The longest delay; *self: polls that followed no wake from outside. */
+static uint64_t delays_sum(const struct kernel *k, uint32_t id, uint64_t *hist, uint64_t *self)
 {
 	uint64_t max = 0;
 
@@ -64,6 +68,7 @@ static uint64_t delays_sum(const struct kernel *k, uint32_t id, uint64_t *hist)
 
 		for (int i = 0; i < HIST_BUCKETS; i++)
 			hist[i] += d->hist[i];
+		*self += d->self;
 		if (d->max_ns > max)
 			max = d->max_ns;
 	}
@@ -81,6 +86,8 @@ int live_site_stats(struct live *live, struct emit *emit)
 		struct event event;
 		uint64_t checksum;
 
+		if (site->unmet)
+			continue;
 		stats_sum(live->kernel, id, &sum);
 		checksum = sum.busy_ns + sum.first_seen + site->ended;
 		if (checksum == site->checksum)
@@ -96,51 +103,38 @@ int live_site_stats(struct live *live, struct emit *emit)
 					       .seen = sum.first_seen,
 					       .ended = site->ended,
 					       .tasks_valid = live->opts.level >= 2,
+					       .moved = sum.moved,
+					       .cancelled = sum.cancelled,
 					       .hist = hist,
 				       }};
 		if (live->kernel->delays) {
-			event.as_site_stats.delay_max_ns = delays_sum(live->kernel, id, delays);
+			event.as_site_stats.delay_max_ns = delays_sum(live->kernel, id, delays,
+								      &event.as_site_stats.self);
 			event.as_site_stats.delay_hist = delays;
+			event.as_site_stats.self_valid = site->wakes_apart;
 		}
 		ret = live_emit(emit, EV_SITE_STATS, site->target, &event);
 	}
 	return ret;
 }
 
-/* The rows in use, copied; and the headers that are read in this scan. */
-struct scan {
-	struct wire_task *rows;
-	uint32_t *index; /* of each in the table */
-	uint32_t count;
-	uint32_t sent[WIRE_MAX_TARGETS];
+/* Headers that are read in one go. */
+struct headers {
+	uint32_t target, count;
+	struct wire_task rows[HEADER_BATCH];
+	uint32_t index[HEADER_BATCH]; /* of each in the table */
 	struct memory_piece pieces[HEADER_BATCH];
 	uint64_t words[HEADER_BATCH][8];
-	uint32_t piece_row[HEADER_BATCH];
 };
 
-static struct scan *scan_new(const struct kernel *k)
+/* What is known of the header of a row; nothing yet when the row has gone to another task. */
+static struct row_check *check_of(struct live *live, const struct wire_task *row, uint32_t index)
 {
-	uint32_t rows = kernel_task_rows(k);
-	struct scan *scan = xcalloc(1, sizeof(*scan));
+	struct row_check *check = &live->checks[index];
 
-	scan->rows = xcalloc(rows, sizeof(*scan->rows));
-	scan->index = xcalloc(rows, sizeof(*scan->index));
-	for (uint32_t row = 0; row < rows && scan->count < SCAN_MAX; row++)
-		if (kernel_task(k, row, &scan->rows[scan->count]))
-			scan->index[scan->count++] = row;
-	return scan;
-}
-
-static void scan_free(struct scan *scan)
-{
-	free(scan->rows);
-	free(scan->index);
-	free(scan);
-}
-
-static struct row_check *check_of(struct live *live, const struct scan *scan, uint32_t i)
-{
-	return &live->checks[scan->index[i]];
+	if (check->id != row->id)
+		*check = (struct row_check){.id = row->id};
+	return check;
 }
 
 static bool is_watched(const struct live *live, const struct wire_task *row)
@@ -148,90 +142,103 @@ static bool is_watched(const struct live *live, const struct wire_task *row)
 	uint32_t target = KEY_TARGET(row->key);
 
 	return target < live->targets_count && !live->targets[target].ended &&
-	       row->site < live->sites_count && live->sites[row->site].found;
+	       !(live->scan.execed & 1ULL << target) && row->site < live->sites_count &&
+	       live->sites[row->site].found;
 }
 
 /* A header that is not this task's any more: it was freed, most likely unseen by any probe. */
 static void judge_header(struct live *live, const struct wire_task *row, const uint64_t *words,
 			 struct row_check *check)
 {
-	const struct runtime_site *found = live->sites[row->site].found;
+	const struct runtime_found *found = live_found(live, row->site);
+	const struct runtime_site *site = live->sites[row->site].found;
 
-	check->valid = words[2] == found->vtable && words[found->id_word & 7] == row->id &&
-		       tokio_alive(words[0], words[1], KEY_HEADER(row->key));
+	check->valid = runtime_header_is(found, site, words, KEY_HEADER(row->key), row->id);
+	found->ops->state(words[site->state_word & 7], &check->state);
+	/* Without ids: the row's own task ended, and another one of its type has its memory. */
+	if ((row->last_slot & WIRE_TASK_DONE) && !check->state.complete && !check->state.cancelled)
+		check->valid = false;
 	check->gone = !check->valid;
-	check->state = words[0];
+	check->polls = row->polls;
+	if (check->valid && site->spawn_word && !check->placed) {
+		check->placed = true;
+		check->place = words[site->spawn_word & 7];
+	}
 }
 
-/* Reads the headers that were gathered, all of one target. What cannot be read proves nothing. */
-static void read_headers(struct live *live, struct scan *scan, uint32_t target, uint32_t count)
+/*
+ * Reads the headers that were gathered, all of one target. Where there is no memory any more, there
+ * is no task; that the target cannot be read at all proves nothing.
+ */
+static void read_headers(struct live *live, struct headers *h)
 {
-	if (memory_readv(&live->targets[target].watch->memory, scan->pieces, count) < 0)
+	uint32_t count = h->count;
+
+	h->count = 0;
+	if (!count || memory_readv(&live->targets[h->target].watch->memory, h->pieces, count) < 0)
 		return;
-	for (uint32_t i = 0; i < count; i++)
-		if (!scan->pieces[i].error)
-			judge_header(live, &scan->rows[scan->piece_row[i]], scan->words[i],
-				     check_of(live, scan, scan->piece_row[i]));
+	for (uint32_t i = 0; i < count; i++) {
+		struct row_check *check = check_of(live, &h->rows[i], h->index[i]);
+
+		if (!h->pieces[i].error)
+			judge_header(live, &h->rows[i], h->words[i], check);
+		else if (h->pieces[i].error == -EFAULT)
+			*check = (struct row_check){.id = check->id, .gone = true};
+	}
 }
 
-static void gather_header(struct scan *scan, uint32_t n, uint32_t i)
+static void gather_header(struct live *live, struct headers *h, const struct wire_task *row,
+			  uint32_t index)
 {
-	scan->piece_row[n] = i;
-	scan->pieces[n] = (struct memory_piece){
-		.addr = KEY_HEADER(scan->rows[i].key),
-		.buf = scan->words[n],
-		.len = sizeof(scan->words[n]),
+	uint32_t n;
+
+	if (h->count == HEADER_BATCH || (h->count && KEY_TARGET(row->key) != h->target))
+		read_headers(live, h);
+	n = h->count++;
+	h->target = KEY_TARGET(row->key);
+	h->rows[n] = *row;
+	h->index[n] = index;
+	h->pieces[n] = (struct memory_piece){
+		.addr = KEY_HEADER(row->key),
+		.buf = h->words[n],
+		.len = sizeof(h->words[n]),
 		.error = -EFAULT,
 	};
 }
 
 /* The next rows in turn, from where the last scan stopped; `budget` bounds them. */
-static void check_rows(struct live *live, struct scan *scan, uint32_t budget)
+static void check_rows(struct live *live, uint32_t budget)
 {
-	uint32_t target = ID_NONE, n = 0,
-		 begin = scan->count ? live->check_cursor % scan->count : 0;
+	uint32_t rows = live->scan.rows, begin = rows ? live->check_cursor % rows : 0;
+	struct headers *h = xcalloc(1, sizeof(*h));
 
-	for (uint32_t step = 0; step < scan->count && budget; step++) {
-		uint32_t i = (begin + step) % scan->count;
-		const struct wire_task *row = &scan->rows[i];
+	for (uint32_t step = 0; step < rows && budget; step++) {
+		uint32_t index = (begin + step) % rows;
+		struct row_check *check;
+		struct wire_task row;
 
-		live->check_cursor = i + 1;
-		if (!is_watched(live, row) || check_of(live, scan, i)->gone)
+		live->check_cursor = index + 1;
+		if (!kernel_task(live->kernel, index, &row) || !is_watched(live, &row))
 			continue;
-		if (n == HEADER_BATCH || (n && KEY_TARGET(row->key) != target)) {
-			read_headers(live, scan, target, n);
-			n = 0;
+		check = check_of(live, &row, index);
+		if (check->gone)
+			continue;
+		if (live_is_usdt(live, row.site)) {
+			live_usdt_check(live, &row, index, check);
+			continue;
 		}
-		target = KEY_TARGET(row->key);
-		gather_header(scan, n++, i);
+		gather_header(live, h, &row, index);
 		budget--;
 	}
-	if (n)
-		read_headers(live, scan, target, n);
-}
-
-/* A row that has gone to another task is not known yet. */
-static void renew_checks(struct live *live, const struct scan *scan)
-{
-	size_t before = live->checks_cap, rows = kernel_task_rows(live->kernel);
-
-	live->checks = xgrow(live->checks, &live->checks_cap, rows, sizeof(*live->checks));
-	if (live->checks_cap > before)
-		memset(live->checks + before, 0,
-		       (live->checks_cap - before) * sizeof(*live->checks));
-	for (uint32_t i = 0; i < scan->count; i++) {
-		struct row_check *check = check_of(live, scan, i);
-
-		if (check->id != scan->rows[i].id)
-			*check = (struct row_check){.id = scan->rows[i].id};
-	}
+	read_headers(live, h);
+	free(h);
 }
 
 /* Reservoir sampling: each row of a scan has the same chance to be watched for readiness. */
-static void offer_ready(struct live *live, const struct ev_task *task, uint32_t target,
-			uint32_t row)
+static void offer_ready(struct live *live, const struct ev_task *task, const struct wire_task *row,
+			uint32_t index)
 {
-	uint64_t at = live->ready_seen++, key = WIRE_TASK_KEY(task->key, target);
+	uint64_t at = live->ready_seen++;
 
 	if (at >= LIVE_READY_SAMPLE) {
 		at = (at * 0x9e3779b97f4a7c15ULL + task->key) % (at + 1);
@@ -240,38 +247,38 @@ static void offer_ready(struct live *live, const struct ev_task *task, uint32_t 
 	} else {
 		live->ready_count = at + 1;
 	}
-	if (live->ready[at].key == key && live->ready[at].id == task->id)
+	if (live->ready[at].key == row->key && live->ready[at].id == row->id)
 		return;
 	live->ready[at] = (struct ready_probe){
-		.key = key,
-		.id = task->id,
+		.key = row->key,
+		.id = row->id,
 		.site = task->site,
 		.runtime = task->runtime,
 		.polls = task->polls,
-		.row = row,
+		.row = index,
 	};
 }
 
-static void fill_state(struct ev_task *t, const struct row_check *check)
+void live_task_state(struct ev_task *t, const struct runtime_state *state)
 {
-	t->state_valid = check->valid;
-	if (!check->valid)
-		return;
-	t->running = check->state & TOKIO_STATE_RUNNING;
-	t->complete = check->state & TOKIO_STATE_COMPLETE;
-	t->ready = (check->state & TOKIO_STATE_NOTIFIED) && !t->running && !t->complete;
-	t->cancelled = check->state & TOKIO_STATE_CANCELLED;
-	t->has_handle = check->state & TOKIO_STATE_JOIN_INTEREST;
-	t->refs = check->state >> TOKIO_STATE_REF_SHIFT;
+	t->state_valid = true;
+	t->running = state->running;
+	t->complete = state->complete;
+	t->ready = state->ready;
+	t->cancelled = state->cancelled;
+	t->has_handle = state->has_handle;
+	t->refs = state->refs;
+	t->wakers = state->wakers;
 }
 
-static int emit_row(struct live *live, struct emit *emit, struct scan *scan, uint32_t i)
+static int emit_row(struct live *live, struct emit *emit, const struct wire_task *row,
+		    uint32_t index)
 {
-	const struct wire_task *row = &scan->rows[i];
+	const struct row_check *check = &live->checks[index];
 	uint32_t target = KEY_TARGET(row->key);
 	struct event event = {.as_task = {
 				      .key = KEY_HEADER(row->key),
-				      .id = row->id,
+				      .id = live_task_id(live, row->site, row->id),
 				      .site = row->site,
 				      .runtime = live_runtime_of(live, emit, target, row->site,
 								 row->sched, KEY_HEADER(row->key)),
@@ -279,26 +286,79 @@ static int emit_row(struct live *live, struct emit *emit, struct scan *scan, uin
 				      .last_ns = row->last_ns,
 				      .polls = row->polls,
 				      .busy_ns = row->busy_ns,
+				      .wakes_valid = live->sites[row->site].wakes_seen,
 			      }};
 
-	if (row->last_slot < WIRE_MAX_SLOTS)
-		event.as_task.last_tid = live->kernel->slots[row->last_slot].tid;
-	fill_state(&event.as_task, check_of(live, scan, i));
-	if (event.as_task.state_valid && !event.as_task.complete)
-		offer_ready(live, &event.as_task, target, scan->index[i]);
-	if (row->first_ns < emit->now)
+	if ((row->last_slot & ~WIRE_TASK_DONE) < WIRE_MAX_SLOTS)
+		event.as_task.last_tid = live->kernel->slots[row->last_slot & ~WIRE_TASK_DONE].tid;
+	if (event.as_task.wakes_valid)
+		event.as_task.wakes = kernel_task_wakes(live->kernel, index);
+	if (check->valid)
+		live_task_state(&event.as_task, &check->state);
+	/* Headers are read in turns: who was polled since may have left a waker. */
+	if (check->polls != row->polls)
+		event.as_task.wakers = WAKERS_UNKNOWN;
+	if (event.as_task.state_valid && !event.as_task.complete && !live_is_usdt(live, row->site))
+		offer_ready(live, &event.as_task, row, index);
+	if (row->first_ns < live->scan.begin_ns)
 		live->sites[row->site].alive++;
-	scan->sent[target]++;
+	live->scan.sent[target]++;
 	return live_emit(emit, EV_TASK, target, &event);
 }
 
-static int emit_rows(struct live *live, struct emit *emit, struct scan *scan)
+static int emit_place(struct live *live, struct emit *emit, const struct wire_task *row,
+		      uint32_t index)
 {
+	struct row_check *check = &live->checks[index];
+	uint64_t place = check->place;
+
+	if (!place || live->scan.places == PLACES_A_SCAN || live->opts.no_spawns)
+		return 0;
+	check->place = 0;
+	live->scan.places++;
+	return live_spawn_place(live, emit, row->site, place);
+}
+
+/* The next `count` rows of the table, in use or not. */
+static int emit_rows(struct live *live, struct emit *emit, uint32_t count, struct map *sent)
+{
+	struct live_scan *scan = &live->scan;
+	uint32_t end = count < scan->rows - scan->next ? scan->next + count : scan->rows;
 	int ret = 0;
 
-	for (uint32_t i = 0; i < scan->count && !ret; i++)
-		if (is_watched(live, &scan->rows[i]) && !check_of(live, scan, i)->gone)
-			ret = emit_row(live, emit, scan, i);
+	for (; scan->next < end && scan->used < SCAN_MAX && !ret; scan->next++) {
+		struct row_check *check;
+		struct wire_task row;
+
+		if (!kernel_task(live->kernel, scan->next, &row))
+			continue;
+		scan->used++;
+		if (sent)
+			map_put(sent, KEY_HEADER(row.key), KEY_TARGET(row.key), scan->next);
+		if (!is_watched(live, &row))
+			continue;
+		check = check_of(live, &row, scan->next);
+		if (!check->gone)
+			ret = emit_row(live, emit, &row, scan->next);
+		if (!ret)
+			ret = emit_place(live, emit, &row, scan->next);
+	}
+	return ret;
+}
+
+/* All of them, and those that were never polled. */
+static int emit_all(struct live *live, struct emit *emit)
+{
+	struct map sent;
+	int ret;
+
+	if (!live->opts.fresh_tasks)
+		return emit_rows(live, emit, UINT32_MAX, NULL);
+	map_init(&sent, SCAN_MAX);
+	ret = emit_rows(live, emit, UINT32_MAX, &sent);
+	if (!ret)
+		ret = live_owned_tasks(live, emit, &sent);
+	map_free(&sent);
 	return ret;
 }
 
@@ -315,7 +375,8 @@ static uint64_t tasks_seen(const struct kernel *k, uint32_t id)
 static void count_begin(struct live *live)
 {
 	for (uint32_t id = 0; id < live->sites_count; id++) {
-		live->sites[id].seen = tasks_seen(live->kernel, id);
+		/* Whose rows are passed by until it has a name. */
+		live->sites[id].seen = live->sites[id].unmet ? 0 : tasks_seen(live->kernel, id);
 		live->sites[id].alive = 0;
 	}
 }
@@ -330,23 +391,32 @@ static void count_end(struct live *live)
 	}
 }
 
-/* The whole task table. Large ones are read less often, so that the agent's share stays small. */
-int live_task_scan(struct live *live, struct emit *emit)
+static void scan_begin(struct live *live, uint64_t now)
 {
-	uint64_t begin = thread_cpu_ns(), cost;
-	struct scan *scan;
-	bool truncated;
-	int ret;
+	struct live_scan *scan = &live->scan;
+	size_t before = live->checks_cap;
 
-	if (live->opts.level < 2 || emit->now < live->task_scan_next)
-		return 0;
-	scan = scan_new(live->kernel);
-	truncated = scan->count >= SCAN_MAX;
+	*scan = (struct live_scan){
+		.under_way = true,
+		.begin_ns = now,
+		.rows = kernel_task_rows(live->kernel),
+	};
+	live->checks = xgrow(live->checks, &live->checks_cap, scan->rows, sizeof(*live->checks));
+	if (live->checks_cap > before)
+		memset(live->checks + before, 0,
+		       (live->checks_cap - before) * sizeof(*live->checks));
 	live->ready_seen = 0;
 	count_begin(live);
-	renew_checks(live, scan);
-	check_rows(live, scan, live->opts.fresh_tasks ? SCAN_MAX : HEADERS_A_SCAN);
-	ret = emit_rows(live, emit, scan);
+	check_rows(live, live->opts.fresh_tasks ? SCAN_MAX : HEADERS_A_SCAN);
+}
+
+static int scan_end(struct live *live, struct emit *emit)
+{
+	struct live_scan *scan = &live->scan;
+	bool truncated = scan->used >= SCAN_MAX;
+	int ret = 0;
+
+	scan->under_way = false;
 	if (!truncated)
 		count_end(live);
 	for (uint32_t target = 0; target < live->targets_count && !ret; target++) {
@@ -355,12 +425,42 @@ int live_task_scan(struct live *live, struct emit *emit)
 					      .truncated = truncated,
 				      }};
 
-		if (!live->targets[target].ended)
+		/* Not all rows of the new program were there yet: the next scan has them. */
+		if (!live->targets[target].ended && !(scan->execed & 1ULL << target))
 			ret = live_emit(emit, EV_TASK_SCAN, target, &event);
 	}
-	scan_free(scan);
-	cost = (thread_cpu_ns() - begin) * SCAN_SHARE;
-	live->task_scan_next = emit->now + (cost > SCAN_PERIOD_NS ? cost : SCAN_PERIOD_NS) -
+	return ret;
+}
+
+/* One slice of the scan under way; `all`: what is left of it. */
+static int scan_step(struct live *live, struct emit *emit, bool all)
+{
+	struct live_scan *scan = &live->scan;
+	uint64_t begin = thread_cpu_ns(), pause;
+	int ret;
+
+	if (!scan->under_way)
+		scan_begin(live, emit->now);
+	ret = all ? emit_all(live, emit) : emit_rows(live, emit, SLICE_ROWS, NULL);
+	if (!ret && (scan->next >= scan->rows || scan->used >= SCAN_MAX))
+		ret = scan_end(live, emit);
+	scan->cost_ns += thread_cpu_ns() - begin;
+	pause = scan->cost_ns * SCAN_SHARE;
+	live->task_scan_next = scan->begin_ns + (pause > SCAN_PERIOD_NS ? pause : SCAN_PERIOD_NS) -
 			       SCAN_PERIOD_NS / 10;
 	return ret;
+}
+
+int live_task_scan(struct live *live, struct emit *emit, bool begin, bool all)
+{
+	int ret = 0;
+
+	if (live->opts.level < 2)
+		return 0;
+	if (live->scan.under_way)
+		ret = scan_step(live, emit, all);
+	else if (begin && !all && emit->now >= live->task_scan_next)
+		ret = scan_step(live, emit, false);
+	/* What ends the watch is read as it is at the end. */
+	return ret || !all ? ret : scan_step(live, emit, true);
 }

@@ -36,6 +36,7 @@ static uint64_t outermost_start(const struct wire_slot *slot)
 static enum thread_state state_of(const struct wire_slot *slot)
 {
 	switch ((enum wire_off_kind)slot->off_kind) {
+	case WIRE_OFF_SENTINEL:
 	case WIRE_OFF_BLOCKED: return THREAD_BLOCKED;
 	case WIRE_OFF_PREEMPTED: return THREAD_PREEMPTED;
 	case WIRE_OFF_PARKED: return THREAD_PARKED;
@@ -52,24 +53,32 @@ static enum thread_state state_of(const struct wire_slot *slot)
 static bool still_running(struct live *live, const struct wire_slot *slot,
 			  const struct wire_poll *poll)
 {
-	uint64_t state = 0;
+	const struct runtime_found *found = live_found(live, poll->site);
+	struct runtime_state state;
+	uint64_t word = 0, at = poll->header;
 
 	if (slot->off_kind == WIRE_OFF_BLOCKED || slot->off_kind == WIRE_OFF_PREEMPTED)
 		return true;
-	if (memory_read(&live->targets[slot->target].watch->memory, poll->header, &state,
-			sizeof(state)))
+	if (!found)
 		return false;
-	return state & TOKIO_STATE_RUNNING;
+	/* Its end is an event: as long as there was none, it runs. */
+	if (found->ops->family == WIRE_USDT)
+		return true;
+	at += sizeof(word) * live->sites[poll->site].found->state_word;
+	if (memory_read(&live->targets[slot->target].watch->memory, at, &word, sizeof(word)))
+		return false;
+	found->ops->state(word, &state);
+	return state.running;
 }
 
-static void poll_event(struct ev_poll *out, const struct wire_poll *poll, uint32_t tid,
-		       uint32_t runtime, uint64_t end)
+static void poll_event(const struct live *live, struct ev_poll *out, const struct wire_poll *poll,
+		       uint32_t tid, uint32_t runtime, uint64_t end)
 {
 	*out = (struct ev_poll){
 		.tid = tid,
 		.runtime = runtime,
 		.site = poll->site,
-		.task_id = poll->task_id,
+		.task_id = live_task_id(live, poll->site, poll->task_id),
 		.start_ns = poll->start_ns,
 		.length_ns = span(poll->start_ns, end),
 		.blocked_ns = poll->blocked_ns,
@@ -83,13 +92,19 @@ static void poll_event(struct ev_poll *out, const struct wire_poll *poll, uint32
 
 int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_poll *rec)
 {
+	uint64_t worst = rec->poll.worst_block_ns;
 	struct event event = {0};
 	uint32_t runtime;
 
+	if (rec->poll.site == WIRE_NO_SITE)
+		return live_sentinel_block(live, emit, rec);
 	if (rec->head.target >= live->targets_count || rec->poll.site >= live->sites_count)
 		return 0;
 	runtime = live_runtime_of(live, emit, rec->head.target, rec->poll.site, rec->poll.sched, 0);
-	poll_event(&event.as_poll, &rec->poll, rec->head.tid, runtime, rec->head.time_ns);
+	poll_event(live, &event.as_poll, &rec->poll, rec->head.tid, runtime, rec->head.time_ns);
+	event.as_poll.handed_off = live_handed_off(live, emit, rec->head.target, rec->head.tid,
+						   &rec->poll,
+						   worst ? rec->head.time_ns - worst : 0);
 	return live_emit(emit, EV_POLL, rec->head.target, &event);
 }
 
@@ -98,7 +113,7 @@ int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_
  * thread only waits for a CPU, nobody says since when. On the CPU, what a hypervisor took is known up
  * to the last sample only.
  */
-static int emit_open_poll(const struct live *live, struct emit *emit, const struct wire_slot *slot,
+static int emit_open_poll(struct live *live, struct emit *emit, const struct wire_slot *slot,
 			  const struct wire_poll *poll, uint32_t runtime)
 {
 	const struct proc *proc = live->targets[slot->target].watch->proc;
@@ -106,7 +121,7 @@ static int emit_open_poll(const struct live *live, struct emit *emit, const stru
 	struct event event = {0};
 	struct ev_poll *out = &event.as_poll;
 
-	poll_event(out, poll, slot->tid, runtime, emit->now);
+	poll_event(live, out, poll, slot->tid, runtime, emit->now);
 	out->off_cpu = slot->off_kind != WIRE_ON_CPU;
 	if (slot->off_kind == WIRE_OFF_BLOCKED && proc_thread_ready(proc, slot->tid)) {
 		out->unseen_ns = off;
@@ -121,6 +136,8 @@ static int emit_open_poll(const struct live *live, struct emit *emit, const stru
 	} else if (live->kernel->sampling == live->kernel->cpus) {
 		out->unseen_ns = span(poll->confirmed_ns, emit->now);
 	}
+	out->handed_off = live_handed_off(live, emit, slot->target, slot->tid, poll,
+					  slot->off_kind == WIRE_OFF_BLOCKED ? slot->off_since : 0);
 	return live_emit(emit, EV_POLL_OPEN, slot->target, &event);
 }
 
@@ -152,9 +169,11 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 		.worker = slot->sched != 0,
 		.since_ns = state_since(slot, poll),
 		.site = poll ? poll->site : ID_NONE,
-		.task_id = poll ? poll->task_id : 0,
+		.task_id = poll ? live_task_id(live, poll->site, poll->task_id) : 0,
+		.task_key = poll ? poll->header : 0,
 		.poll_start_ns = poll ? poll->start_ns : 0,
 		.syscall = slot->off_kind == WIRE_OFF_BLOCKED ? slot->off_syscall : -1,
+		.parked_syscall = slot->off_kind == WIRE_OFF_PARKED ? slot->off_syscall : -1,
 		.first_ns = slot->first_ns,
 		.polls = slot->task_polls,
 		.blocked_ns = slot->blocked_ns,
@@ -170,6 +189,14 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 	t->busy_ns = span(t->blocked_ns + t->preempted_ns, inside);
 	t->searching_ns = span(inside + t->parked_ns, span(slot->first_ns, emit->now));
 	return live_emit(emit, EV_THREAD, slot->target, &event);
+}
+
+/* Another thread in the slot parks elsewhere. */
+static void set_root(const struct kernel *k, uint32_t slot, uint64_t generation)
+{
+	if (k->roots[slot] != generation)
+		k->parks[slot] = 0;
+	k->roots[slot] = generation;
 }
 
 /*
@@ -193,14 +220,28 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 		    slot.target >= live->targets_count || live->targets[slot.target].ended)
 			continue;
 		poll = open_poll(&slot);
-		runtime = live_runtime_of(live, emit, slot.target, poll ? poll->site : ID_NONE,
-					  slot.sched, poll ? poll->header : 0);
-		live->kernel->roots[i] = live_drives_root(live, runtime) ? slot.generation : 0;
+		/* Its polls may all be over: then what it polled last says of what the handle is. */
+		runtime = live_runtime_of(live, emit, slot.target,
+					  poll ? poll->site : slot.sched_site, slot.sched,
+					  poll ? poll->header : 0);
+		live_census_slot(live, &slot);
+		set_root(live->kernel, i,
+			 live_drives_root(live, runtime) || live_census_root(live, &slot) ?
+				 slot.generation :
+				 0);
 		if (runtime != ID_NONE) {
 			live->runtimes[runtime].threads++;
 			live->runtimes[runtime].polling += poll != NULL;
 			live->runtimes[runtime].polls += slot.task_polls + slot.depth;
 		}
+		if (live->sentinel && !poll)
+			ret = live_sentinel_open_block(live, emit, i, &slot, open);
+		if (live->sentinel && !poll && !ret)
+			ret = live_sentinel_open_span(live, emit, i, &slot, open);
+		if (ret)
+			break;
+		if (live->sentinel && !slot.hits)
+			continue; /* what it does beside blocking is not known */
 		if (all || live->slot_seen[i] != slot.generation) {
 			live->slot_seen[i] = slot.generation;
 			ret = emit_thread(live, emit, &slot, poll, runtime);

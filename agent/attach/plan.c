@@ -85,16 +85,26 @@ static void choose_site(struct plan_probe *probe, const struct elf_file *elf)
 		if (probe->class == INSN_EMULATED && !probe->refused)
 			return;
 		if (insn.flow != INSN_NEXT || !task_after(bytes + at, &insn, &task) ||
-		    (!wake && task.in != PLAN_TASK_RDI))
+		    (!wake && task.in != probe->task_in))
 			return;
 		at += insn.len;
 	}
 }
 
-static bool copies_rdi_to_rsi(const uint8_t *bytes, const struct insn *insn)
+/* mov between two whole registers: what holds the task now, as bits of `written`. */
+static uint16_t held_after(const uint8_t *b, const struct insn *insn, uint16_t held)
 {
-	return insn->len == 3 &&
-	       (memcmp(bytes, "\x48\x89\xfe", 3) == 0 || memcmp(bytes, "\x48\x8b\xf7", 3) == 0);
+	unsigned int reg, rm, from, to;
+	uint16_t left = held & ~insn->written;
+
+	if (insn->len != 3 || (b[0] & 0xf8) != 0x48 || (b[1] != 0x89 && b[1] != 0x8b) ||
+	    b[2] < 0xc0)
+		return left;
+	reg = (b[2] >> 3 & 7) | (b[0] & 4) << 1;
+	rm = (b[2] & 7) | (b[0] & 1) << 3;
+	from = b[1] == 0x89 ? reg : rm;
+	to = b[1] == 0x89 ? rm : reg;
+	return held & 1U << from ? left | 1U << to : left;
 }
 
 /* Where a direct call or jump goes, or one through a pointer of the loader's; 0: not known. */
@@ -110,28 +120,25 @@ static uint64_t goes_to(struct object *object, const struct insn *insn)
 }
 
 /*
- * The function that gets the task as its second argument: Tokio's schedule<S> does no more than
- * find the scheduler in the task and call <S as Schedule>::schedule(scheduler, task). 0: none.
+ * The function that gets the task as its second argument: a runtime's schedule<S> does little more
+ * than find the scheduler in the task and call <S as Schedule>::schedule(scheduler, task). 0: none.
  */
 static uint64_t passed_on_to(struct object *object, uint64_t function)
 {
 	uint8_t bytes[ENTRY_BYTES];
 	ssize_t have = elf_read_some(object->elf, function, bytes, sizeof(bytes));
+	uint16_t held = INSN_RDI;
 	uint64_t at = 0;
-	bool passed = false;
 	struct insn insn;
 
-	for (int i = 0; i < ENTRY_INSNS && have > 0 && at < (uint64_t)have; i++) {
+	for (int i = 0; i < WAKE_INSNS && have > 0 && at < (uint64_t)have; i++) {
 		if (insn_decode(bytes + at, have - at, function + at, &insn))
 			return 0;
 		if (insn.flow == INSN_CALL || insn.flow == INSN_JUMP)
-			return passed ? goes_to(object, &insn) : 0;
-		if (insn.flow != INSN_NEXT)
+			return held & INSN_RSI ? goes_to(object, &insn) : 0;
+		if (insn.flow != INSN_NEXT && insn.flow != INSN_BRANCH)
 			return 0;
-		if (copies_rdi_to_rsi(bytes + at, &insn))
-			passed = true;
-		else if (insn.written & INSN_RSI)
-			passed = false;
+		held = held_after(bytes + at, &insn, held);
 		at += insn.len;
 	}
 	return 0;
@@ -142,26 +149,50 @@ static bool cheap(const struct plan_probe *probe)
 	return !probe->refused && probe->class == INSN_EMULATED;
 }
 
-/* A wake is not worth a dear probe: in the function itself, else in the one that it hands over to. */
-static void choose_wake_site(struct plan_probe *probe, struct object *object)
+/*
+ * A wake is not worth a dear probe: in the function itself, else in the one that it hands over to;
+ * only there where wakers go around the function itself.
+ */
+static void choose_wake_site(struct plan_probe *probe, struct object *object, bool handed_over)
 {
 	uint64_t next;
 
-	choose_site(probe, object->elf);
-	if (cheap(probe))
-		return;
+	if (!handed_over) {
+		choose_site(probe, object->elf);
+		if (cheap(probe))
+			return;
+	}
 	next = passed_on_to(object, probe->function);
 	if (next) {
 		probe->function = next;
 		probe->task_in = PLAN_TASK_RSI;
 		choose_site(probe, object->elf);
+	} else if (handed_over) {
+		probe->refused = "where it hands its tasks to is not known";
+		return;
 	}
 	if (!cheap(probe))
 		probe->refused = "it has no cheap instruction while the task is known";
 }
 
+/* Several functions can hand over to one. */
+static bool is_double(struct plan *plan, const struct plan_probe *probe)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		struct plan_probe *other = &plan->probes[i];
+
+		if (other == probe || other->program != probe->program || other->refused ||
+		    other->vaddr != probe->vaddr)
+			continue;
+		other->sharing++;
+		return true;
+	}
+	return false;
+}
+
 static void plan_add(struct plan *plan, struct map *seen, struct object *object,
-		     enum plan_program program, uint32_t site, uint64_t function)
+		     const struct runtime_ops *ops, enum plan_program program, uint32_t site,
+		     uint64_t function)
 {
 	struct plan_probe *probe;
 	uint64_t index = map_get(seen, function, program);
@@ -178,13 +209,53 @@ static void plan_add(struct plan *plan, struct map *seen, struct object *object,
 		.site = site,
 		.sharing = 1,
 		.function = function,
+		.task_in = program == PLAN_SPAWN ? PLAN_TASK_RSI : PLAN_TASK_RDI,
 	};
 	if (program == PLAN_SCHEDULE)
-		choose_wake_site(probe, object);
+		choose_wake_site(probe, object, ops && ops->wakes_handed_over);
 	else
 		choose_site(probe, object->elf);
 	if (!probe->refused && elf_vaddr_to_offset(object->elf, probe->vaddr, &probe->offset))
 		probe->refused = "it has no bytes in the file";
+	/* The walk for wakes ends elsewhere than it began. */
+	if (program == PLAN_SCHEDULE && !probe->refused && is_double(plan, probe))
+		plan->count--;
+}
+
+static enum plan_program probe_program(enum wire_probe probe)
+{
+	if (probe == WIRE_POLL_BEGIN || probe == WIRE_BLOCKING_BEGIN)
+		return PLAN_PROBE_BEGIN;
+	if (probe == WIRE_POLL_END || probe == WIRE_BLOCKING_END)
+		return PLAN_PROBE_END;
+	return PLAN_PROBE_OTHER;
+}
+
+/* Probe points that the program carries: nothing to choose, they are where their notes say. */
+static void plan_probes(struct plan *plan, const struct elf_file *elf,
+			const struct runtime_found *found, unsigned int level)
+{
+	for (size_t i = 0; i < found->probes_count; i++) {
+		const struct runtime_probe *probe = &found->probes[i];
+		struct plan_probe *out;
+
+		if (probe->level > level)
+			continue;
+		plan->probes = xgrow(plan->probes, &plan->cap, plan->count + 1,
+				     sizeof(*plan->probes));
+		out = &plan->probes[plan->count++];
+		*out = (struct plan_probe){
+			.program = probe_program(probe->probe),
+			.sharing = 1,
+			.function = probe->pc,
+			.vaddr = probe->pc,
+			.class = probe->class,
+			.refused = probe->refused,
+			.probe = probe,
+		};
+		if (!out->refused && elf_vaddr_to_offset(elf, probe->pc, &out->offset))
+			out->refused = "it has no bytes in the file";
+	}
 }
 
 void plan_make(struct plan *plan, struct object *object, const struct runtime_found *found,
@@ -194,14 +265,19 @@ void plan_make(struct plan *plan, struct object *object, const struct runtime_fo
 
 	map_init(&seen, VTABLE_MAX_FOUND * PLAN_PROGRAMS);
 	memset(plan, 0, sizeof(*plan));
-	for (size_t i = 0; i < found->sites_count; i++)
-		plan_add(plan, &seen, object, PLAN_POLL, i, found->sites[i].poll);
+	for (size_t i = 0; level >= 1 && i < found->sites_count; i++)
+		plan_add(plan, &seen, object, found->ops, PLAN_POLL, i, found->sites[i].poll);
 	for (size_t i = 0; level >= 2 && i < found->sites_count; i++)
-		plan_add(plan, &seen, object, PLAN_DEALLOC, i, found->sites[i].dealloc);
+		plan_add(plan, &seen, object, found->ops, PLAN_DEALLOC, i, found->sites[i].dealloc);
 	for (size_t i = 0; level >= 3 && i < found->sites_count; i++)
 		if (found->sites[i].kind == SITE_TASK)
-			plan_add(plan, &seen, object, PLAN_SCHEDULE, i, found->sites[i].schedule);
+			plan_add(plan, &seen, object, found->ops, PLAN_SCHEDULE, i,
+				 found->sites[i].schedule);
+	for (size_t i = 0; level >= 2 && i < found->spawns_count; i++)
+		plan_add(plan, &seen, object, found->ops, PLAN_SPAWN, found->spawns[i].site,
+			 found->spawns[i].function);
 	map_free(&seen);
+	plan_probes(plan, object->elf, found, level);
 }
 
 void plan_clear(struct plan *plan)
@@ -211,9 +287,9 @@ void plan_clear(struct plan *plan)
 }
 
 static const char *const program_names[PLAN_PROGRAMS] = {
-	[PLAN_POLL] = "poll",
-	[PLAN_DEALLOC] = "dealloc",
-	[PLAN_SCHEDULE] = "schedule",
+	[PLAN_POLL] = "poll",	      [PLAN_DEALLOC] = "dealloc", [PLAN_SCHEDULE] = "schedule",
+	[PLAN_PROBE_BEGIN] = "begin", [PLAN_PROBE_END] = "end",	  [PLAN_PROBE_OTHER] = "probe",
+	[PLAN_SPAWN] = "spawn",
 };
 
 const char *plan_program_name(enum plan_program program)

@@ -15,7 +15,17 @@
 #include "runtime/runtime.h"
 #include "target/insn.h"
 
-enum plan_program { PLAN_POLL, PLAN_DEALLOC, PLAN_SCHEDULE, PLAN_PROGRAMS };
+enum plan_program {
+	PLAN_POLL,
+	PLAN_DEALLOC,
+	PLAN_SCHEDULE,
+	/* Of the probe points that a program carries. Detached in this order. */
+	PLAN_PROBE_BEGIN,
+	PLAN_PROBE_END,
+	PLAN_PROBE_OTHER,
+	PLAN_SPAWN, /* level 2 and above, in windows: see live_spawn.c */
+	PLAN_PROGRAMS
+};
 
 enum plan_task {
 	PLAN_TASK_RDI = WIRE_TASK_RDI,
@@ -25,7 +35,8 @@ enum plan_task {
 
 struct plan_probe {
 	enum plan_program program;
-	uint32_t site;	   /* index into the found sites: the first of those that share it */
+	/* Index into the found sites: the first of those that share it; PLAN_SPAWN: or RUNTIME_ANY. */
+	uint32_t site;
 	uint32_t sharing;  /* how many sites share the function (1: it alone) */
 	uint64_t function; /* link-time address of the function */
 	uint64_t vaddr;	   /* of the probed instruction */
@@ -34,6 +45,7 @@ struct plan_probe {
 	enum plan_task task_in; /* where the task header's address is at that instruction */
 	uint8_t task_offset;	/* on the stack: from the stack pointer */
 	const char *refused;	/* NULL: will be attached; else why not */
+	const struct runtime_probe *probe; /* a probe point of the program's own; NULL: none */
 };
 
 struct plan {

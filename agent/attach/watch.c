@@ -2,6 +2,7 @@
 /* One watched process; see watch.h. */
 #include "attach/watch.h"
 
+#include "util/sanitize.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
@@ -9,10 +10,12 @@
 
 #define UNSURE_TRIES 40
 
-int watch_open(pid_t pid, struct watch **out, struct err *err)
+int watch_open(pid_t pid, struct detector *detector, struct watch **out, struct err *err)
 {
 	struct watch *watch = xcalloc(1, sizeof(*watch));
 	int ret;
+
+	watch->detector = detector;
 
 	ret = proc_open(pid, &watch->proc, err);
 	if (!ret)
@@ -28,12 +31,26 @@ int watch_open(pid_t pid, struct watch **out, struct err *err)
 static void watch_object_free(struct watch_object *object)
 {
 	runtime_found_clear(&object->found);
-	object_free(object->object);
+	if (!object->borrowed)
+		object_free(object->object);
 	free(object);
+}
+
+void watch_scan_stop(struct watch *watch)
+{
+	struct watch_look *look = &watch->look;
+
+	if (look->asked)
+		detector_cancel(watch->detector, look->objects[look->next]);
+	for (size_t i = look->next; i < look->count; i++)
+		object_free(look->objects[i]);
+	free(look->objects);
+	*look = (struct watch_look){0};
 }
 
 void watch_reset(struct watch *watch)
 {
+	watch_scan_stop(watch);
 	for (size_t i = 0; i < watch->count; i++)
 		watch_object_free(watch->objects[i]);
 	watch->count = 0;
@@ -46,6 +63,9 @@ void watch_free(struct watch *watch)
 	if (!watch)
 		return;
 	watch_reset(watch);
+	for (size_t i = 0; i < watch->notes_count; i++)
+		free(watch->notes[i]);
+	free(watch->notes);
 	free(watch->objects);
 	free(watch->known);
 	free(watch->unsure);
@@ -84,56 +104,146 @@ static bool given_up(struct watch *watch, const struct object *object)
 	return false;
 }
 
-/* Takes the object over when a runtime is in it. Returns 1 when it did. */
-static int try_object(struct watch *watch, struct object *object, struct err *err)
+static void note(struct watch *watch, char *text)
 {
-	struct runtime_found found;
-	struct watch_object *kept;
-	int ret = -ENOENT;
+	watch->notes = xgrow(watch->notes, &watch->notes_cap, watch->notes_count + 1,
+			     sizeof(*watch->notes));
+	watch->notes[watch->notes_count++] = text;
+}
 
-	for (size_t i = 0; i < runtimes_count && ret == -ENOENT; i++) {
-		ret = runtimes[i]->detect(object, &found, err);
-		if (ret)
-			runtime_found_clear(&found);
-	}
-	if (ret == -EAGAIN && !given_up(watch, object))
-		return 0;
-	remember(watch, object);
-	if (ret)
-		return ret == -ENOTSUP ? ret : 0;
-	kept = xmalloc(sizeof(*kept));
-	*kept = (struct watch_object){.object = object, .found = found};
+char *watch_take_note(struct watch *watch)
+{
+	char *text;
+
+	if (!watch->notes_count)
+		return NULL;
+	text = watch->notes[0];
+	memmove(watch->notes, watch->notes + 1, --watch->notes_count * sizeof(*watch->notes));
+	return text;
+}
+
+static void note_damage(struct watch *watch, const struct object *object,
+			const struct detect_result *result)
+{
+	static const char *const broke[] = {
+		[DETECT_NO_DEBUG] = "debug information",
+		[DETECT_NO_NAMES] = "symbols",
+	};
+	char *name = text_sanitize_dup(object->name);
+
+	if (result->damage == DETECT_GIVEN_UP)
+		note(watch, xstrdup(result->err.msg));
+	else if (result->damage != DETECT_SOUND)
+		note(watch, xasprintf("the %s of %s broke the process that read it, and names of "
+				      "task types are missing",
+				      broke[result->damage], name));
+	if (result->dropped)
+		note(watch, xasprintf("%u task types of %s are left out: their functions are not "
+				      "code that is mapped",
+				      result->dropped, name));
+	free(name);
+}
+
+static void keep(struct watch *watch, struct object *object, const struct runtime_found *found,
+		 bool borrowed)
+{
+	struct watch_object *kept = xmalloc(sizeof(*kept));
+
+	*kept = (struct watch_object){.object = object, .found = *found, .borrowed = borrowed};
 	watch->objects = xgrow(watch->objects, &watch->cap, watch->count + 1,
 			       sizeof(*watch->objects));
 	watch->objects[watch->count++] = kept;
-	return 1;
+	watch->look.added++;
+}
+
+/* What to do with an object that was looked at; an error ends the look. */
+static int take(struct watch *watch, struct object *object, struct detect_result *result,
+		struct err *err)
+{
+	bool foreign = !object->elf && result->damage != DETECT_GIVEN_UP;
+	int ret = 0;
+
+	note_damage(watch, object, result);
+	if (result->ret == -EPERM || (foreign && object->is_exe))
+		ret = err_set(err, result->ret, "%s", result->err.msg);
+	else if (result->ret != -EAGAIN || given_up(watch, object))
+		remember(watch, object);
+	if (result->ret == -ENOTSUP && !foreign) {
+		watch->look.unsupported = true;
+		watch->look.reason = result->err;
+	}
+	for (size_t i = 0; i < result->count; i++)
+		keep(watch, object, &result->found[i], i > 0);
+	if (!result->count)
+		object_free(object);
+	return ret;
+}
+
+static int begin_look(struct watch *watch, struct err *err)
+{
+	struct watch_look *look = &watch->look;
+	int ret = objects_open(watch->proc, &watch->memory, watch->known, watch->known_count,
+			       &look->objects, &look->count, err);
+
+	look->running = ret == 0;
+	return ret;
+}
+
+/* 0: all objects of the look are done; -EINPROGRESS: the detector is at work. */
+static int step(struct watch *watch, struct err *err)
+{
+	struct watch_look *look = &watch->look;
+	struct detect_result result;
+	int ret = 0;
+
+	while (look->next < look->count && !ret) {
+		struct object *object = look->objects[look->next];
+
+		if (!look->asked) {
+			ret = detector_begin(watch->detector, object,
+					     watch->unrelocated && object->is_exe, err);
+			if (ret)
+				return ret == -EBUSY ? -EINPROGRESS : ret;
+			look->asked = true;
+		}
+		if (!detector_step(watch->detector, &result))
+			return -EINPROGRESS;
+		look->asked = false;
+		look->next++;
+		ret = take(watch, object, &result, err);
+	}
+	return ret;
+}
+
+int watch_scan_step(struct watch *watch, size_t *added, struct err *err)
+{
+	struct watch_look *look = &watch->look;
+	int ret = 0;
+
+	*added = 0;
+	if (!look->running)
+		ret = begin_look(watch, err);
+	if (!ret)
+		ret = step(watch, err);
+	if (ret == -EINPROGRESS)
+		return ret;
+	*added = look->added;
+	if (!ret && look->unsupported && !watch->count)
+		ret = err_set(err, -ENOTSUP, "%s", look->reason.msg);
+	watch_scan_stop(watch);
+	/* An object that is not relocated yet is looked at again soon. */
+	if (!watch->unsure_count)
+		detector_rest(watch->detector);
+	return ret;
 }
 
 int watch_scan(struct watch *watch, size_t *added, struct err *err)
 {
-	struct object **objects = NULL;
-	struct err reason = {0};
-	bool unsupported = false;
-	size_t count = 0;
-	int ret;
+	int ret = watch_scan_step(watch, added, err);
 
-	*added = 0;
-	ret = objects_open(watch->proc, &watch->memory, watch->known, watch->known_count, &objects,
-			   &count, err);
-	if (ret)
-		return ret;
-	for (size_t i = 0; i < count; i++) {
-		objects[i]->unrelocated = watch->unrelocated && objects[i]->is_exe &&
-					  !objects[i]->elf->has_interp;
-		ret = try_object(watch, objects[i], &reason);
-		unsupported |= ret == -ENOTSUP;
-		if (ret == 1)
-			*added += 1;
-		else
-			object_free(objects[i]);
+	while (ret == -EINPROGRESS) {
+		detector_wait(watch->detector);
+		ret = watch_scan_step(watch, added, err);
 	}
-	free(objects);
-	if (unsupported && !watch->count)
-		return err_set(err, -ENOTSUP, "%s", reason.msg);
-	return 0;
+	return ret;
 }

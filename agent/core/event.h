@@ -39,7 +39,11 @@
 	X(LOST, 16, lost, "events were lost")                                                      \
 	X(NOTE, 17, note, "something the user should know about the observation itself")           \
 	X(TICK, 18, tick, "time has passed; rules are judged now")                                 \
-	X(STACK, 19, stack, "the user stack of a block, or of a sample inside a long poll")
+	X(STACK, 19, stack,                                                                        \
+	  "the user stack of a block, of a sample inside a long poll, or of a spawn")              \
+	X(POLLS, 20, polls, "every poll that ended on some threads (record --polls)")              \
+	X(CHANNEL, 21, channel, "an unbounded channel: what waits in it")                          \
+	X(CHANNEL_SCAN, 22, channel_scan, "the channels found so far of a process")
 
 enum event_kind {
 #define EVENT_ENUM(kind, number, name, meaning) EV_##kind = number,
@@ -65,13 +69,15 @@ struct ev_target_end {
 	int32_t status; /* as from wait(2); -1 unknown */
 };
 
+#define TASK_TYPES_LATER UINT32_MAX /* not known before: they are met while the program runs */
+
 struct ev_binary {
 	uint32_t binary;
 	const char *path;
 	const char *build_id; /* hex, NULL */
 	const char *runtime;  /* "tokio" */
 	const char *version;  /* "1.54.1", NULL when unknown */
-	uint32_t task_types;  /* sites found in it */
+	uint32_t task_types;  /* sites found in it; TASK_TYPES_LATER */
 };
 
 enum runtime_flavor { FLAVOR_UNKNOWN, FLAVOR_MULTI_THREAD, FLAVOR_CURRENT_THREAD, FLAVOR_LOCAL };
@@ -93,6 +99,7 @@ enum site_name_from {
 	NAME_DROP_GLUE, /* drop_in_place<...> reached from poll or dealloc */
 	NAME_CALLEE,	/* first symbol outside the runtime that poll calls */
 	NAME_NONE,	/* "task type #7 (192 B) @ binary+0x43c80" */
+	NAME_TOLD,	/* the program itself says it, by its probe points */
 };
 
 struct ev_site {
@@ -106,6 +113,8 @@ struct ev_site {
 	uint32_t size;	 /* bytes of one task in memory, 0 unknown */
 	uint64_t offset; /* of poll in the binary's file */
 	uint64_t body;	 /* of the function that poll is only a jump to, likewise; 0: it is none */
+	const char *location;  /* "file.c:12", where the program says it; sanitised; NULL */
+	const char *no_spawns; /* why it cannot be told where its tasks are spawned; NULL: it can */
 };
 
 struct ev_site_stats {
@@ -118,6 +127,10 @@ struct ev_site_stats {
 	/* From wake to poll; NULL below level 3. First polls and self-wakes are not among them. */
 	const uint64_t *delay_hist;
 	uint64_t delay_max_ns;
+	uint64_t moved;	    /* polls on another thread than the task's last; with `tasks_valid` */
+	uint64_t cancelled; /* tasks cancelled after they had been polled; likewise */
+	bool self_valid;    /* level 3, where the wakes of its scheduler are seen and told apart */
+	uint64_t self;	    /* polls of tasks that were made ready while they were being polled */
 };
 
 enum thread_state {
@@ -136,8 +149,10 @@ struct ev_thread {
 	bool worker;		/* has polled tasks; false: only blocking-pool work so far */
 	uint64_t since_ns;	/* when this state began */
 	uint32_t site;		/* of the open poll, ID_NONE */
-	uint64_t task_id;	/* of the open poll */
+	uint64_t task_id;	/* of the open poll; 0: its runtime gives tasks none */
+	uint64_t task_key;	/* and the task's, as in ev_task */
 	uint64_t poll_start_ns; /* 0: none open */
+	bool early;		/* see struct ev_poll */
 	int32_t syscall;	/* that it is blocked in, -1 none */
 	uint64_t first_ns;	/* counting since */
 	uint64_t polls;		/* cumulative; open intervals are counted up to the event's time */
@@ -146,6 +161,7 @@ struct ev_thread {
 	uint64_t preempted_ns;	/* in polls, ready without a CPU */
 	uint64_t parked_ns;	/* outside polls, voluntarily off the CPU */
 	uint64_t searching_ns;	/* outside polls, the rest */
+	int32_t parked_syscall; /* in state parked: what it waits in, -1 unknown */
 };
 
 struct ev_thread_end {
@@ -166,12 +182,21 @@ struct ev_poll {
 	uint64_t worst_block_ns; /* longest single voluntary span */
 	int32_t syscall;	 /* of that span; -1 unknown or page fault */
 	bool off_cpu;		 /* open: it is off the CPU now */
-	bool loose_end;		 /* closed: length is a lower bound */
+	bool loose_end;		 /* length is a lower bound */
+	bool early;		 /* it was open when the watch began: start_ns is at the latest */
+	bool handed_off;	 /* another thread may run its worker since: block_in_place */
+};
+
+/* Whether anybody could still wake a task that waits, or would end it. */
+enum task_wakers {
+	WAKERS_UNKNOWN,
+	WAKERS_SOME, /* or it does not wait */
+	WAKERS_NONE, /* no reference is left but the runtime's, and that of who waits for its end */
 };
 
 struct ev_task {
 	uint64_t key; /* identifies the task within its target while it lives */
-	uint64_t id;  /* the runtime's own id */
+	uint64_t id;  /* the runtime's own id; 0: it gives none */
 	uint32_t site;
 	uint32_t runtime;
 	uint64_t first_ns; /* first poll seen */
@@ -180,7 +205,10 @@ struct ev_task {
 	uint32_t last_tid;
 	bool state_valid; /* the flags below were read from the target */
 	bool running, ready, complete, cancelled, has_handle;
+	bool wakes_valid; /* level 3, where wakes of its scheduler are seen */
 	uint32_t refs;
+	uint64_t wakes;		 /* times it was made ready; not counted: Tokio, by its own poll */
+	enum task_wakers wakers; /* as of its last poll; else unknown */
 };
 
 struct ev_task_scan {
@@ -196,6 +224,7 @@ struct ev_ready {
 	uint32_t runtime;
 	uint32_t site;
 	uint64_t task_id;
+	uint64_t key; /* of the task */
 	uint64_t waited_ns;
 	uint32_t ready;	  /* tasks seen ready at this moment, at least */
 	uint32_t sampled; /* tasks looked at */
@@ -218,19 +247,38 @@ struct ev_queues {
 	const char *source; /* "dwarf" or "table 1.54 (rustc 1.95)" */
 };
 
+/* What is seen without a probe (level 0): of a target the least, where there are several. */
+enum sentinel_sees {
+	SENTINEL_NOTHING, /* not learned yet, or there is no such runtime */
+	SENTINEL_BLOCKS,  /* in polls */
+	SENTINEL_POLLS,	  /* and polls that compute */
+};
+
 struct ev_cost {
 	uint64_t hits, emitted, filtered, lost; /* cumulative; hits = emitted + filtered + lost */
-	uint64_t cost_ns;	/* hits times the calibrated cost of one, cumulative */
-	uint64_t target_cpu_ns; /* CPU time of the targets over the same time, cumulative */
-	uint64_t agent_cpu_ns;	/* our own, cumulative */
-	uint32_t sites_on;	/* probed now */
-	uint32_t sites_off;	/* refused, failed their check, or detached by the budget */
-	uint8_t level;		/* in force */
+	uint64_t spawn_hits;	  /* of the probes of spawns, cumulative: not in `hits` */
+	uint64_t cost_ns;	  /* hits times the calibrated cost of one, cumulative */
+	uint64_t target_cpu_ns;	  /* CPU time of the targets over the same time, cumulative */
+	uint64_t agent_cpu_ns;	  /* our own, cumulative */
+	uint64_t agent_rss_bytes; /* our own memory now; 0: not known */
+	uint32_t sites_on;	  /* probed now */
+	uint32_t sites_off;	  /* refused, failed their check, or detached by the budget */
+	uint8_t level;		  /* in force */
+	uint8_t sentinel;	  /* enum sentinel_sees; above level 0 of no meaning */
+};
+
+/* Only the first is a loss of what is counted; of stacks there are samples anyway. */
+enum lost_what {
+	LOST_EVENTS,
+	LOST_STACKS,	     /* copied in vain */
+	LOST_STACKS_LIMITED, /* not taken: there were enough in that second */
 };
 
 struct ev_lost {
-	const char *stage; /* "ring", "tasks", "threads", "nesting" */
-	uint64_t count;	   /* since the last such event */
+	const char
+		*stage; /* "ring", "tasks", "threads", "nesting", "polls", "trace"; "unwinder".. */
+	uint64_t count; /* since the last such event */
+	enum lost_what what;
 };
 
 enum note_severity { NOTE_INFO, NOTE_WARNING };
@@ -244,9 +292,22 @@ struct ev_tick {
 	uint32_t unused;
 };
 
-enum stack_kind { STACK_OFF_CPU, STACK_ON_CPU, STACK_KINDS };
+enum stack_kind { STACK_OFF_CPU, STACK_ON_CPU, STACK_SPAWN, STACK_KINDS };
 
-/* Comes after the poll's own events, or while it is open: unwinding takes its time. */
+/* What a thread waits for in a futex, as the frames around it tell. */
+enum lock_kind {
+	LOCK_NONE,    /* in no lock, as far as is known */
+	LOCK_STD,     /* std::sync::Mutex */
+	LOCK_STD_RW,  /* std::sync::RwLock */
+	LOCK_PARKING, /* parking_lot's */
+	LOCK_PTHREAD, /* a mutex of libc's */
+};
+
+/*
+ * Comes after the poll's own events, or while it is open: unwinding takes its time. One of a spawn
+ * is of the thread that makes a task of `site`, and of no poll: it has no task, runtime, span and
+ * syscall. Its only frame may be a place in the source without a function, which the task holds.
+ */
 struct ev_stack {
 	uint32_t tid;
 	uint32_t runtime, site; /* of the poll; ID_NONE */
@@ -255,11 +316,61 @@ struct ev_stack {
 	enum stack_kind kind;
 	uint64_t span_ns;   /* off the CPU: of this block, so far when `open`; on it: of the poll */
 	bool open;	    /* the thread was still there when the stack was taken */
+	bool now_only;	    /* it tells what the thread does now, and counts for nothing else */
 	int32_t syscall;    /* off the CPU: -1 none (a page fault) */
 	const char *detail; /* what the syscall was about ("fd 7: pipe"), sanitised; NULL */
 	enum stack_end end;
 	const struct frame *frames; /* innermost first */
 	uint32_t frames_count;	    /* at most FRAMES_MAX */
+	/* The kernel functions below a block, innermost first, one space between; NULL: not known. */
+	const char *kernel;
+	uint64_t begin_ns; /* off the CPU: when the block began; 0: not known */
+	/* Of a block that is open; see attach/live_locks.h. */
+	enum lock_kind lock_kind;
+	uint32_t
+		lock_owner; /* the thread that has the lock, as the lock itself says; 0: it does not */
+	uint32_t
+		lock_seen; /* a thread in another lock, and the only one, on whose stack its address lies; 0 */
+	uint64_t lock_addr; /* 0: not known */
+};
+
+#define POLLS_MAX 4096 /* of one event */
+
+/* A poll in short; those over the threshold have an EV_POLL, too. */
+struct brief_poll {
+	uint64_t start_ns, length_ns;
+	uint64_t task_id; /* 0: not read */
+	uint32_t tid, site;
+};
+
+/* In no order over threads, in order of their ends on each. What is long is among them, too. */
+struct ev_polls {
+	uint32_t count; /* at most POLLS_MAX */
+	const struct brief_poll *list;
+};
+
+/*
+ * A channel without a bound, known by the memory of the tasks that hold its ends. Task types are
+ * those that were seen to; the receiver is known once it was seen to wait.
+ */
+struct ev_channel {
+	uint64_t key;		 /* identifies it within its target while it lives */
+	uint32_t site;		 /* a type that holds an end: the receiver where it is known */
+	uint32_t receiver;	 /* ID_NONE: not seen to wait */
+	uint32_t sender;	 /* ID_NONE: not known which of the holders, or no task */
+	uint64_t task_id;	 /* of the receiver; 0 */
+	uint64_t depth;		 /* messages that wait now */
+	uint64_t sent, received; /* cumulative, since it was made */
+	int64_t senders;	 /* handles; -1 not known */
+	uint32_t message_bytes;	 /* 0 not known */
+	const char *library;	 /* "tokio::sync::mpsc" */
+};
+
+struct ev_channel_scan {
+	uint32_t tasks;	    /* whose memory was read since the watch began, at most so many */
+	uint32_t channels;  /* known now, bounded ones among them */
+	uint32_t unbounded; /* of these, surely */
+	const char *reason; /* why none can be found; NULL */
 };
 
 struct event {
@@ -285,8 +396,14 @@ struct event {
 		struct ev_note as_note;
 		struct ev_tick as_tick;
 		struct ev_stack as_stack;
+		struct ev_polls as_polls;
+		struct ev_channel as_channel;
+		struct ev_channel_scan as_channel_scan;
 	};
 };
+
+/* "off_cpu", "on_cpu" */
+const char *stack_kind_name(enum stack_kind kind);
 
 /* The kind's name ("poll_open"), "unknown" for a number of no kind. */
 const char *event_kind_name(enum event_kind kind);

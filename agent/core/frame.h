@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define KERNEL_FRAMES_MAX 64
 #define FRAMES_MAX 128 /* of one stack, inlined ones included */
 
 /* Whose code it is. */
@@ -33,6 +34,7 @@ enum frame_from {
 	FRAME_FROM_SYMBOL, /* a symbol that covers the address */
 	FRAME_FROM_DWARF,  /* debug information, the function only */
 	FRAME_FROM_LINE,   /* debug information, with file and line */
+	FRAME_FROM_PLACE,  /* file and line alone, which the program itself holds */
 };
 
 /* Why there is no frame further out. */
@@ -55,7 +57,20 @@ struct frame {
 	bool inlined;	 /* into the frame that follows */
 	enum frame_origin origin;
 	enum frame_from from;
+	const char *folder; /* that `file` is relative to; NULL: it is not, or unknown */
+	uint64_t sp;	    /* stack pointer in it, for the source alone; 0 unknown */
 };
+
+/* A copy in one block, strings included, for free(3). */
+struct frame *frames_dup(const struct frame *frames, uint32_t count);
+
+/*
+ * Of the kernel's functions below a block, innermost first: the one that says what is waited for
+ * (futex_wait, pipe_read), the machinery of sleeping left out. Its index, or -1.
+ */
+int32_t kernel_main(const char *const *names, uint32_t count);
+/* Whether the thread was there for a page that was not in memory, not for a system call. */
+bool kernel_fault(const char *const *names, uint32_t count);
 
 /* "user", "library", ... and "symbol", "line", ...; "complete", "cut", ... */
 const char *frame_origin_name(enum frame_origin origin);

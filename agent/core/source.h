@@ -21,6 +21,8 @@ struct source_ops {
 	int (*tick)(struct source *source, event_fn fn, void *ctx);
 	/* The last look: reads all of it, whatever the rhythm. NULL: there is nothing to add. */
 	int (*finish)(struct source *source, event_fn fn, void *ctx);
+	/* Polls at least this long are reported singly from now on. NULL: what comes is fixed. */
+	void (*set_threshold)(struct source *source, uint64_t ns);
 	/* Detaches and frees. NULL is fine. */
 	void (*close)(struct source *source);
 };

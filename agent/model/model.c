@@ -91,6 +91,7 @@ static int target_apply(struct model *m, const struct event *event)
 	if (known && known->ended) {
 		workers_target_again(m, event->target);
 		stacks_target_again(m, event->target);
+		backlogs_target_again(m, event->target);
 	}
 	m->targets = ids_grow(m->targets, &m->index->targets_cap, &m->targets_count, event->target,
 			      sizeof(*t));
@@ -167,7 +168,11 @@ static int lost_apply(struct model *m, const struct event *event)
 	uint64_t begin_ns = ix->tick_ns;
 	bool adjacent;
 
-	if (!count)
+	if (event->as_lost.what == LOST_STACKS)
+		m->stacks_lost += count;
+	else if (event->as_lost.what == LOST_STACKS_LIMITED)
+		m->stacks_limited += count;
+	if (!count || event->as_lost.what != LOST_EVENTS)
 		return 0;
 	/* Losses are looked for when the cost is, which may be less often than there are ticks. */
 	if (ix->cost_seen && ix->cost_ns < begin_ns)
@@ -200,6 +205,12 @@ static int note_apply(struct model *m, const struct event *event)
 	return 0;
 }
 
+/* They are in the statistics of their sites already. */
+static int polls_apply(struct model *m, const struct event *event)
+{
+	return model_target(m, event->target) ? 0 : -EINVAL;
+}
+
 static int tick_apply(struct model *m, const struct event *event)
 {
 	struct model_index *ix = m->index;
@@ -215,22 +226,24 @@ static int tick_apply(struct model *m, const struct event *event)
 	sites_tick(m, seconds);
 	workers_tick(m, seconds);
 	runtimes_tick(m, seconds);
+	backlogs_tick(m, seconds);
 	m->ticks++;
 	ix->tick_ns = m->now_ns;
 	return 0;
 }
 
 static int (*const handlers[])(struct model *m, const struct event *event) = {
-	[EV_TARGET] = target_apply, [EV_TARGET_END] = target_end_apply,
-	[EV_BINARY] = binary_apply, [EV_RUNTIME] = runtime_apply,
-	[EV_SITE] = site_apply,	    [EV_SITE_STATS] = site_stats_apply,
-	[EV_THREAD] = thread_apply, [EV_THREAD_END] = thread_end_apply,
-	[EV_POLL] = poll_apply,	    [EV_POLL_OPEN] = poll_open_apply,
-	[EV_TASK] = task_apply,	    [EV_TASK_SCAN] = task_scan_apply,
-	[EV_READY] = ready_apply,   [EV_QUEUES] = queues_apply,
-	[EV_COST] = cost_apply,	    [EV_LOST] = lost_apply,
-	[EV_NOTE] = note_apply,	    [EV_TICK] = tick_apply,
-	[EV_STACK] = stack_apply,
+	[EV_TARGET] = target_apply,   [EV_TARGET_END] = target_end_apply,
+	[EV_BINARY] = binary_apply,   [EV_RUNTIME] = runtime_apply,
+	[EV_SITE] = site_apply,	      [EV_SITE_STATS] = site_stats_apply,
+	[EV_THREAD] = thread_apply,   [EV_THREAD_END] = thread_end_apply,
+	[EV_POLL] = poll_apply,	      [EV_POLL_OPEN] = poll_open_apply,
+	[EV_TASK] = task_apply,	      [EV_TASK_SCAN] = task_scan_apply,
+	[EV_READY] = ready_apply,     [EV_QUEUES] = queues_apply,
+	[EV_COST] = cost_apply,	      [EV_LOST] = lost_apply,
+	[EV_NOTE] = note_apply,	      [EV_TICK] = tick_apply,
+	[EV_STACK] = stack_apply,     [EV_POLLS] = polls_apply,
+	[EV_CHANNEL] = channel_apply, [EV_CHANNEL_SCAN] = channel_scan_apply,
 };
 
 int model_apply(struct model *m, const struct event *event)
@@ -305,6 +318,7 @@ void model_free(struct model *m)
 		free(m->binaries[i].runtime);
 		free(m->binaries[i].version);
 	}
+	backlogs_free(m);
 	runtimes_free(m);
 	sites_free(m);
 	workers_free(m);

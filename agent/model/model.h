@@ -27,11 +27,12 @@
 #define MODEL_MAX_SITES WIRE_MAX_SITES
 #define MODEL_MAX_WORKERS WIRE_MAX_SLOTS
 #define MODEL_MAX_TASKS 200000
-#define MODEL_MAX_SITE_SERIES 16384	  /* sites with a history; 3 KiB each */
+#define MODEL_MAX_SITE_SERIES 16384	  /* sites with a history; 5 KiB each */
 #define MODEL_POLLS 4096		  /* closed long polls kept, a ring */
 #define MODEL_READY 512			  /* ready observations kept since the last tick */
 #define SITE_STACKS 8			  /* different stacks kept of a site */
 #define MODEL_MAX_STACK_BYTES (64u << 20) /* of all frames kept, their strings included */
+#define MODEL_MAX_BACKLOGS 256		  /* unbounded channels in which messages wait */
 #define SERIES_LEN 64			  /* seconds of history kept by a series */
 
 /*
@@ -74,12 +75,28 @@ struct target {
 	enum target_end_reason end_reason;
 	int32_t end_status;
 	uint64_t begin_ns, end_ns;
+	bool channels_seen;
+	struct ev_channel_scan channels; /* latest; reason owned by the model */
 };
 
 struct binary {
 	uint32_t id, target;
 	char *path, *build_id, *runtime, *version; /* version NULL when unknown */
-	uint32_t task_types;
+	uint32_t task_types;			   /* as in ev_binary: see binary_task_types() */
+};
+
+#define RUNTIME_VICTIMS 8 /* task types; of more, those that waited longest */
+
+/*
+ * Tasks of one type that waited, ready, while every worker was held. Seen from outside: a lower
+ * bound in every number, and of many tasks a sample.
+ */
+struct victim {
+	uint32_t site;
+	uint32_t tasks;	   /* different ones */
+	uint64_t worst_ns; /* longest wait, */
+	uint64_t task_id;  /* and whose it was; 0: its runtime gives no ids */
+	uint64_t last_ns;
 };
 
 struct runtime {
@@ -94,12 +111,14 @@ struct runtime {
 	uint64_t
 		ready_worst_ns; /* longest wait of a ready task seen in the last 5 s, lower bound */
 	uint32_t ready_seen;	/* tasks that waited >= 5 ms seen in the last 5 s */
-	struct series inject, alive; /* empty while the depth is not known */
+	struct series inject, local, alive;	/* empty while the depth is not known */
+	struct victim victims[RUNTIME_VICTIMS]; /* of the last 5 s, no order */
+	uint32_t victims_count;
 	struct ready_window *window; /* private to runtime.c */
 };
 
 /*
- * Where polls of a site block or compute: stacks of one kind with the same culprit and the same
+ * Where polls of a site block or compute, and where its tasks are spawned: stacks of one kind with the same culprit and the same
  * call below it are one row. Frames are those of the longest.
  */
 struct site_stack {
@@ -113,12 +132,21 @@ struct site_stack {
 	enum stack_end end;
 	struct frame *frames; /* innermost first, followed by their strings; owned */
 	uint32_t frames_count;
+	char **kernel; /* its functions below the block, likewise; NULL: not known */
+	uint32_t kernel_count;
+	int32_t kernel_main; /* the one that says what was waited for; -1 */
+	bool kernel_fault;   /* it was there for a page of memory */
 	/*
 	 * The frame to blame: the first user frame, seen from the innermost, within the task's poll;
-	 * where none is known as such, the outermost frame of the poll. -1: none.
+	 * where none is known as such, the outermost frame of the poll. Of a spawn: the first user
+	 * frame, else that of a library, within the poll that spawns if it is one. -1: none.
 	 */
 	int32_t culprit;
 	int32_t call; /* what the culprit called: the frame just inside it; -1 none */
+
+	enum lock_kind lock_kind; /* of the block, as in struct ev_stack */
+	uint32_t lock_owner, lock_seen;
+	uint64_t lock_addr;
 
 	uint64_t key; /* of kind, culprit and call: the same for as long as there is such a row */
 	/* The rest is private to stack.c. */
@@ -140,11 +168,12 @@ struct site_stacks {
 struct site {
 	uint32_t id, target, binary;
 	enum site_kind kind;
-	char *name, *scheduler;
+	char *name, *scheduler, *location; /* location NULL when unknown */
 	enum site_name_from name_from;
 	bool ambiguous;
 	uint32_t size_bytes;
 	uint64_t offset, body;
+	char *no_spawns; /* why it is not known where its tasks are spawned; NULL: it is looked at */
 
 	/* Cumulative since the watch began. */
 	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns;
@@ -154,6 +183,9 @@ struct site {
 	bool delays_valid; /* level 3: from wake to poll */
 	struct hist delay;
 	uint64_t delay_max_ns;
+	uint64_t moved, cancelled; /* valid with tasks_valid */
+	bool self_valid;
+	uint64_t self;
 
 	/* From the last task scan: rows of this site. */
 	uint32_t live; /* tasks alive among those seen */
@@ -163,13 +195,32 @@ struct site {
 	uint64_t completed_held_oldest_ns; /* age of the oldest of them: since its last poll */
 	uint32_t detached;		   /* alive, no JoinHandle */
 	uint64_t idle_oldest_ns;	   /* longest time since its last poll */
+	bool wakers_known;		   /* of some task; then the next two hold */
+	uint32_t stranded;		   /* idle, with no waker left */
+	uint64_t stranded_oldest_ns;	   /* longest time since the last poll of one */
 
 	/* A value a second; allocated at the first activity, NULL before. */
 	struct site_series {
-		struct series polls, busy_ns, seen, ended, live, completed_held;
+		struct series polls, busy_ns, seen, ended, live, completed_held, detached;
+		struct series moved, cancelled, self;
 	} * series;
 
 	struct site_stacks *stacks; /* NULL: none came */
+	uint32_t backlog;	    /* of its channels the deepest: its index plus one; 0: none */
+};
+
+/* An unbounded channel in which messages wait, or did. One that is not told of any more is gone. */
+struct backlog {
+	struct ev_channel now; /* latest; `library` owned by the model */
+	uint32_t target;
+	uint64_t seen_ns;
+	/* The least and the most that waited within each second. */
+	struct series low, high;
+	struct series sent, received;
+	uint64_t drained; /* the most of which half and more was taken again; 0: it never was */
+	/* The rest is private to backlog.c. */
+	uint64_t peak;			  /* since then */
+	uint64_t second_low, second_high; /* since the last full second */
 };
 
 struct worker {
@@ -183,6 +234,8 @@ struct worker {
 	struct ev_poll poll;
 	uint64_t poll_seen_ns;	  /* when `poll` was last updated */
 	uint64_t closed_start_ns; /* start of the poll that EV_POLL closed last */
+	/* The latest stack of what it does now; NULL: none came. Its `last` says which poll it is of. */
+	struct site_stack *stack;
 	/* Cumulative values one second apart, for shares of the last seconds. */
 	struct series busy, blocked, preempted, parked, searching, polls;
 };
@@ -236,7 +289,11 @@ struct model {
 	struct task *tasks; /* dense, no order; removed by moving the last one in */
 	uint32_t tasks_count;
 	bool tasks_truncated;	/* the source's table was full */
+	uint64_t tasks_scans;	/* complete ones so far: rows change with each */
 	uint64_t tasks_dropped; /* rows over MODEL_MAX_TASKS in the last scan */
+
+	struct backlog *backlogs; /* no order */
+	uint32_t backlogs_count;
 
 	struct long_poll *polls;  /* ring of MODEL_POLLS, index = seq % MODEL_POLLS */
 	uint64_t polls_seq;	  /* next seq */
@@ -246,9 +303,10 @@ struct model {
 
 	struct ev_cost cost;				    /* latest */
 	struct series cost_ns, target_cpu_ns, agent_cpu_ns; /* cumulative, a value a second */
-	uint64_t lost;					    /* total of EV_LOST */
+	uint64_t lost;					    /* total of EV_LOST, but stacks */
 	uint64_t refused;      /* events that model_apply() turned down with -EINVAL */
 	struct loss loss_last; /* count 0: none yet */
+	uint64_t stacks_lost, stacks_limited; /* copied in vain; not taken, being enough */
 
 	/* Latest notes, newest last; a ring of 16. */
 	struct model_note {
@@ -267,8 +325,25 @@ void model_free(struct model *m);
 /* Applies one event. Returns 0 or -EINVAL for an event that refers to what was never announced. */
 int model_apply(struct model *m, const struct event *event);
 
+/*
+ * Gives out, as events of the present moment, what somebody who begins to listen now lacks: targets,
+ * binaries, runtimes, sites and the latest of their statistics, threads, cost, notes. The past
+ * (series, stacks, long polls) and the tasks, which the next scan brings, are not among them.
+ */
+int model_announce(const struct model *m, event_fn fn, void *ctx);
+
+/* The deepest unbounded channel that tasks of the site receive from, or hold; NULL: none. */
+const struct backlog *model_backlog(const struct model *m, const struct site *site);
+/*
+ * How much more wait than before: the least of the newer half of the last `seconds` over the most
+ * of the older half, so that what is emptied now and then does not grow. False: too little history.
+ */
+bool backlog_growth(const struct backlog *b, uint32_t seconds, double *out);
+
 /* NULL when there is none. */
 const struct site *model_site(const struct model *m, uint32_t site);
+/* Task types of a binary; those met so far, where they are met while it runs. */
+uint32_t binary_task_types(const struct model *m, const struct binary *b);
 const struct runtime *model_runtime(const struct model *m, uint32_t runtime);
 const struct target *model_target(const struct model *m, uint32_t target);
 const struct worker *model_worker(const struct model *m, uint32_t target, uint32_t tid);
@@ -280,6 +355,9 @@ const struct worker *model_worker(const struct model *m, uint32_t target, uint32
 const struct site_stack *model_stack(const struct site *site, enum stack_kind kind, double *share);
 /* What makes one row matter more than another of its kind: its time, or its samples. */
 uint64_t site_stack_weight(const struct site_stack *row);
+
+/* The stack of what the worker does now; NULL: none came. */
+const struct site_stack *worker_stack(const struct worker *w);
 
 /* Share of the last `seconds` that the worker spent in each state, 0..1; false: too little history. */
 struct worker_shares {

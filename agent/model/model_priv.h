@@ -17,9 +17,13 @@
 
 /* Rows of one site in the scan under way. */
 struct site_tally {
+	uint64_t seen; /* as of its first row: a task met later may not be among the rows */
 	uint64_t rows; /* tasks that exist, complete ones too */
 	uint32_t live, idle, ready, running, completed_held, detached;
 	uint64_t held_oldest_ns, idle_oldest_ns;
+	bool wakers_known;
+	uint32_t stranded;
+	uint64_t stranded_oldest_ns;
 };
 
 /* Waits of one runtime, a bucket a second. */
@@ -33,6 +37,7 @@ struct ready_window {
 
 struct scan {
 	uint32_t number;       /* rows of the scan under way carry it */
+	uint32_t rows;	       /* that came in it */
 	uint64_t dropped;      /* rows over the ceiling in it */
 	uint64_t dropped_last; /* in the last complete one */
 	bool truncated;	       /* the last complete one was */
@@ -91,6 +96,9 @@ int queues_apply(struct model *m, const struct event *event);
 int ready_apply(struct model *m, const struct event *event);
 void runtime_hold(struct model *m, uint32_t runtime, int step);
 void runtime_polled(struct model *m, uint32_t runtime, uint32_t target, uint32_t tid);
+/* A task that waits; `met`: it did so in the last seconds already. */
+void victim_add(struct runtime *r, const struct event *event, bool met);
+void victims_expire(struct runtime *r, uint64_t now_ns);
 void runtimes_tick(struct model *m, uint64_t seconds);
 void runtimes_free(struct model *m);
 
@@ -100,11 +108,21 @@ void site_scanned(struct model *m, struct site *site, bool truncated);
 void sites_tick(struct model *m, uint64_t seconds);
 void sites_free(struct model *m);
 
+int channel_apply(struct model *m, const struct event *event);
+int channel_scan_apply(struct model *m, const struct event *event);
+void backlogs_tick(struct model *m, uint64_t seconds);
+/* Another program runs in the target. */
+void backlogs_target_again(struct model *m, uint32_t target);
+void backlogs_free(struct model *m);
+
 int stack_apply(struct model *m, const struct event *event);
 void site_stacks_free(struct model *m, struct site *site);
+void worker_stack_free(struct model *m, struct worker *w);
 /* Another program runs in the target: stacks of the old one tell nothing of it. */
 void stacks_target_again(struct model *m, uint32_t target);
 
+/* NULL: no such thread. */
+struct worker *worker_of(const struct model *m, uint32_t target, uint32_t tid);
 int thread_apply(struct model *m, const struct event *event);
 int thread_end_apply(struct model *m, const struct event *event);
 int poll_apply(struct model *m, const struct event *event);

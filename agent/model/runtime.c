@@ -132,23 +132,33 @@ static void window_refresh(struct runtime *r, uint64_t second)
 }
 
 /* A task that still waits, or waits again, counts once: in the second of its latest wait. */
-static void window_count(struct model *m, struct runtime *r, uint64_t task_id, uint64_t second)
+static void window_count(struct model *m, struct runtime *r, uint64_t task, uint64_t second)
 {
-	uint64_t last = map_get(&m->index->waiting, r->id, task_id);
+	uint64_t last = map_get(&m->index->waiting, r->id, task);
 
 	if (last == MAP_NONE && m->index->waiting.count >= m->index->waiting.max)
 		waiting_expire(&m->index->waiting, second);
 	/* Still full: leave it out, ready_seen is then a lower bound. */
-	if (!map_put(&m->index->waiting, r->id, task_id, second))
+	if (!map_put(&m->index->waiting, r->id, task, second))
 		return;
 	if (last != MAP_NONE && r->window->bucket[last % READY_WINDOW].second == last)
 		r->window->bucket[last % READY_WINDOW].seen--;
 	r->window->bucket[second % READY_WINDOW].seen++;
 }
 
-static void window_add(struct model *m, struct runtime *r, const struct ev_ready *ev)
+/* Whether the task waited in the last seconds already. */
+static bool waited_before(const struct model *m, const struct runtime *r, uint64_t task,
+			  uint64_t second)
 {
-	uint64_t second = model_second(m);
+	uint64_t last = map_get(&m->index->waiting, r->id, task);
+
+	return last != MAP_NONE && last + READY_WINDOW > second;
+}
+
+static void window_add(struct model *m, struct runtime *r, const struct event *event)
+{
+	const struct ev_ready *ev = &event->as_ready;
+	uint64_t second = model_second(m), task = ev->task_id ? ev->task_id : ev->key;
 	uint32_t i = second % READY_WINDOW;
 
 	if (!r->window)
@@ -159,8 +169,9 @@ static void window_add(struct model *m, struct runtime *r, const struct ev_ready
 	}
 	if (ev->waited_ns > r->window->bucket[i].worst_ns)
 		r->window->bucket[i].worst_ns = ev->waited_ns;
+	victim_add(r, event, waited_before(m, r, task, second));
 	if (ev->waited_ns >= READY_MIN_NS)
-		window_count(m, r, ev->task_id, second);
+		window_count(m, r, task, second);
 	window_refresh(r, second);
 }
 
@@ -172,7 +183,7 @@ int ready_apply(struct model *m, const struct event *event)
 	    !site_valid(m, ev->site, event->target))
 		return -EINVAL;
 	if (ev->runtime != ID_NONE)
-		window_add(m, &m->runtimes[ev->runtime], ev);
+		window_add(m, &m->runtimes[ev->runtime], event);
 	if (m->ready_count == MODEL_READY) {
 		m->ready_dropped++;
 		return 0;
@@ -202,9 +213,11 @@ void runtimes_tick(struct model *m, uint64_t seconds)
 		if (r->id == ID_NONE)
 			continue;
 		depth_tick(&r->inject, r->queues.inject, seconds);
+		depth_tick(&r->local, r->queues.local, seconds);
 		depth_tick(&r->alive, r->queues.alive, seconds);
 		if (r->window)
 			window_refresh(r, model_second(m));
+		victims_expire(r, m->now_ns);
 	}
 	m->ready_count -= m->index->ready_old;
 	memmove(m->ready, m->ready + m->index->ready_old, m->ready_count * sizeof(*m->ready));

@@ -13,6 +13,17 @@ const struct site *model_site(const struct model *m, uint32_t site)
 	return &m->sites[site];
 }
 
+uint32_t binary_task_types(const struct model *m, const struct binary *b)
+{
+	uint32_t count = 0;
+
+	if (b->task_types != TASK_TYPES_LATER)
+		return b->task_types;
+	for (uint32_t i = 0; i < m->sites_count; i++)
+		count += m->sites[i].id != ID_NONE && m->sites[i].binary == b->id;
+	return count;
+}
+
 bool site_valid(const struct model *m, uint32_t site, uint32_t target)
 {
 	const struct site *s = model_site(m, site);
@@ -28,7 +39,7 @@ static bool site_acceptable(const struct model *m, const struct event *event)
 
 	if (!model_target(m, event->target) || ev->site >= MODEL_MAX_SITES)
 		return false;
-	if ((unsigned int)ev->kind > SITE_WORKER || (unsigned int)ev->name_from > NAME_NONE)
+	if ((unsigned int)ev->kind > SITE_WORKER || (unsigned int)ev->name_from > NAME_TOLD)
 		return false;
 	if (ev->binary != ID_NONE && (!binary || binary->target != event->target))
 		return false;
@@ -65,6 +76,8 @@ int site_apply(struct model *m, const struct event *event)
 	s->body = ev->body;
 	text_set_any(&s->name, ev->name);
 	text_set(&s->scheduler, ev->scheduler);
+	text_set(&s->location, ev->location);
+	text_set(&s->no_spawns, ev->no_spawns);
 	return 0;
 }
 
@@ -95,6 +108,10 @@ int site_stats_apply(struct model *m, const struct event *event)
 	if (ev->ended > s->ended)
 		s->ended = ev->ended;
 	s->tasks_valid = ev->tasks_valid;
+	s->moved = ev->moved;
+	s->cancelled = ev->cancelled;
+	s->self_valid = ev->self_valid;
+	s->self = ev->self;
 	s->sampled = ev->sampled;
 	if (ev->hist)
 		hist_set(&s->hist, ev->hist);
@@ -110,7 +127,7 @@ int site_stats_apply(struct model *m, const struct event *event)
 void site_scanned(struct model *m, struct site *site, bool truncated)
 {
 	struct site_tally *tally = &m->index->tally[site->id];
-	uint64_t gone = site->seen > tally->rows ? site->seen - tally->rows : 0;
+	uint64_t gone = tally->seen > tally->rows ? tally->seen - tally->rows : 0;
 
 	/* Tokio frees most tasks where no probe sees it: who was met and is not there has ended. */
 	if (!truncated && site->tasks_valid && gone > site->ended)
@@ -124,9 +141,12 @@ void site_scanned(struct model *m, struct site *site, bool truncated)
 	site->completed_held_oldest_ns = tally->held_oldest_ns;
 	site->detached = tally->detached;
 	site->idle_oldest_ns = tally->idle_oldest_ns;
+	site->wakers_known |= tally->wakers_known;
+	site->stranded = tally->stranded;
+	site->stranded_oldest_ns = tally->stranded_oldest_ns;
 	if (site->live > site->live_peak)
 		site->live_peak = site->live;
-	*tally = (struct site_tally){0};
+	*tally = (struct site_tally){.seen = site->seen};
 }
 
 /* `before` full seconds have passed without activity: zeros are what a series would hold. */
@@ -144,6 +164,10 @@ static struct site_series *site_series_new(struct model *m, uint64_t before)
 	series_zero(&series->ended, before);
 	series_zero(&series->live, before);
 	series_zero(&series->completed_held, before);
+	series_zero(&series->detached, before);
+	series_zero(&series->moved, before);
+	series_zero(&series->cancelled, before);
+	series_zero(&series->self, before);
 	return series;
 }
 
@@ -163,6 +187,10 @@ static void site_tick(struct model *m, struct site *s, uint64_t seconds)
 	series_push_total(&s->series->ended, s->ended, seconds);
 	series_push_depth(&s->series->live, s->live, seconds);
 	series_push_depth(&s->series->completed_held, s->completed_held, seconds);
+	series_push_depth(&s->series->detached, s->detached, seconds);
+	series_push_total(&s->series->moved, s->moved, seconds);
+	series_push_total(&s->series->cancelled, s->cancelled, seconds);
+	series_push_total(&s->series->self, s->self, seconds);
 }
 
 void sites_tick(struct model *m, uint64_t seconds)
@@ -180,6 +208,8 @@ void sites_free(struct model *m)
 	for (uint32_t i = 0; i < m->sites_count; i++) {
 		free(m->sites[i].name);
 		free(m->sites[i].scheduler);
+		free(m->sites[i].location);
+		free(m->sites[i].no_spawns);
 		free(m->sites[i].series);
 		site_stacks_free(m, &m->sites[i]);
 	}

@@ -21,7 +21,7 @@ static bool frames_acceptable(const struct ev_stack *ev)
 		return false;
 	for (uint32_t i = 0; i < ev->frames_count; i++)
 		if ((unsigned int)ev->frames[i].origin > FRAME_SYSTEM ||
-		    (unsigned int)ev->frames[i].from > FRAME_FROM_LINE)
+		    (unsigned int)ev->frames[i].from > FRAME_FROM_PLACE)
 			return false;
 	return true;
 }
@@ -32,7 +32,8 @@ static bool stack_acceptable(const struct model *m, const struct event *event)
 
 	return model_target(m, event->target) && runtime_valid(m, ev->runtime, event->target) &&
 	       site_valid(m, ev->site, event->target) && (unsigned int)ev->kind < STACK_KINDS &&
-	       (unsigned int)ev->end <= STACK_FAILED && frames_acceptable(ev);
+	       (unsigned int)ev->end <= STACK_FAILED &&
+	       (unsigned int)ev->lock_kind <= LOCK_PTHREAD && frames_acceptable(ev);
 }
 
 /* --- the culprit -------------------------------------------------------------------- */
@@ -94,6 +95,34 @@ static int32_t find_culprit(const struct model *m, const struct site *site,
 	return library >= 0 ? library : boundary;
 }
 
+/*
+ * What the culprit called. Where the task's own code is inlined into the runtime's, what the runtime
+ * calls next is its own plumbing.
+ */
+static int32_t find_call(const struct frame *frames, int32_t culprit)
+{
+	int32_t call = culprit < 0 ? -1 : culprit - 1;
+
+	if (culprit >= 0 && frames[culprit].origin == FRAME_BOUNDARY)
+		while (call > 0 && frames[call].origin == FRAME_RUNTIME)
+			call--;
+	return call;
+}
+
+/*
+ * Who spawns: whoever called the runtime. A task that spawns does so in its poll; what is further
+ * out is the runtime again.
+ */
+static int32_t find_spawner(const struct frame *frames, uint32_t count)
+{
+	int32_t limit = first_of(frames, (int32_t)count, FRAME_BOUNDARY), found;
+
+	if (limit < 0)
+		limit = (int32_t)count;
+	found = first_of(frames, limit, FRAME_USER);
+	return found >= 0 ? found : first_of(frames, limit, FRAME_LIBRARY);
+}
+
 /* --- rows ---------------------------------------------------------------------------- */
 
 static uint64_t fnv(uint64_t hash, const void *bytes, size_t len)
@@ -152,6 +181,7 @@ static void row_clear(struct model *m, struct site_stack *row)
 {
 	m->index->stack_bytes -= row->bytes;
 	free(row->frames);
+	free(row->kernel);
 	free(row->detail);
 	memset(row, 0, sizeof(*row));
 }
@@ -207,11 +237,17 @@ static size_t frames_room(const struct ev_stack *ev)
 	for (uint32_t i = 0; i < ev->frames_count; i++) {
 		const struct frame *f = &ev->frames[i];
 
-		room += text_room(f->function) + text_room(f->file);
+		room += text_room(f->function) + text_room(f->file) + text_room(f->folder);
 		if (!i || f->binary != ev->frames[i - 1].binary)
 			room += text_room(f->binary);
 	}
 	return room;
+}
+
+/* Of the names, and of the pointers to them. */
+static size_t kernel_room(const struct ev_stack *ev)
+{
+	return ev->kernel ? KERNEL_FRAMES_MAX * sizeof(char *) + text_room(ev->kernel) : 0;
 }
 
 static const char *copy_text(char **to, const char *from)
@@ -238,11 +274,31 @@ static struct frame *frames_copy(const struct ev_stack *ev, size_t room)
 		frames[i] = *from;
 		frames[i].function = copy_text(&to, from->function);
 		frames[i].file = copy_text(&to, from->file);
+		frames[i].folder = copy_text(&to, from->folder);
 		frames[i].binary = i && from->binary == ev->frames[i - 1].binary ?
 					   frames[i - 1].binary :
 					   copy_text(&to, from->binary);
 	}
 	return frames;
+}
+
+static void kernel_capture(struct site_stack *row, const struct ev_stack *ev)
+{
+	char *text, *names, *save = NULL;
+	uint32_t count = 0;
+
+	free(row->kernel);
+	row->kernel = ev->kernel ? xmalloc(kernel_room(ev)) : NULL;
+	if (ev->kernel) {
+		names = text = (char *)(row->kernel + KERNEL_FRAMES_MAX);
+		copy_text(&names, ev->kernel);
+		for (char *name = strtok_r(text, " ", &save); name && count < KERNEL_FRAMES_MAX;
+		     name = strtok_r(NULL, " ", &save))
+			row->kernel[count++] = name;
+	}
+	row->kernel_count = count;
+	row->kernel_main = kernel_main((const char *const *)row->kernel, count);
+	row->kernel_fault = kernel_fault((const char *const *)row->kernel, count);
 }
 
 /* --- one stack into its row ------------------------------------------------------------ */
@@ -282,15 +338,63 @@ static void row_capture(struct model *m, struct site_stack *row, const struct ev
 	m->index->stack_bytes += room - row->bytes;
 	free(row->frames);
 	row->bytes = room;
-	row->frames = frames_copy(ev, room);
+	row->frames = frames_copy(ev, room - kernel_room(ev));
+	kernel_capture(row, ev);
 	row->frames_count = ev->frames_count;
 	row->culprit = culprit;
-	row->call = culprit < 0 ? -1 : culprit - 1;
+	row->call = find_call(ev->frames, culprit);
 	row->end = ev->end;
 	row->tid = ev->tid;
 	row->syscall = ev->syscall;
 	row->worst_ns = ev->span_ns;
+	row->lock_kind = ev->lock_kind;
+	row->lock_owner = ev->lock_owner;
+	row->lock_seen = ev->lock_seen;
+	row->lock_addr = ev->lock_addr;
 	text_set(&row->detail, ev->detail);
+}
+
+/*
+ * What a thread does now, as far as it is the poll that is open on it, or none. One row a worker: the
+ * latest.
+ */
+static void worker_stack_keep(struct model *m, const struct event *event)
+{
+	const struct ev_stack *ev = &event->as_stack;
+	struct worker *w = worker_of(m, event->target, ev->tid);
+	size_t room = frames_room(ev) + kernel_room(ev);
+	int32_t culprit = -1;
+
+	if (!w || (!ev->open && ev->kind != STACK_ON_CPU) ||
+	    m->index->stack_bytes + room > MODEL_MAX_STACK_BYTES)
+		return;
+	if (ev->site != ID_NONE)
+		culprit = find_culprit(m, &m->sites[ev->site], ev->frames, ev->frames_count);
+	if (!w->stack)
+		w->stack = xcalloc(1, sizeof(*w->stack));
+	w->stack->kind = ev->kind;
+	w->stack->count = 1;
+	w->stack->total_ns = ev->span_ns;
+	w->stack->first_ns = w->stack->last_ns = event->time_ns;
+	w->stack->last.poll_start_ns = ev->poll_start_ns;
+	row_capture(m, w->stack, ev, culprit, room);
+}
+
+const struct site_stack *worker_stack(const struct worker *w)
+{
+	uint64_t start = w->now.poll_start_ns;
+
+	if (!w->announced && w->open)
+		start = w->poll.start_ns;
+	return w->stack && w->stack->last.poll_start_ns == start ? w->stack : NULL;
+}
+
+void worker_stack_free(struct model *m, struct worker *w)
+{
+	if (w->stack)
+		row_clear(m, w->stack);
+	free(w->stack);
+	w->stack = NULL;
 }
 
 int stack_apply(struct model *m, const struct event *event)
@@ -304,15 +408,17 @@ int stack_apply(struct model *m, const struct event *event)
 
 	if (!stack_acceptable(m, event))
 		return -EINVAL;
-	if (ev->site == ID_NONE)
+	worker_stack_keep(m, event);
+	if (ev->site == ID_NONE || ev->now_only)
 		return 0;
 	site = &m->sites[ev->site];
 	if (!site->stacks)
 		site->stacks = xcalloc(1, sizeof(*site->stacks));
 	site->stacks->taken[ev->kind]++;
-	culprit = find_culprit(m, site, ev->frames, ev->frames_count);
+	culprit = ev->kind == STACK_SPAWN ? find_spawner(ev->frames, ev->frames_count) :
+					    find_culprit(m, site, ev->frames, ev->frames_count);
 	key = stack_key(ev, culprit);
-	room = frames_room(ev);
+	room = frames_room(ev) + kernel_room(ev);
 	row = row_find(site->stacks, key, ev->kind);
 	if (m->index->stack_bytes + room > MODEL_MAX_STACK_BYTES) {
 		m->stacks_dropped++;

@@ -31,10 +31,12 @@ static void tally_add(struct site_tally *tally, const struct ev_task *row, uint6
 		      uint64_t now_ns)
 {
 	bool complete = row->state_valid && row->complete;
+	uint64_t idle;
 
 	tally->rows++;
 	if (!complete)
 		tally->live++;
+	tally->wakers_known |= row->wakers != WAKERS_UNKNOWN;
 	/* Nothing below is known without the state word. */
 	if (!row->state_valid)
 		return;
@@ -52,8 +54,12 @@ static void tally_add(struct site_tally *tally, const struct ev_task *row, uint6
 		tally->ready++;
 	} else {
 		tally->idle++;
-		keep_max(&tally->idle_oldest_ns,
-			 age(now_ns, row->last_ns ? row->last_ns : row->first_ns));
+		idle = age(now_ns, row->last_ns ? row->last_ns : row->first_ns);
+		keep_max(&tally->idle_oldest_ns, idle);
+		if (row->wakers == WAKERS_NONE) {
+			tally->stranded++;
+			keep_max(&tally->stranded_oldest_ns, idle);
+		}
 	}
 }
 
@@ -74,9 +80,17 @@ static struct task *task_row(struct model *m, uint32_t target, const struct ev_t
 	}
 	t = &m->tasks[i];
 	/* The memory of a task that ended was given to another one. */
-	if (t->row.id != ev->id)
+	if (t->row.id != ev->id || t->row.first_ns != ev->first_ns)
 		t->complete_since_ns = 0;
 	return t;
+}
+
+/* What lies before a scan: other events come between the rows of a large one. */
+static void scan_begin(struct model *m, uint32_t target)
+{
+	for (uint32_t i = 0; i < m->sites_count; i++)
+		if (m->sites[i].id != ID_NONE && m->sites[i].target == target)
+			m->index->tally[i] = (struct site_tally){.seen = m->sites[i].seen};
 }
 
 int task_apply(struct model *m, const struct event *event)
@@ -89,6 +103,8 @@ int task_apply(struct model *m, const struct event *event)
 	    !site_valid(m, ev->site, event->target))
 		return -EINVAL;
 	scan = &m->index->scans[event->target];
+	if (!scan->rows++)
+		scan_begin(m, event->target);
 	t = task_row(m, event->target, ev);
 	if (!t) {
 		scan->dropped++;
@@ -130,15 +146,25 @@ static void scans_sum(struct model *m)
 int task_scan_apply(struct model *m, const struct event *event)
 {
 	struct scan *scan;
+	bool complete;
 	uint32_t i = 0;
 
 	if (!model_target(m, event->target))
 		return -EINVAL;
 	scan = &m->index->scans[event->target];
+	/* Who begins to listen in the middle of a scan has not got all of it: it proves nothing. */
+	complete = scan->rows >= event->as_task_scan.rows;
+	scan->rows = 0;
+	scan->number++;
+	if (!complete) {
+		scan_begin(m, event->target);
+		scan->dropped = 0;
+		return 0;
+	}
 	while (i < m->tasks_count) {
 		struct task *t = &m->tasks[i];
 
-		if (t->target == event->target && t->scan != scan->number) {
+		if (t->target == event->target && t->scan != scan->number - 1) {
 			task_remove(m, i);
 			continue;
 		}
@@ -150,7 +176,7 @@ int task_scan_apply(struct model *m, const struct event *event)
 	for (i = 0; i < m->sites_count; i++)
 		if (m->sites[i].id != ID_NONE && m->sites[i].target == event->target)
 			site_scanned(m, &m->sites[i], event->as_task_scan.truncated);
-	scan->number++;
+	m->tasks_scans++;
 	scan->dropped_last = scan->dropped;
 	scan->dropped = 0;
 	scan->truncated = event->as_task_scan.truncated;

@@ -9,7 +9,7 @@
 
 #define SHARES_ACCOUNTED 0.75
 
-static struct worker *worker_get(const struct model *m, uint32_t target, uint32_t tid)
+struct worker *worker_of(const struct model *m, uint32_t target, uint32_t tid)
 {
 	uint64_t i = map_get(&m->index->workers, target, tid);
 
@@ -18,7 +18,7 @@ static struct worker *worker_get(const struct model *m, uint32_t target, uint32_
 
 const struct worker *model_worker(const struct model *m, uint32_t target, uint32_t tid)
 {
-	return worker_get(m, target, tid);
+	return worker_of(m, target, tid);
 }
 
 /* The runtime that this thread holds a worker of, ID_NONE: of none. */
@@ -31,8 +31,9 @@ static uint32_t worker_holds(const struct model *m, const struct worker *w)
 	return w->now.runtime;
 }
 
-static void worker_reset(struct worker *w, uint32_t target, uint32_t tid)
+static void worker_reset(struct model *m, struct worker *w, uint32_t target, uint32_t tid)
 {
+	worker_stack_free(m, w);
 	free((char *)w->now.comm);
 	*w = (struct worker){
 		.target = target,
@@ -64,7 +65,7 @@ static struct worker *worker_new(struct model *m, uint32_t target, uint32_t tid)
 		map_del(&m->index->workers, m->workers[i].target, m->workers[i].now.tid);
 	}
 	w = &m->workers[i];
-	worker_reset(w, target, tid);
+	worker_reset(m, w, target, tid);
 	map_put(&m->index->workers, target, tid, i);
 	return w;
 }
@@ -100,12 +101,12 @@ int thread_apply(struct model *m, const struct event *event)
 	if (!model_target(m, event->target) || !runtime_valid(m, ev->runtime, event->target) ||
 	    !site_valid(m, ev->site, event->target) || (unsigned int)ev->state > THREAD_PREEMPTED)
 		return -EINVAL;
-	w = worker_get(m, event->target, ev->tid);
+	w = worker_of(m, event->target, ev->tid);
 	if (w && w->ended) {
 		/* Read before it ended, told after. */
 		if (event->time_ns <= w->ended_ns && w->now.first_ns == ev->first_ns)
 			return 0;
-		worker_reset(w, event->target, ev->tid);
+		worker_reset(m, w, event->target, ev->tid);
 	}
 	if (!w)
 		w = worker_new(m, event->target, ev->tid);
@@ -125,7 +126,7 @@ int thread_end_apply(struct model *m, const struct event *event)
 
 	if (!model_target(m, event->target))
 		return -EINVAL;
-	w = worker_get(m, event->target, event->as_thread_end.tid);
+	w = worker_of(m, event->target, event->as_thread_end.tid);
 	/* Threads end that never polled. */
 	if (!w || w->ended)
 		return 0;
@@ -133,6 +134,7 @@ int thread_end_apply(struct model *m, const struct event *event)
 	w->ended = true;
 	w->ended_ns = event->time_ns;
 	w->open = false;
+	worker_stack_free(m, w);
 	return 0;
 }
 
@@ -175,7 +177,7 @@ int poll_apply(struct model *m, const struct event *event)
 
 	if (!poll_acceptable(m, event, ev))
 		return -EINVAL;
-	w = worker_get(m, event->target, ev->tid);
+	w = worker_of(m, event->target, ev->tid);
 	if (w)
 		worker_close(m, w, ev);
 	m->polls[m->polls_seq % MODEL_POLLS] = (struct long_poll){
@@ -197,9 +199,9 @@ int poll_open_apply(struct model *m, const struct event *event)
 		return -EINVAL;
 	if (model_target(m, event->target)->ended)
 		return 0;
-	w = worker_get(m, event->target, ev->tid);
+	w = worker_of(m, event->target, ev->tid);
 	if (w && w->ended)
-		worker_reset(w, event->target, ev->tid);
+		worker_reset(m, w, event->target, ev->tid);
 	if (!w)
 		w = worker_new(m, event->target, ev->tid);
 	/* Read while open, told after its end. */
@@ -307,7 +309,9 @@ bool worker_shares(const struct worker *w, uint32_t seconds, struct worker_share
 
 void workers_free(struct model *m)
 {
-	for (uint32_t i = 0; i < m->workers_count; i++)
+	for (uint32_t i = 0; i < m->workers_count; i++) {
+		worker_stack_free(m, &m->workers[i]);
 		free((char *)m->workers[i].now.comm);
+	}
 	free(m->workers);
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The runtimes that can be watched; each is tried on each object. */
+#include "runtime/async_task.h"
 #include "runtime/runtime.h"
 #include "runtime/tokio.h"
+#include "runtime/usdt.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +14,53 @@ void runtime_found_clear(struct runtime_found *found)
 	for (size_t i = 0; i < found->sites_count; i++) {
 		free(found->sites[i].name);
 		free(found->sites[i].scheduler);
+		free(found->sites[i].location);
 	}
 	free(found->sites);
+	for (size_t i = 0; i < found->probes_count; i++) {
+		free(found->probes[i].name);
+		free(found->probes[i].refused);
+	}
+	free(found->probes);
+	free(found->offsets);
+	free(found->spawns);
 	memset(found, 0, sizeof(*found));
 }
 
-const struct runtime_ops *const runtimes[] = {&tokio_runtime};
+const char *runtime_found_name(const struct runtime_found *found)
+{
+	return found->name[0] ? found->name : found->ops->name;
+}
+
+const char *runtime_found_types(const struct runtime_found *found, char *buf, size_t size)
+{
+	if (found->types_later)
+		return "task types met while it runs";
+	snprintf(buf, size, "%zu task types", found->sites_count);
+	return buf;
+}
+
+const char *runtimes_wanted(char *buf, size_t size)
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < runtimes_count && len < size; i++)
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? "; " : "",
+					runtimes[i]->wanted);
+	return buf;
+}
+
+bool runtime_header_is(const struct runtime_found *found, const struct runtime_site *site,
+		       const uint64_t *words, uint64_t header, uint64_t id)
+{
+	if (words[site->vtable_word & 7] != site->vtable)
+		return false;
+	if (id && site->id_word != WIRE_NO_WORD && words[site->id_word & 7] != id)
+		return false;
+	return wire_alive(found->ops->family, words[site->state_word & 7],
+			  words[(site->state_word + 1) & 7], header);
+}
+
+const struct runtime_ops *const runtimes[] = {&tokio_runtime, &async_task_runtime, &usdt_runtime};
 const size_t runtimes_count = sizeof(runtimes) / sizeof(runtimes[0]);

@@ -6,7 +6,9 @@
  */
 #include "runtime/tokio.h"
 
-#include "runtime/tokio_name.h"
+#include "runtime/task_name_impl.h"
+#include "runtime/tokio_layout.h"
+#include "runtime/tokio_spawn.h"
 #include "runtime/vtable.h"
 #include "util/xalloc.h"
 
@@ -28,8 +30,10 @@ enum word {
 	W_COUNT
 };
 
+#define HEADER_STATE 0 /* words */
+#define HEADER_VTABLE 2
 #define HEADER_MIN 32	      /* state, queue_next, vtable, owner_id */
-#define HEADER_MAX 56	      /* the probe reads 64 bytes of the header */
+#define HEADER_MAX 48	      /* the last word that the probe reads of the header */
 #define TASK_MAX (1ULL << 31) /* bytes of one task */
 
 /*
@@ -55,86 +59,83 @@ static const struct vtable_shape shape = {
 	.accept = accept,
 };
 
-static struct tokio_vtable_words words_of(const struct vtable *table)
-{
-	const uint64_t *w = table->words;
+/* id_offset - scheduler_offset with a BlockingSchedule */
+#define BLOCKING_GAP 16
 
-	return (struct tokio_vtable_words){
+void tokio_functions(const uint64_t *w, struct task_functions *out)
+{
+	*out = (struct task_functions){
 		.poll = w[W_POLL],
 		.schedule = w[W_SCHEDULE],
-		.dealloc = w[W_DEALLOC],
-		.try_read_output = w[W_TRY_READ_OUTPUT],
-		.drop_join_handle_slow = w[W_DROP_JOIN_HANDLE],
-		.drop_abort_handle = w[W_DROP_ABORT_HANDLE],
-		.shutdown = w[W_SHUTDOWN],
-		.trailer_offset = w[W_TRAILER],
-		.scheduler_offset = w[W_SCHEDULER],
-		.id_offset = w[W_ID],
+		.named = {w[W_POLL], w[W_DEALLOC], w[W_SHUTDOWN], w[W_TRY_READ_OUTPUT]},
+		.drops = {w[W_DROP_ABORT_HANDLE], w[W_DEALLOC], w[W_DROP_JOIN_HANDLE],
+			  w[W_SHUTDOWN], w[W_TRY_READ_OUTPUT], w[W_POLL]},
+		.size = w[W_TRAILER],
+		.kind_known = true,
+		/* Blocking-pool work, by the size of its scheduler; the worker loop too. */
+		.blocking = w[W_ID] - w[W_SCHEDULER] == BLOCKING_GAP,
 	};
 }
 
-static void name_site(struct tokio_namer *namer, const struct tokio_vtable_words *words,
-		      size_t index, struct runtime_site *site)
+static void fill_sites(struct object *object, struct task_namer *namer, const struct vtable *tables,
+		       size_t count, struct runtime_found *out)
 {
-	struct tokio_name name;
-
-	tokio_name_task(namer, words, index, &name);
-	/* Folded by the linker: one of several types, and nothing tells which. */
-	site->name = name.others ? xasprintf("%s | %s", name.name, name.others) :
-				   xstrdup(name.name);
-	site->scheduler = name.scheduler ? xstrdup(name.scheduler) : NULL;
-	site->kind = name.kind;
-	site->flavor = name.flavor;
-	site->name_from = name.from;
-	site->ambiguous = name.ambiguous;
-	tokio_name_clear(&name);
-}
-
-static void fill_sites(struct object *object, struct tokio_namer *namer,
-		       const struct vtable *tables, size_t count, struct runtime_found *out)
-{
-	struct tokio_vtable_words *words = xcalloc(count, sizeof(*words));
+	struct task_functions *words = xcalloc(count, sizeof(*words));
 
 	out->sites = xcalloc(count, sizeof(*out->sites));
 	out->sites_count = count;
 	for (size_t i = 0; i < count; i++)
-		words[i] = words_of(&tables[i]);
-	tokio_namer_learn(namer, words, count);
+		tokio_functions(tables[i].words, &words[i]);
+	task_namer_learn(namer, words, count);
 	for (size_t i = 0; i < count; i++) {
 		struct runtime_site *site = &out->sites[i];
 
 		site->vtable = tables[i].addr + object->bias;
 		site->poll = words[i].poll;
-		site->dealloc = words[i].dealloc;
+		site->dealloc = tables[i].words[W_DEALLOC];
 		site->schedule = words[i].schedule;
-		site->sched_word = words[i].scheduler_offset / 8;
-		site->id_word = words[i].id_offset / 8;
-		site->size = words[i].trailer_offset;
-		name_site(namer, &words[i], i, site);
+		site->sched_word = tables[i].words[W_SCHEDULER] / 8;
+		site->id_word = tables[i].words[W_ID] / 8;
+		site->vtable_word = HEADER_VTABLE;
+		site->state_word = HEADER_STATE;
+		site->size = words[i].size;
+		task_name_site(namer, &words[i], i, site);
 	}
 	free(words);
 }
 
+/* The binary's own debug information knows better than any table where its counters are. */
+static void take_layout(struct task_namer *namer, struct runtime_found *out)
+{
+	struct tokio_layout layout;
+
+	if (task_namer_layout(namer, &layout))
+		return;
+	out->offsets = xmalloc(sizeof(layout.off));
+	memcpy(out->offsets, layout.off, sizeof(layout.off));
+	out->offsets_count = TOKIO_FIELD_COUNT;
+}
+
 static int find_sites(struct object *object, struct runtime_found *out, struct err *err)
 {
-	struct tokio_namer_options options = {.path = object->name};
-	struct tokio_namer *namer = NULL;
+	struct task_namer_options options;
+	struct task_namer *namer = NULL;
 	struct vtable *tables = NULL;
-	char root[64];
 	size_t count = 0;
 	int ret;
 
 	ret = vtable_scan(object, &shape, &tables, &count);
 	if (ret || !count)
 		goto out;
-	snprintf(root, sizeof(root), "/proc/%d/root", object->proc->pid);
-	options.root = root;
-	ret = tokio_namer_open(object->elf, &options, &namer, err);
+	task_namer_for(object, &tokio_dialect, &options);
+	ret = task_namer_open(object->elf, &options, &namer, err);
 	if (ret)
 		goto out;
 	fill_sites(object, namer, tables, count, out);
+	take_layout(namer, out);
+	tokio_spawn_find(object, out);
 out:
-	tokio_namer_free(namer);
+	task_namer_free(namer);
 	elf_drop_symbols(object->elf);
 	free(tables);
 	return ret;
@@ -170,5 +171,10 @@ static int detect(struct object *object, struct runtime_found *out, struct err *
 
 const struct runtime_ops tokio_runtime = {
 	.name = "tokio",
+	.wanted = "Tokio 1.24 or newer",
+	.family = WIRE_TOKIO,
 	.detect = detect,
+	.state = tokio_state,
+	.queues = &tokio_queues,
+	.channels = &tokio_channels,
 };

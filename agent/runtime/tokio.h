@@ -4,9 +4,17 @@
 #define RUNTIME_TOKIO_H
 
 #include "runtime/runtime.h"
+#include "runtime/task_name.h"
 
 #define TOKIO_MIN_MINOR 24 /* tokio/src/runtime/task/raw.rs has had this vtable since 1.24 */
 
 extern const struct runtime_ops tokio_runtime;
+
+/* The ten words of a vtable, link-time, as the namer wants them. */
+void tokio_functions(const uint64_t *words, struct task_functions *out);
+
+/* tokio_live.c */
+extern const struct runtime_queue_ops tokio_queues;
+void tokio_state(uint64_t word, struct runtime_state *out);
 
 #endif

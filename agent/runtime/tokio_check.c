@@ -8,7 +8,6 @@
 #define ADDRESS_MAX (1ull << 47)
 #define ID_MAX (1ull << 48)
 #define REFS_MAX (1ull << 31)
-#define LISTS_MAX 65536ull /* MAX_SHARED_LIST_SIZE */
 #define LISTS_READ 16
 #define THREADS_MAX (1ull << 31)
 #define SLEEPERS_READ 256
@@ -236,7 +235,7 @@ static bool lists_ok(const struct memory *m, const struct block *b, const struct
 	if (!fit_u64(fit, b, f->lists, &lists) || !fit_u64(fit, b, f->lists_len, &n) ||
 	    !fit_u64(fit, b, f->mask, &mask) || !fit_u64(fit, b, f->count, &count))
 		return false;
-	if (!pointer_ok(lists) || !power_of_two(n) || n > LISTS_MAX || mask != n - 1 ||
+	if (!pointer_ok(lists) || !power_of_two(n) || n > TOKIO_LISTS_MAX || mask != n - 1 ||
 	    count > TOKIO_COUNT_MAX || off[f->list_size] < 8 || off[f->list_head] < 0)
 		return false;
 	for (uint64_t i = 0; i < n && i < LISTS_READ; i++) {

@@ -15,6 +15,7 @@
 #include "runtime/tokio_queue.h"
 #include "target/memory.h"
 
+#define TOKIO_LISTS_MAX 65536ull /* MAX_SHARED_LIST_SIZE */
 #define TOKIO_BLOCK_MAX 4096
 #define TOKIO_QUEUE_CAPACITY 256 /* tasks in a worker's run queue, all versions */
 #define TOKIO_POOLS 4

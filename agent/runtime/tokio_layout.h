@@ -164,9 +164,6 @@ int tokio_layout_has(const struct tokio_layout *layout, enum tokio_root root);
 /* Reads a layout off debug information; the Dwarf stays the caller's. */
 int tokio_layout_from_dwarf(Dwarf *dwarf, struct tokio_layout *layout, struct err *err);
 
-/* The same from a file that is open for reading; -ENOENT when it has no debug information. */
-int tokio_layout_from_file(int fd, struct tokio_layout *layout, struct err *err);
-
 extern const char *const tokio_field_names[TOKIO_FIELD_COUNT];
 
 #endif

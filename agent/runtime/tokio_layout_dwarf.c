@@ -287,15 +287,3 @@ int tokio_layout_from_dwarf(Dwarf *dwarf, struct tokio_layout *layout, struct er
 		return err_set(err, -ENOENT, "the debug information describes no Tokio scheduler");
 	return 0;
 }
-
-int tokio_layout_from_file(int fd, struct tokio_layout *layout, struct err *err)
-{
-	Dwarf *dwarf = dwarf_begin(fd, DWARF_C_READ);
-	int ret;
-
-	if (!dwarf)
-		return err_set(err, -ENOENT, "no debug information");
-	ret = tokio_layout_from_dwarf(dwarf, layout, err);
-	dwarf_end(dwarf);
-	return ret;
-}

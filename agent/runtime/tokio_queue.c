@@ -50,7 +50,7 @@ struct tokio_queue {
 	size_t piece_count;
 	bool pool_holds[TOKIO_POOLS];
 	unsigned int pool_misses[TOKIO_POOLS];
-	struct tokio_depths depths;
+	struct runtime_depths depths;
 };
 
 static const enum tokio_field count_of[TOKIO_ROOTS] = {
@@ -65,6 +65,18 @@ static const enum tokio_field closed_of[TOKIO_ROOTS] = {
 	TOKIO_LOCAL_OWNED_CLOSED,
 };
 
+/* The lists of the tasks that it owns: several, or a single one. */
+static const struct {
+	enum tokio_field lists, len, size, head, single;
+} lists_of[TOKIO_ROOTS] = {
+	{TOKIO_MULTI_LISTS, TOKIO_MULTI_LISTS_LEN, TOKIO_MULTI_LIST_SIZE, TOKIO_MULTI_LIST_HEAD,
+	 TOKIO_MULTI_OWNED_HEAD},
+	{TOKIO_CURRENT_LISTS, TOKIO_CURRENT_LISTS_LEN, TOKIO_CURRENT_LIST_SIZE,
+	 TOKIO_CURRENT_LIST_HEAD, TOKIO_CURRENT_OWNED_HEAD},
+	{TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT,
+	 TOKIO_LOCAL_OWNED_HEAD},
+};
+
 /* The end of the runtime, or another use of its memory, shows here. */
 static const enum tokio_field anchors[TOKIO_ROOTS][ANCHORS] = {
 	{TOKIO_MULTI_REMOTES, TOKIO_MULTI_REMOTES_LEN, TOKIO_MULTI_WORKERS,
@@ -75,20 +87,20 @@ static const enum tokio_field anchors[TOKIO_ROOTS][ANCHORS] = {
 	 TOKIO_FIELD_COUNT, TOKIO_FIELD_COUNT},
 };
 
-static const enum tokio_flavour flavour_of[TOKIO_ROOTS] = {
-	TOKIO_FLAVOUR_MULTI_THREAD,
-	TOKIO_FLAVOUR_CURRENT_THREAD,
-	TOKIO_FLAVOUR_LOCAL,
+static const enum runtime_flavor flavour_of[TOKIO_ROOTS] = {
+	FLAVOR_MULTI_THREAD,
+	FLAVOR_CURRENT_THREAD,
+	FLAVOR_LOCAL,
 };
 
-const char *tokio_flavour_name(enum tokio_flavour flavour)
+const char *tokio_flavour_name(enum runtime_flavor flavour)
 {
 	static const char *const names[] = {"unknown", "multi_thread", "current_thread", "local"};
 
 	return (size_t)flavour < sizeof(names) / sizeof(names[0]) ? names[flavour] : names[0];
 }
 
-enum tokio_flavour tokio_queue_flavour(const struct tokio_queue *q)
+enum runtime_flavor tokio_queue_flavour(const struct tokio_queue *q)
 {
 	return q->depths.flavour;
 }
@@ -222,19 +234,19 @@ void tokio_queue_close(struct tokio_queue *q)
 }
 
 /* A value once known in a sample stays: later tries are for the others. */
-static void know(struct tokio_depth *d, uint64_t value)
+static void know(struct runtime_depth *d, uint64_t value)
 {
 	if (!d->known)
-		*d = (struct tokio_depth){.value = value, .known = true};
+		*d = (struct runtime_depth){.value = value, .known = true};
 }
 
-static void unknown(struct tokio_depth *d, const char *why)
+static void unknown(struct runtime_depth *d, const char *why)
 {
 	if (!d->known)
-		*d = (struct tokio_depth){.why = why};
+		*d = (struct runtime_depth){.why = why};
 }
 
-static void take(struct tokio_depth *d, bool good, uint64_t value, const char *why)
+static void take(struct runtime_depth *d, bool good, uint64_t value, const char *why)
 {
 	if (good)
 		know(d, value);
@@ -280,7 +292,7 @@ static void sample_tasks(struct tokio_queue *q)
 static void sample_runs(struct tokio_queue *q)
 {
 	for (uint32_t i = 0; i < q->choice.fit.workers; i++) {
-		struct tokio_depth *d = &q->depths.local[i];
+		struct runtime_depth *d = &q->depths.local[i];
 		uint64_t len = 0;
 		bool good;
 
@@ -297,7 +309,7 @@ static void sample_runs(struct tokio_queue *q)
 static void sample_local(struct tokio_queue *q)
 {
 	const struct fit *fit = &q->choice.fit;
-	struct tokio_depth *d = &q->depths.local[0];
+	struct runtime_depth *d = &q->depths.local[0];
 	uint64_t len = 0;
 
 	if (q->choice.local_ambiguous) {
@@ -373,7 +385,7 @@ static void sample_pool(struct tokio_queue *q)
 	const struct fit *fit = &q->choice.fit;
 	uint32_t workers = fit->root == TOKIO_ROOT_MULTI ? fit->workers : 0;
 	struct tokio_pool_counts counts = {0};
-	struct tokio_depths *d = &q->depths;
+	struct runtime_depths *d = &q->depths;
 	bool idle_agreed = false;
 	const char *why;
 
@@ -413,16 +425,16 @@ static bool guards_hold(const struct tokio_queue *q)
 	return true;
 }
 
-static void depths_reset(struct tokio_depths *d)
+static void depths_reset(struct runtime_depths *d)
 {
-	static const struct tokio_depth none = {0};
+	static const struct runtime_depth none = {0};
 
 	d->inject = d->tasks = d->threads = d->idle_threads = d->blocking = none;
 	memset(d->local, 0, d->workers * sizeof(*d->local));
 }
 
 /* Whether another try may help: something changed between the words that were copied. */
-static bool depths_moving(const struct tokio_depths *d)
+static bool depths_moving(const struct runtime_depths *d)
 {
 	bool moving = d->inject.why == why_deque || d->tasks.why == why_moving ||
 		      d->blocking.why == why_moving || d->threads.why == why_moving;
@@ -432,7 +444,7 @@ static bool depths_moving(const struct tokio_depths *d)
 	return moving;
 }
 
-int tokio_queue_sample(struct tokio_queue *q, const struct tokio_depths **out, struct err *err)
+int tokio_queue_sample(struct tokio_queue *q, const struct runtime_depths **out, struct err *err)
 {
 	ssize_t got;
 
@@ -454,4 +466,51 @@ int tokio_queue_sample(struct tokio_queue *q, const struct tokio_depths **out, s
 	settle_pools(q);
 	*out = &q->depths;
 	return 0;
+}
+
+static int single_list(const struct tokio_queue *q, uint64_t **heads, size_t *count)
+{
+	const struct fit *fit = &q->choice.fit;
+	uint64_t head;
+
+	if (block_u64(&q->handle, fit_off(fit, lists_of[fit->root].single), &head))
+		return -ENOENT;
+	*heads = xmalloc(sizeof(head));
+	(*heads)[0] = head;
+	*count = 1;
+	return 0;
+}
+
+/* Their number was checked when the layout was chosen, and is guarded since. */
+int tokio_queue_lists(const struct tokio_queue *q, uint64_t **heads, size_t *count)
+{
+	const struct fit *fit = &q->choice.fit;
+	const int16_t *off = q->choice.layout.off;
+	struct memory_piece *pieces;
+	uint64_t lists, n;
+	bool bad = false;
+
+	if (lists_of[fit->root].lists == TOKIO_FIELD_COUNT ||
+	    block_u64(&q->handle, fit_off(fit, lists_of[fit->root].lists), &lists))
+		return single_list(q, heads, count);
+	if (block_u64(&q->handle, fit_off(fit, lists_of[fit->root].len), &n) || !n ||
+	    n > TOKIO_LISTS_MAX || off[lists_of[fit->root].size] < 8)
+		return -ENOENT;
+	*heads = xcalloc(n, sizeof(**heads));
+	pieces = xcalloc(n, sizeof(*pieces));
+	for (uint64_t i = 0; i < n; i++)
+		pieces[i] = (struct memory_piece){
+			.addr = lists + i * (uint64_t)off[lists_of[fit->root].size] +
+				(uint64_t)off[lists_of[fit->root].head],
+			.buf = &(*heads)[i],
+			.len = sizeof(**heads),
+		};
+	bad = memory_readv(q->memory, pieces, n) < 0;
+	for (uint64_t i = 0; i < n; i++)
+		bad |= pieces[i].error != 0;
+	free(pieces);
+	*count = n;
+	if (bad)
+		free(*heads);
+	return bad ? -ENOENT : 0;
 }

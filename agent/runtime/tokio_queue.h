@@ -16,37 +16,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/runtime.h"
 #include "runtime/tokio_layout.h"
 #include "target/memory.h"
 #include "util/err.h"
 
 #define TOKIO_WORKERS_MAX 4096
-
-enum tokio_flavour {
-	TOKIO_FLAVOUR_UNKNOWN,
-	TOKIO_FLAVOUR_MULTI_THREAD,
-	TOKIO_FLAVOUR_CURRENT_THREAD,
-	TOKIO_FLAVOUR_LOCAL, /* a LocalSet; its tasks run on the runtime that polls it */
-};
-
-struct tokio_depth {
-	uint64_t value; /* meaningless unless known */
-	bool known;
-	const char *why; /* when not known: a constant string; else NULL */
-};
-
-struct tokio_depths {
-	enum tokio_flavour flavour;
-	uint32_t workers; /* entries of local; 1 for current-thread and LocalSet */
-	bool closed;	  /* shutting down, or shut down and kept by a handle: takes no new task */
-	struct tokio_depth
-		inject;		  /* tasks in the queue shared by all workers (or woken remotely) */
-	struct tokio_depth tasks; /* spawned and not yet complete */
-	struct tokio_depth threads; /* of the blocking pool, workers not counted */
-	struct tokio_depth idle_threads;
-	struct tokio_depth blocking; /* jobs that wait for a thread of the blocking pool */
-	struct tokio_depth *local;   /* run queue of each worker, its LIFO slot not counted */
-};
 
 struct tokio_query {
 	uint64_t handle; /* first word of a task's scheduler: what the Arc points to */
@@ -65,9 +40,15 @@ int tokio_queue_open(const struct memory *memory, const struct tokio_query *quer
 void tokio_queue_close(struct tokio_queue *q);
 
 /* The result belongs to the queue and is valid until the next sample or close. */
-int tokio_queue_sample(struct tokio_queue *q, const struct tokio_depths **out, struct err *err);
+int tokio_queue_sample(struct tokio_queue *q, const struct runtime_depths **out, struct err *err);
 
-enum tokio_flavour tokio_queue_flavour(const struct tokio_queue *q);
-const char *tokio_flavour_name(enum tokio_flavour flavour);
+/*
+ * The first task of each list of the tasks that the runtime owns (0: empty), as of the last sample;
+ * for free(3). -ENOENT: this build's lists are not known.
+ */
+int tokio_queue_lists(const struct tokio_queue *q, uint64_t **heads, size_t *count);
+
+enum runtime_flavor tokio_queue_flavour(const struct tokio_queue *q);
+const char *tokio_flavour_name(enum runtime_flavor flavour);
 
 #endif

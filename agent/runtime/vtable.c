@@ -50,7 +50,9 @@ static void scan_range(struct scan *scan, const struct elf_range *range, uint64_
 	size_t table = scan->shape->words * sizeof(uint64_t);
 	uint64_t at = (range->start + 7) & ~7ULL, len;
 
-	while (at + table <= range->end && scan->count < VTABLE_MAX_FOUND) {
+	/* A range at the very end of the address space must not lead back to its beginning. */
+	while (at >= range->start && at + table <= range->end && at + table > at &&
+	       scan->count < VTABLE_MAX_FOUND) {
 		len = range->end - at < CHUNK ? (range->end - at) & ~7ULL : CHUNK;
 		if (object_read(scan->object, at, buf, len)) {
 			/* An absent page: the loader may have unmapped it, or it is guarded. */
@@ -80,6 +82,8 @@ int vtable_scan(struct object *object, const struct vtable_shape *shape, struct 
 
 	scan.code_count = elf_code_ranges(object->elf, scan.code, ELF_MAX_RANGES);
 	for (size_t i = 0; i < n && total < VTABLE_MAX_BYTES; i++) {
+		if (ranges[i].end - ranges[i].start > VTABLE_MAX_BYTES - total)
+			ranges[i].end = ranges[i].start + VTABLE_MAX_BYTES - total;
 		total += ranges[i].end - ranges[i].start;
 		scan_range(&scan, &ranges[i], buf);
 	}

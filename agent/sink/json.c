@@ -323,7 +323,12 @@ static int emit_dump(struct json_sink *s, const struct model *m)
 
 static bool is_live(const struct snapshot *snap)
 {
-	return !strcmp(snap->command, "top");
+	static const char *const live[] = {"top", "record", "replay"};
+
+	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++)
+		if (!strcmp(snap->command, live[i]))
+			return true;
+	return false;
 }
 
 static int emit_pending(struct json_sink *s, const struct snapshot *snap, bool last)

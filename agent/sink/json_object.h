@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The objects of docs/json-schema.md, each built from the model. cJSON keeps numbers as doubles;
- * integers go in as text, so that ids and nanosecond counts stay exact up to 2^64 - 1. Text that
- * comes from the target passes the sanitiser. The caller owns the object.
+ * The objects of docs/json-schema.md, each built from the model with the functions of json_add.h.
+ * Text that comes from the target passes the sanitiser. The caller owns the object.
  */
 #ifndef SINK_JSON_OBJECT_H
 #define SINK_JSON_OBJECT_H
@@ -25,6 +24,11 @@ cJSON *json_runtime(const struct model *m, const struct runtime *r);
 cJSON *json_worker(const struct model *m, const struct worker *w);
 cJSON *json_site(const struct model *m, const struct site *s);
 cJSON *json_task(const struct model *m, const struct task_view *v);
+/* Of any object that is about a task type: "site", "site_id"; null where it is not known. */
+void json_add_site(cJSON *o, const struct model *m, uint32_t site);
+/* Members of a finding. */
+void json_add_victims(cJSON *o, const struct model *m, const struct finding *f);
+void json_add_cause(cJSON *o, const struct model *m, const struct finding *f);
 cJSON *json_footer(const struct snapshot *snap, const struct outcome_opts *opts);
 
 #endif

@@ -28,9 +28,11 @@ struct outcome_opts {
 };
 
 struct outcome {
-	uint32_t by_severity[SEVERITY_CRITICAL + 1]; /* findings, open and closed */
-	uint32_t open;
-	uint32_t failing; /* at or above fail_on */
+	/* Findings, open and closed: each as grave as its worst effect; effects are counted apart. */
+	uint32_t by_severity[SEVERITY_CRITICAL + 1];
+	uint32_t effects;
+	uint32_t open;	  /* of those that are no effects */
+	uint32_t failing; /* likewise, at or above fail_on */
 	bool too_much_lost;
 };
 
@@ -66,5 +68,8 @@ struct json_sink_opts {
 
 /* docs/json-schema.md has every object and field. */
 struct sink *json_sink_new(FILE *out, const struct json_sink_opts *o);
+
+/* What each rule can find on the targets, a table, at the end. */
+struct sink *arming_sink_new(FILE *out);
 
 #endif

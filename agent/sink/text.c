@@ -66,6 +66,12 @@ static bool is(const struct snapshot *snap, const char *command)
 	return !strcmp(snap->command, command);
 }
 
+/* Shows a block a second, and has no progress to tell. */
+static bool is_live(const struct snapshot *snap)
+{
+	return is(snap, "top") || is(snap, "replay");
+}
+
 static void print_clock(FILE *out, const struct snapshot *snap)
 {
 	time_t wall = (time_t)((snap->model->now_ns + snap->wall_offset_ns) / NS_PER_SEC);
@@ -99,8 +105,9 @@ static void print_headline(FILE *out, const struct text_style *style, const stru
 	for (size_t i = 0; i < count; i++) {
 		bool is_live = finding_is_live(snap->model, all[i]);
 
-		live[all[i]->severity] += is_live;
-		over -= is_live;
+		over -= is_live || all[i]->cause.rule;
+		if (!finding_is_effect(snap->model, all[i]))
+			live[all[i]->alarm] += is_live;
 	}
 	fprintf(out, "%s--- ", text_on(style, ROLE_TITLE));
 	print_clock(out, snap);
@@ -143,7 +150,7 @@ static int text_snapshot(struct sink *sink, const struct snapshot *snap)
 	struct text_sink *s = (struct text_sink *)sink;
 	uint64_t second = (snap->model->now_ns - snap->model->begin_ns) / NS_PER_SEC;
 
-	if (!is(snap, "top")) {
+	if (!is_live(snap)) {
 		progress_update(&s->progress, snap);
 		return 0;
 	}
@@ -170,6 +177,7 @@ static int show_dump(struct text_sink *s, const struct snapshot *snap)
 	fputc('\n', b.mem);
 	text_workers(b.mem, &s->style, m, SIZE_MAX, false);
 	fputc('\n', b.mem);
+	text_worker_stacks(b.mem, &s->style, m);
 	text_tasks(b.mem, &s->style, m, DUMP_TASKS);
 	fputc('\n', b.mem);
 	if (!text_findings(b.mem, &s->style, snap))
@@ -185,7 +193,7 @@ static int show_report(struct text_sink *s, const struct snapshot *snap)
 	struct block b;
 
 	block_open(&b);
-	if (is(snap, "top")) {
+	if (is_live(snap)) {
 		fprintf(b.mem, "%s=== report ===%s\n", text_on(&s->style, ROLE_TITLE),
 			text_off(&s->style, ROLE_TITLE));
 	}

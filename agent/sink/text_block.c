@@ -73,13 +73,15 @@ static void binary_line(FILE *out, const struct model *m, const struct binary *b
 {
 	int64_t workers = binary_workers(m, b->id);
 	char name[TEXT_CELL];
+	uint32_t types;
 
 	fprintf(out, "%s", text_clean(name, sizeof(name), b->runtime));
 	fprintf(out, " %s",
 		b->version ? text_clean(name, sizeof(name), b->version) : "(version n/a)");
 	if (workers >= 0)
 		fprintf(out, ", %" PRId64 " worker%s", workers, workers == 1 ? "" : "s");
-	fprintf(out, ", %u task type%s", b->task_types, b->task_types == 1 ? "" : "s");
+	types = binary_task_types(m, b);
+	fprintf(out, ", %u task type%s", types, types == 1 ? "" : "s");
 }
 
 void text_targets(FILE *out, const struct model *m)
@@ -222,12 +224,31 @@ static void duration_cell(struct table *table, bool known, uint64_t ns)
 	table_cell(table, known ? fmt_duration(text, sizeof(text), ns) : NULL);
 }
 
+/* ">4.68 s": at least. */
+static void least_cell(struct table *table, bool known, uint64_t ns, bool least)
+{
+	char text[FMT_SIZE];
+
+	if (known && least)
+		table_cellf(table, ">%s", fmt_duration(text, sizeof(text), ns));
+	else
+		duration_cell(table, known, ns);
+}
+
 static void site_cell(struct table *table, const struct model *m, uint32_t site)
 {
 	const struct site *s = site == ID_NONE ? NULL : model_site(m, site);
 	char text[TEXT_CELL];
 
 	table_cell(table, text_clean(text, sizeof(text), s ? s->name : NULL));
+}
+
+static void id_cell(struct table *table, uint64_t id)
+{
+	if (id)
+		table_cellf(table, "%" PRIu64, id);
+	else
+		table_cell(table, NULL);
 }
 
 /* What it does now: state, for how long, in which system call, task, task type. */
@@ -244,7 +265,7 @@ static void now_cells(struct table *table, const struct model *m, const struct w
 	}
 	table_cell(table, thread_state_name(t->state));
 	/* Threads are read after the tick's time was taken. */
-	duration_cell(table, since, since < m->now_ns ? m->now_ns - since : 0);
+	least_cell(table, since, since < m->now_ns ? m->now_ns - since : 0, t->early);
 	if (t->state != THREAD_BLOCKED)
 		table_cell(table, "-");
 	else if (t->syscall >= 0 && !syscall_name(t->syscall))
@@ -256,7 +277,7 @@ static void now_cells(struct table *table, const struct model *m, const struct w
 		table_cell(table, "-");
 		return;
 	}
-	table_cellf(table, "%" PRIu64, t->task_id);
+	id_cell(table, t->task_id);
 	site_cell(table, m, t->site);
 }
 
@@ -304,6 +325,47 @@ void text_workers(FILE *out, const struct text_style *style, const struct model 
 	print_table(out, style, table, 0);
 	if (count > limit)
 		fprintf(out, "and %zu more workers\n", count - limit);
+	free(list);
+}
+
+/* "tokio-rt-worker (tid 4711) in shop::audit for at least 4.68 s, in futex: fd 7: pipe" */
+static void worker_head(FILE *out, const struct text_style *style, const struct model *m,
+			const struct worker *w, const struct site_stack *row)
+{
+	const struct ev_thread *t = &w->now;
+	const struct site *s = model_site(m, t->site);
+	char text[TEXT_CELL], length[FMT_SIZE];
+	const char *call = syscall_name(row->syscall);
+
+	fprintf(out, "%s%s (tid %u)%s", text_on(style, ROLE_TITLE),
+		text_clean(text, sizeof(text), t->comm), t->tid, text_off(style, ROLE_TITLE));
+	fprintf(out, " in %s for %s%s", text_clean(text, sizeof(text), s ? s->name : NULL),
+		t->early ? "at least " : "",
+		fmt_duration(length, sizeof(length),
+			     t->poll_start_ns < m->now_ns ? m->now_ns - t->poll_start_ns : 0));
+	if (row->kind == STACK_ON_CPU)
+		fputs(", on the CPU", out);
+	else if (call)
+		fprintf(out, ", in %s", call);
+	if (row->detail)
+		fprintf(out, ": %s", text_clean(text, sizeof(text), row->detail));
+	fputc('\n', out);
+}
+
+void text_worker_stacks(FILE *out, const struct text_style *style, const struct model *m)
+{
+	const struct worker **list;
+	size_t count = workers_sorted(m, false, &list);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct site_stack *row = worker_stack(list[i]);
+
+		if (!row || !list[i]->now.poll_start_ns)
+			continue;
+		worker_head(out, style, m, list[i], row);
+		text_stack(out, style, "", row);
+		fputc('\n', out);
+	}
 	free(list);
 }
 
@@ -364,7 +426,7 @@ static void task_row(struct table *table, const struct model *m, const struct ta
 	const char *state = task_state_name(v->state);
 	char text[FMT_SIZE];
 
-	table_cellf(table, "%" PRIu64, row->id);
+	id_cell(table, row->id);
 	table_cell(table, v->state == TASK_IN_POLL ? "in a poll" : state);
 	duration_cell(table, v->for_ns, v->for_ns);
 	table_cell(table, fmt_count(text, sizeof(text), (double)row->polls));
@@ -427,6 +489,12 @@ void text_cost(FILE *out, const struct model *m, bool live)
 				cost->sites_off == 1 ? "" : "s");
 		fputc('\n', out);
 	}
+	if (m->stacks_lost || m->stacks_limited || m->stacks_dropped)
+		fprintf(out,
+			"stacks: %" PRIu64 " lost, %" PRIu64
+			" not taken because there were enough, "
+			"%" PRIu64 " not kept for want of memory\n",
+			m->stacks_lost, m->stacks_limited, m->stacks_dropped);
 	if (m->lost)
 		fprintf(out, "loss: %s events were lost, the last %s into the watch\n",
 			fmt_count(c, sizeof(c), (double)m->lost),

@@ -44,13 +44,22 @@ void text_workers(FILE *out, const struct text_style *style, const struct model 
 void text_sites(FILE *out, const struct text_style *style, const struct model *m, size_t limit);
 void text_tasks(FILE *out, const struct text_style *style, const struct model *m, size_t limit);
 
+/* What each worker that is in a poll does: its stack. */
+void text_worker_stacks(FILE *out, const struct text_style *style, const struct model *m);
+
 /* Cost to the target, our own, loss; `live`: of the last seconds. */
 void text_cost(FILE *out, const struct model *m, bool live);
 /* Notes with numbers from `from` on that the model still has. */
 void text_notes(FILE *out, const struct text_style *style, const struct model *m, uint32_t from);
 
-/* text_report.c: one line a finding that is open, or was seen in the last seconds. */
+/* text_report.c: the lines of a stack, the first after the label. */
+void text_stack(FILE *out, const struct text_style *style, const char *label,
+		const struct site_stack *row);
+/* One line a finding that is open, or was seen in the last seconds. */
 void text_live_findings(FILE *out, const struct text_style *style, const struct snapshot *snap);
+/* One finding in full. */
+void text_finding(FILE *out, const struct text_style *style, const struct model *m,
+		  const struct finding *f);
 /* All findings in full, worst first; returns how many. */
 size_t text_findings(FILE *out, const struct text_style *style, const struct snapshot *snap);
 /* What was watched, what was found, what it cost, and whether that passes when `opts` is given. */

@@ -8,10 +8,14 @@
 #include <string.h>
 
 #include "rules/stack.h"
+#include "rules/victims.h"
 #include "util/fmt.h"
+#include "util/source_text.h"
 #include "util/syscall.h"
+#include "util/xalloc.h"
 
 #define SHOWN_TASKS 8
+#define SOURCE_AROUND 3
 #define WRAP 96 /* columns of a paragraph of advice */
 
 static uint64_t since(uint64_t then, uint64_t now)
@@ -132,6 +136,20 @@ static void print_evidence(FILE *out, const struct finding_view *v)
 	fputs(f->tasks_count > shown ? ", ...\n" : "\n", out);
 }
 
+static void print_cause(FILE *out, const struct model *m, const struct finding *f)
+{
+	char line[TEXT_CELL], text[TEXT_CELL];
+
+	finding_cause_text(m, f, line, sizeof(line));
+	if (*line)
+		fprintf(out, "  cause:    %s, of which this is an effect\n",
+			text_clean(text, sizeof(text), line));
+	if (f->effects)
+		fprintf(out, "  effects:  %u other finding%s%s%s\n", f->effects,
+			f->effects == 1 ? "" : "s", f->alarm > f->severity ? ", up to " : "",
+			f->alarm > f->severity ? severity_name(f->alarm) : "");
+}
+
 /* Words on lines of at most WRAP columns; further lines are indented like the first. */
 static void print_wrapped(FILE *out, const char *label, const char *text)
 {
@@ -157,6 +175,17 @@ static void print_wrapped(FILE *out, const char *label, const char *text)
 	fputc('\n', out);
 }
 
+static void print_victims(FILE *out, const struct model *m, const struct finding *f)
+{
+	char line[TEXT_CELL], text[TEXT_CELL];
+
+	for (uint32_t i = 0; i < f->victims_count; i++) {
+		victim_text(m, &f->victims[i], line, sizeof(line));
+		fprintf(out, "  %-9s %s\n",
+			i ? "" : "victims:", text_clean(text, sizeof(text), line));
+	}
+}
+
 struct stack_out {
 	FILE *out;
 	const struct text_style *style;
@@ -180,11 +209,46 @@ static void print_stack_line(void *ctx, enum stack_line kind, const char *line)
 	o->label = "";
 }
 
+void text_stack(FILE *out, const struct text_style *style, const char *label,
+		const struct site_stack *row)
+{
+	struct stack_out o = {.out = out, .style = style, .label = label};
+
+	stack_lines(row, style->full_stack, print_stack_line, &o);
+}
+
+/* Every function of the kernel below the block. */
+static void text_kernel(FILE *out, const struct text_style *style, const struct site_stack *row)
+{
+	struct stack_out o = {.out = out, .style = style, .label = "kernel:"};
+
+	kernel_lines(row, print_stack_line, &o);
+}
+
+static void print_source_line(void *ctx, uint32_t number, const char *text, bool wanted)
+{
+	struct stack_out *o = ctx;
+
+	fprintf(o->out, "  %-9s%s%6u  %s%s%s\n", o->label, wanted ? ">" : " ", number,
+		text_on(o->style, wanted ? ROLE_TITLE : ROLE_PLAIN), text,
+		text_off(o->style, wanted ? ROLE_TITLE : ROLE_PLAIN));
+	o->label = "";
+}
+
+/* Where the file of the frame to blame can be read here. */
+static void print_source(FILE *out, const struct text_style *style, const struct site_stack *row)
+{
+	struct stack_out o = {.out = out, .style = style, .label = "source:"};
+	const struct frame *f = row->culprit < 0 ? NULL : &row->frames[row->culprit];
+
+	if (f)
+		source_text(f->folder, f->file, f->line, SOURCE_AROUND, print_source_line, &o);
+}
+
 /* The frame to blame, then the stack around it. */
 static void print_stack(FILE *out, const struct text_style *style, const struct model *m,
 			const struct finding *f)
 {
-	struct stack_out o = {.out = out, .style = style, .label = "stack:"};
 	char line[FRAME_TEXT * 2], text[TEXT_CELL];
 	const struct site_stack *row;
 	double share;
@@ -196,11 +260,40 @@ static void print_stack(FILE *out, const struct text_style *style, const struct 
 	fprintf(out, "  culprit:  %s\n", text_clean(text, sizeof(text), line));
 	if (row->detail)
 		fprintf(out, "  about:    %s\n", text_clean(text, sizeof(text), row->detail));
-	stack_lines(row, style->full_stack, print_stack_line, &o);
+	kernel_text(row, line, sizeof(line));
+	if (*line && !style->full_stack)
+		fprintf(out, "  kernel:   %s\n", text_clean(text, sizeof(text), line));
+	if (style->full_stack)
+		text_kernel(out, style, row);
+	text_stack(out, style, "stack:", row);
+	if (style->full_stack)
+		print_source(out, style, row);
 }
 
-static void print_finding(FILE *out, const struct text_style *style, const struct model *m,
-			  const struct finding *f)
+/* For rules that are about the spawning of tasks. */
+static void print_spawn(FILE *out, const struct text_style *style, const struct model *m,
+			const struct finding *f)
+{
+	const struct site *site = model_site(m, f->site);
+	char line[FRAME_TEXT * 2], text[TEXT_CELL];
+	const struct site_stack *row;
+	double share;
+
+	if (!site || !rule_shows_spawn(f->rule))
+		return;
+	row = site_spawn(site, &share);
+	if (!row) {
+		fprintf(out, "  spawned:  n/a (%s)\n",
+			text_clean(text, sizeof(text), site_no_spawn(site)));
+		return;
+	}
+	spawn_text(site, row, share, line, sizeof(line));
+	fprintf(out, "  spawned:  %s\n", text_clean(text, sizeof(text), line));
+	text_stack(out, style, "stack:", row);
+}
+
+void text_finding(FILE *out, const struct text_style *style, const struct model *m,
+		  const struct finding *f)
 {
 	char text[TEXT_CELL], advice[ADVICE_TEXT];
 	struct finding_view v;
@@ -221,7 +314,10 @@ static void print_finding(FILE *out, const struct text_style *style, const struc
 	if (f->values_count)
 		fputc('\n', out);
 	print_evidence(out, &v);
+	print_cause(out, m, f);
+	print_victims(out, m, f);
 	print_stack(out, style, m, f);
+	print_spawn(out, style, m, f);
 	finding_advice(m, f, advice, sizeof(advice));
 	print_wrapped(out, "advice:", advice);
 	print_wrapped(out, "more:", v.rule.link);
@@ -233,7 +329,7 @@ size_t text_findings(FILE *out, const struct text_style *style, const struct sna
 	size_t count = findings_sorted(snap->rules, &all);
 
 	for (size_t i = 0; i < count; i++) {
-		print_finding(out, style, snap->model, all[i]);
+		text_finding(out, style, snap->model, all[i]);
 		fputc('\n', out);
 	}
 	free(all);
@@ -254,7 +350,9 @@ static void print_watched(FILE *out, const struct model *m)
 		fputs(" (tasks n/a)", out);
 	fprintf(out, " of %u type%s on %u worker%s\n", t.task_types, t.task_types == 1 ? "" : "s",
 		t.workers, t.workers == 1 ? "" : "s");
-	if (!t.polls)
+	if (!t.polls && t.cost_valid && !m->cost.level)
+		fputs("level 0: no poll is counted, only long ones are seen\n", out);
+	else if (!t.polls)
 		fputs("no poll was seen: the program was idle, or its tasks are of types that are not "
 		      "probed; nothing could be judged\n",
 		      out);
@@ -273,6 +371,8 @@ static void print_counts(FILE *out, const struct text_style *style, const struct
 			severity_name((enum severity)s));
 		any = true;
 	}
+	if (any && v->effects)
+		fprintf(out, ", with %u effect%s", v->effects, v->effects == 1 ? "" : "s");
 	if (any && v->open)
 		fprintf(out, "; %u still open", v->open);
 	if (!any)
@@ -280,6 +380,54 @@ static void print_counts(FILE *out, const struct text_style *style, const struct
 	if (evicted)
 		fprintf(out, "; %" PRIu64 " older ones were dropped to make room", evicted);
 	fputc('\n', out);
+}
+
+struct arming_row {
+	enum arming arming;
+	char why[ARMING_WHY];
+	bool told;
+};
+
+/* Those that lack the same, in one go. */
+static void print_same(FILE *out, const struct snapshot *snap, struct arming_row *rows,
+		       size_t first)
+{
+	size_t count = rules_count(snap->rules);
+	struct rule_info info;
+	char text[TEXT_CELL];
+
+	fprintf(out, "; %s: ", arming_name(rows[first].arming));
+	for (size_t i = first; i < count; i++) {
+		if (rows[i].arming != rows[first].arming ||
+		    strcmp(rows[i].why, rows[first].why) != 0)
+			continue;
+		rows[i].told = true;
+		rules_info(snap->rules, i, &info);
+		fprintf(out, "%s%s", i == first ? "" : ", ", info.id);
+	}
+	fprintf(out, " (%s)", text_clean(text, sizeof(text), rows[first].why));
+}
+
+/* Which rules could not find all that they know of, and why. */
+static void print_arming(FILE *out, const struct snapshot *snap)
+{
+	size_t count = snap->rules ? rules_count(snap->rules) : 0, armed = 0;
+	struct arming_row *rows = xcalloc(count + 1, sizeof(*rows));
+
+	for (size_t i = 0; i < count; i++) {
+		rows[i].arming = rules_arming(snap->rules, snap->model, i, rows[i].why,
+					      sizeof(rows[i].why));
+		rows[i].told = rows[i].arming == ARMING_ARMED;
+		armed += rows[i].told;
+	}
+	if (armed < count)
+		fprintf(out, "rules: %zu armed", armed);
+	for (size_t i = 0; i < count; i++)
+		if (!rows[i].told)
+			print_same(out, snap, rows, i);
+	if (armed < count)
+		fputc('\n', out);
+	free(rows);
 }
 
 static void print_result(FILE *out, const struct outcome *v, const struct outcome_opts *opts)
@@ -298,6 +446,7 @@ void text_summary(FILE *out, const struct text_style *style, const struct snapsh
 		  const struct outcome_opts *opts)
 {
 	struct outcome_opts none = {.fail_on = SEVERITY_CRITICAL};
+	struct totals totals;
 	struct outcome v;
 
 	outcome_of(&v, snap, opts ? opts : &none);
@@ -306,6 +455,9 @@ void text_summary(FILE *out, const struct text_style *style, const struct snapsh
 	print_watched(out, snap->model);
 	print_counts(out, style, snap, &v);
 	text_cost(out, snap->model, false);
+	totals_of(&totals, snap->model);
+	if (totals.cost_valid)
+		print_arming(out, snap);
 	if (opts)
 		print_result(out, &v, opts);
 }

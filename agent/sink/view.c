@@ -83,9 +83,19 @@ void finding_view_of(struct finding_view *v, const struct model *m, const struct
 		v->binary = view_binary(m, v->site->binary);
 }
 
+static bool is_live(const struct model *m, bool open, uint64_t last_ns)
+{
+	return open || m->now_ns - last_ns <= LIVE_NS || last_ns > m->now_ns;
+}
+
 bool finding_is_live(const struct model *m, const struct finding *f)
 {
-	return f->open || m->now_ns - f->last_ns <= LIVE_NS || f->last_ns > m->now_ns;
+	return is_live(m, f->open, f->last_ns);
+}
+
+bool finding_is_effect(const struct model *m, const struct finding *f)
+{
+	return f->cause.rule && is_live(m, f->cause.open, f->cause.last_ns);
 }
 
 size_t findings_sorted(const struct rules *rules, const struct finding ***out)
@@ -108,9 +118,13 @@ void outcome_of(struct outcome *v, const struct snapshot *snap, const struct out
 
 	*v = (struct outcome){0};
 	for (size_t i = 0; i < count; i++) {
-		v->by_severity[all[i]->severity]++;
+		if (all[i]->cause.rule) {
+			v->effects++;
+			continue;
+		}
+		v->by_severity[all[i]->alarm]++;
 		v->open += all[i]->open;
-		v->failing += all[i]->severity >= opts->fail_on;
+		v->failing += all[i]->alarm >= opts->fail_on;
 	}
 	v->too_much_lost = opts->max_loss_given && snap->model->lost > opts->max_loss;
 }
@@ -221,6 +235,8 @@ static int open_compare(const void *a, const void *b)
 		return by_order(wa->target, wb->target);
 	if (wa->now.task_id != wb->now.task_id)
 		return by_order(wa->now.task_id, wb->now.task_id);
+	if (!wa->now.task_id && wa->now.task_key != wb->now.task_key)
+		return by_order(wa->now.task_key, wb->now.task_key);
 	return by_order(wa->now.site, wb->now.site);
 }
 
@@ -262,6 +278,7 @@ static void task_view_of(struct task_view *v, const struct model *m, const struc
 	const struct worker **found;
 
 	key.now.task_id = t->row.id;
+	key.now.task_key = t->row.key;
 	key.now.site = t->row.site;
 	found = bsearch(&key_ptr, open, open_count, sizeof(const struct worker *), open_compare);
 	*v = (struct task_view){.task = t, .state = task_state(t)};

@@ -45,6 +45,8 @@ void finding_view_of(struct finding_view *v, const struct model *m, const struct
 
 /* Open, or seen in the last five seconds: a live view shows it. */
 bool finding_is_live(const struct model *m, const struct finding *f);
+/* It is no alarm of its own now: what it is an effect of is live. */
+bool finding_is_effect(const struct model *m, const struct finding *f);
 
 /* Worst first. */
 size_t findings_sorted(const struct rules *rules, const struct finding ***out);

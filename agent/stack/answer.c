@@ -2,6 +2,7 @@
 /* Checking an answer of the child; see answer.h. */
 #include "stack/answer.h"
 
+#include "stack/origin.h"
 #include "util/sanitize.h"
 #include "util/xalloc.h"
 
@@ -49,6 +50,7 @@ static bool take_frame(const struct spaces *spaces, struct texts *texts,
 		.column = wire->column,
 		.offset = wire->offset,
 		.start = wire->start,
+		.sp = wire->sp,
 		.inlined = wire->inlined,
 		.origin = wire->origin,
 		.from = wire->from,
@@ -59,10 +61,11 @@ static bool take_frame(const struct spaces *spaces, struct texts *texts,
 			return false;
 	}
 	return take_text(texts, wire->function, WIRE_FUNCTION, &frame->function) &&
-	       take_text(texts, wire->file, WIRE_FILE, &frame->file);
+	       take_text(texts, wire->file, WIRE_FILE, &frame->file) &&
+	       take_text(texts, wire->folder, WIRE_FILE, &frame->folder);
 }
 
-int answer_read(const struct spaces *spaces, const struct wire_head *head, const uint8_t *payload,
+int answer_read(const struct spaces *spaces, const struct packet_head *head, const uint8_t *payload,
 		size_t length, struct answer_frames *out)
 {
 	struct wire_frame wire;
@@ -91,6 +94,7 @@ int answer_read(const struct spaces *spaces, const struct wire_head *head, const
 		if (!take_frame(spaces, &texts, &wire, &out->frames[i]))
 			return -EINVAL;
 	}
+	origin_settle(out->frames, head->count);
 	out->count = head->count;
 	out->end = info.end;
 	out->cpu_ns = info.cpu_ns;

@@ -18,7 +18,7 @@ struct answer_frames {
 };
 
 /* 0, or -EINVAL: the child is broken. `payload` is what follows the header. */
-int answer_read(const struct spaces *spaces, const struct wire_head *head, const uint8_t *payload,
+int answer_read(const struct spaces *spaces, const struct packet_head *head, const uint8_t *payload,
 		size_t length, struct answer_frames *out);
 void answer_free(struct answer_frames *out);
 

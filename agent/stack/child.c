@@ -2,14 +2,12 @@
 /* The child's side: waits for stacks, asks for what it lacks, answers. See wire.h and child.h. */
 #include "stack/child.h"
 
-#include "stack/jail.h"
+#include "jail/peer.h"
 #include "stack/unwind.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,20 +19,13 @@ struct space {
 	uint32_t count;
 };
 
-struct packet {
-	struct wire_head head;
-	size_t length; /* of the payload */
-	uint8_t *payload;
-	int fds[2];
-};
-
 struct server {
 	struct wire_board *board;
 	struct module *modules[WIRE_MAX_MODULES];
 	struct map targets; /* id -> index in spaces */
 	struct space *spaces;
 	size_t space_count, space_cap;
-	uint8_t *in, *out;   /* WIRE_MAX_PACKET each */
+	uint8_t *in;	     /* PACKET_MAX */
 	uint8_t *pages;	     /* of the stack under work */
 	struct space *space; /* likewise */
 	uint32_t target;
@@ -43,62 +34,17 @@ struct server {
 
 #define MAX_TARGETS 4096
 
-static void take_fds(struct msghdr *msg, int fds[2])
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	size_t count;
-
-	fds[0] = fds[1] = -1;
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-		return;
-	count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(fds, CMSG_DATA(c), (count < 2 ? count : 2) * sizeof(int));
-}
-
 /* The next packet; -EPIPE: the agent is gone. */
 static int receive(struct server *server, struct packet *packet)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
-	} control;
-	struct iovec iov = {server->in, WIRE_MAX_PACKET};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = sizeof(control)};
-	ssize_t n;
-
-	do
-		n = recvmsg(WIRE_SOCKET, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < (ssize_t)sizeof(packet->head))
-		return -EPIPE;
-	take_fds(&msg, packet->fds);
-	memcpy(&packet->head, server->in, sizeof(packet->head));
-	packet->payload = server->in + sizeof(packet->head);
-	packet->length = (size_t)n - sizeof(packet->head);
-	return 0;
-}
-
-static int transmit(const void *data, size_t length)
-{
-	struct iovec iov = {(void *)data, length};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n;
-
-	do
-		n = sendmsg(WIRE_SOCKET, &msg, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)length ? 0 : -EPIPE;
+	return packet_receive(CHILD_SOCKET, server->in, true, packet);
 }
 
 /* Asks the agent, which answers with this type and nothing else. */
-static int ask(struct server *server, uint32_t what, uint32_t id, uint32_t answer,
-	       struct packet *packet)
+static int ask(struct server *server, const struct packet_head *head, const void *payload,
+	       size_t length, uint32_t answer, struct packet *packet)
 {
-	struct wire_head head = {.type = what, .id = id};
-	int ret = transmit(&head, sizeof(head));
+	int ret = packet_send_one(CHILD_SOCKET, head, payload, length, NULL);
 
 	if (!ret)
 		ret = receive(server, packet);
@@ -127,9 +73,10 @@ static struct space *space_of(struct server *server, uint32_t target, uint32_t g
 
 static int refresh_space(struct server *server)
 {
+	const struct packet_head want = {.type = WIRE_WANT_SPACE, .id = server->target};
 	struct space *space = server->space;
 	struct packet packet;
-	int ret = ask(server, WIRE_WANT_SPACE, server->target, WIRE_SPACE, &packet);
+	int ret = ask(server, &want, NULL, 0, WIRE_SPACE, &packet);
 	uint32_t count;
 
 	if (ret)
@@ -162,8 +109,35 @@ static const struct wire_map *find_map(const struct space *space, uint64_t addre
 		       NULL;
 }
 
+/* Of the module that is being opened, which the board names. */
+static int find_debug(void *ctx, const struct elf_file *file, struct elf_file **out)
+{
+	struct server *server = ctx;
+	struct packet_head want = {.type = WIRE_WANT_DEBUG, .id = server->board->module};
+	struct elf_debug_link link;
+	struct elf_section section;
+	bool complete = elf_section(file, ".debug_info", &section) == 0;
+	struct packet packet;
+	size_t n;
+	int ret;
+
+	*out = NULL;
+	elf_debug_link(file, &link);
+	do {
+		/* Without the agent the next packet ends us. */
+		if (ask(server, &want, &link, sizeof(link), WIRE_DEBUG, &packet))
+			return -ENOENT;
+		for (n = 0; n < PACKET_FDS && packet.fds[n] >= 0; n++)
+			;
+		ret = elf_debug_choose(file, &link, packet.fds, n, out);
+	} while (ret && !complete && want.count++ == 0);
+	return ret;
+}
+
 static int want_module(struct server *server, uint32_t index)
 {
+	const struct packet_head want = {.type = WIRE_WANT_MODULE, .id = index};
+	struct wire_module what;
 	struct packet packet;
 	int ret;
 
@@ -172,11 +146,11 @@ static int want_module(struct server *server, uint32_t index)
 	server->board->module = index;
 	if (server->modules[index])
 		return 0;
-	ret = ask(server, WIRE_WANT_MODULE, index, WIRE_MODULE, &packet);
-	if (ret || packet.length != sizeof(struct wire_module))
+	ret = ask(server, &want, NULL, 0, WIRE_MODULE, &packet);
+	if (ret || packet.length != sizeof(what))
 		return -EPIPE;
-	server->modules[index] = module_open((const struct wire_module *)packet.payload,
-					     packet.fds[0], packet.fds[1]);
+	memcpy(&what, packet.payload, sizeof(what));
+	server->modules[index] = module_open(&what, packet.fds[0], find_debug, server);
 	return 0;
 }
 
@@ -208,7 +182,7 @@ static int find_place(void *ctx, uint64_t address, struct unwind_place *place)
 
 /* The answer under construction: frames, and after them their strings. */
 struct answer {
-	struct wire_head head;
+	struct packet_head head;
 	struct wire_answer info;
 	struct wire_frame frames[FRAMES_MAX];
 	char strings[WIRE_MAX_STRINGS];
@@ -226,14 +200,18 @@ static uint32_t add_string(struct answer *answer, const char *text)
 	return at;
 }
 
-static void add_named(struct answer *answer, const struct unwind_place *place,
+static void add_named(struct answer *answer, const struct unwind_frame *frame,
 		      const struct named_pc *pc, const struct named_frame *named)
 {
+	const struct unwind_place *place = &frame->place;
+
 	answer->frames[answer->head.count++] = (struct wire_frame){
 		.offset = place->offset,
 		.start = pc->start,
+		.sp = frame->sp,
 		.function = add_string(answer, named->function),
 		.file = add_string(answer, named->file),
+		.folder = add_string(answer, named->folder),
 		.line = named->line,
 		.column = named->column,
 		.module = place->index,
@@ -245,8 +223,9 @@ static void add_named(struct answer *answer, const struct unwind_place *place,
 
 /* False when there is no room for all of its functions. */
 static bool add_place(struct server *server, struct answer *answer,
-		      const struct unwind_place *place)
+		      const struct unwind_frame *frame)
 {
+	const struct unwind_place *place = &frame->place;
 	static const struct named_pc nameless = {.count = 1};
 	static const struct named_frame unknown = {.origin = FRAME_UNKNOWN};
 	const struct named_pc *pc = &nameless;
@@ -258,23 +237,23 @@ static bool add_place(struct server *server, struct answer *answer,
 	if (pc->count > FRAMES_MAX - answer->head.count)
 		return false;
 	for (uint32_t i = 0; i < pc->count; i++)
-		add_named(answer, place, pc, place->module ? &pc->frames[i] : &unknown);
+		add_named(answer, frame, pc, place->module ? &pc->frames[i] : &unknown);
 	return true;
 }
 
-static int send_answer(struct server *server, struct answer *answer)
+static int send_answer(struct answer *answer)
 {
-	size_t frames = answer->head.count * sizeof(answer->frames[0]);
 	struct timespec ts = {0};
-	uint8_t *at = server->out;
+	struct iovec parts[] = {
+		{&answer->info, sizeof(answer->info)},
+		{answer->frames, answer->head.count * sizeof(answer->frames[0])},
+		{answer->strings, 0},
+	};
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	answer->info.cpu_ns = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-	memcpy(at, answer, offsetof(struct answer, frames) + frames);
-	at += offsetof(struct answer, frames) + frames;
-	memcpy(at, answer->strings, answer->info.strings);
-	at += answer->info.strings;
-	return transmit(server->out, at - server->out);
+	parts[2].iov_len = answer->info.strings;
+	return packet_send(CHILD_SOCKET, &answer->head, parts, 3, NULL);
 }
 
 static int unpack_stack(struct server *server, const struct packet *packet,
@@ -317,10 +296,10 @@ static int serve_stack(struct server *server, const struct packet *packet)
 	count = unwind_stack(&stack, find_place, server, frames, &end);
 	if (count < 0)
 		return count;
-	answer.head = (struct wire_head){.type = WIRE_ANSWER, .id = server->target};
+	answer.head = (struct packet_head){.type = WIRE_ANSWER, .id = server->target};
 	answer.info = (struct wire_answer){0};
 	for (int i = 0; i < count; i++)
-		if (!add_place(server, &answer, &frames[i].place)) {
+		if (!add_place(server, &answer, &frames[i])) {
 			end = STACK_LIMIT;
 			break;
 		}
@@ -329,7 +308,7 @@ static int serve_stack(struct server *server, const struct packet *packet)
 		if (frames[i].place.module)
 			module_trim(frames[i].place.module);
 	server->board->module = WIRE_NONE;
-	return send_answer(server, &answer);
+	return send_answer(&answer);
 }
 
 static int forget(struct server *server, const struct packet *packet)
@@ -347,24 +326,24 @@ static int forget(struct server *server, const struct packet *packet)
 	return 0;
 }
 
-int child_main(void)
+bool stacks_child_wanted(int argc, char **argv)
 {
-	struct wire_head ready = {.type = WIRE_READY};
+	return child_wanted(argc, argv, STACK_CHILD);
+}
+
+int stacks_child_main(void)
+{
 	struct server *server = xcalloc(1, sizeof(*server));
 	struct packet packet;
-	int ret;
+	int ret = 0;
 
-	server->board = mmap(NULL, STACK_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, WIRE_BOARD, 0);
-	if (server->board == MAP_FAILED)
+	server->board = child_shared(STACK_PAGE);
+	if (!server->board)
 		return 1;
-	close(WIRE_BOARD);
 	map_init(&server->targets, MAX_TARGETS);
-	server->in = xmalloc(WIRE_MAX_PACKET);
-	server->out = xmalloc(WIRE_MAX_PACKET);
+	server->in = xmalloc(PACKET_MAX);
 	server->pages = xcalloc(STACK_PAGES, STACK_PAGE);
-	ret = jail_enter();
-	ready.count = -ret;
-	if (transmit(&ready, sizeof(ready)) || ret)
+	if (peer_child_ready())
 		return 1;
 	while (!ret) {
 		ret = receive(server, &packet);

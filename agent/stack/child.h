@@ -1,35 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The process that unwinds and names. It is this program executed anew, so that it has nothing of
- * the agent's memory, BPF maps and descriptors. main() asks child_wanted() before anything else.
- */
+/* The process that unwinds and names: a child of jail/child.h. */
 #ifndef STACK_CHILD_H
 #define STACK_CHILD_H
-
-#include "util/err.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct stacks;
-struct wire_board;
 
-/* Whether this process was started by child_start(). */
-bool child_wanted(int argc, char **argv);
-/* Serves the agent until it is gone; returns the exit code. */
-int child_main(void);
+/* Whether this process was started to be it, and what it then does; an exit code. */
+bool stacks_child_wanted(int argc, char **argv);
+int stacks_child_main(void);
 
-struct child {
-	pid_t pid; /* 0: none */
-	int sock;  /* non-blocking */
-	struct wire_board *board;
-};
-
-int child_start(struct child *child, struct err *err);
-/* Kills and reaps it; the structure is empty afterwards. */
-void child_stop(struct child *child);
-
-/* The present child, for tests. */
+/* For tests: the present child, and another limit than STACK_MS. */
 pid_t stacks_child(const struct stacks *stacks);
+void stacks_patience(struct stacks *stacks, unsigned int ms);
 
 #endif

@@ -15,15 +15,9 @@
 #define EH_HDR_TABLE 0x3b    /* DW_EH_PE_datarel | DW_EH_PE_sdata4: what all linkers write */
 #define EH_HDR_PTR_S4 0x1b   /* DW_EH_PE_pcrel | DW_EH_PE_sdata4 */
 
-static struct elf_file *open_elf(int fd, Elf **elf)
+static Elf *open_elf(const struct elf_file *file)
 {
-	struct elf_file *file = NULL;
-
-	*elf = NULL;
-	if (fd < 0 || elf_open_fd(fd, &file, NULL))
-		return NULL;
-	*elf = elf_begin(file->fd, ELF_C_READ_MMAP, NULL);
-	return file;
+	return file ? elf_begin(file->fd, ELF_C_READ_MMAP, NULL) : NULL;
 }
 
 static void drop_rows(struct module *module)
@@ -44,7 +38,8 @@ static void drop_names(struct module *module)
 	map_free(&module->names);
 }
 
-struct module *module_open(const struct wire_module *what, int fd, int debug_fd)
+struct module *module_open(const struct wire_module *what, int fd, module_debug_fn find_debug,
+			   void *ctx)
 {
 	struct module *module = xcalloc(1, sizeof(*module));
 
@@ -53,10 +48,12 @@ struct module *module_open(const struct wire_module *what, int fd, int debug_fd)
 	map_init(&module->rows, MAX_ROWS);
 	map_init(&module->names, MAX_NAMES);
 	elf_version(EV_CURRENT);
-	module->file = open_elf(fd, &module->elf);
-	module->debug = open_elf(debug_fd, &module->debug_elf);
-	if (!module->file)
+	if (fd < 0 || elf_open_fd(fd, &module->file, NULL))
 		return module;
+	if (find_debug(ctx, module->file, &module->debug))
+		module->debug = NULL;
+	module->elf = open_elf(module->file);
+	module->debug_elf = open_elf(module->debug);
 	if (module->debug)
 		elf_add_symbols(module->file, module->debug, NULL);
 	if (module->debug_elf)

@@ -17,6 +17,7 @@
 /* One frame of what a code address stands for, without the address. Strings are the module's. */
 struct named_frame {
 	const char *function, *file; /* NULL unknown */
+	const char *folder;	     /* of a relative file */
 	uint32_t line, column;
 	bool inlined;
 	enum frame_origin origin;
@@ -70,8 +71,12 @@ struct module {
 	struct ranges unit_ranges;
 };
 
-/* Takes the descriptors over, -1: none. Never fails: what cannot be read is not known. */
-struct module *module_open(const struct wire_module *what, int fd, int debug_fd);
+/* The separate debug file, or -ENOENT; may ask the agent. */
+typedef int (*module_debug_fn)(void *ctx, const struct elf_file *file, struct elf_file **out);
+
+/* Takes the descriptor over, -1: none. Never fails: what cannot be read is not known. */
+struct module *module_open(const struct wire_module *what, int fd, module_debug_fn find_debug,
+			   void *ctx);
 void module_free(struct module *module);
 
 /* -ENOENT when that offset is in no executable segment. */

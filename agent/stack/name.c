@@ -181,11 +181,17 @@ static struct place call_place(Dwarf_Die *unit, Dwarf_Die *inlined)
 	return place;
 }
 
+static const char *folder_of(Dwarf_Die *unit)
+{
+	Dwarf_Attribute attr;
+
+	return dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr));
+}
+
 /* The path with its folder; in out when it has to be joined. */
 static const char *whole_path(Dwarf_Die *unit, const char *file, char *out, size_t size)
 {
-	Dwarf_Attribute attr;
-	const char *folder = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr));
+	const char *folder = folder_of(unit);
 
 	if (!file || file[0] == '/' || !folder)
 		return file;
@@ -196,8 +202,7 @@ static const char *whole_path(Dwarf_Die *unit, const char *file, char *out, size
 /* As the compiler was given it: without the folder that it ran in, but for other people's code. */
 static const char *as_given(Dwarf_Die *unit, const char *file, enum frame_origin origin)
 {
-	Dwarf_Attribute attr;
-	const char *folder = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attr));
+	const char *folder = folder_of(unit);
 	size_t len = folder ? strlen(folder) : 0;
 
 	if (origin == FRAME_USER && len > 1 && strncmp(file, folder, len) == 0 && file[len] == '/')
@@ -237,8 +242,11 @@ static void fill_frame(struct module *module, Dwarf_Die *unit, Dwarf_Die *die,
 	frame->from = place->line ? FRAME_FROM_LINE : FRAME_FROM_DWARF;
 	frame->line = place->line;
 	frame->column = place->column;
-	if (place->file)
-		frame->file = keep(module, as_given(unit, place->file, frame->origin), WIRE_FILE);
+	if (!place->file)
+		return;
+	frame->file = keep(module, as_given(unit, place->file, frame->origin), WIRE_FILE);
+	if (frame->origin == FRAME_USER && frame->file && frame->file[0] != '/')
+		frame->folder = keep(module, folder_of(unit), WIRE_FILE);
 }
 
 static struct named_pc *new_pc(uint32_t count)

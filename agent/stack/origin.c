@@ -52,6 +52,10 @@ static const struct {
 	{"async_io", FRAME_RUNTIME},
 	{"async_channel", FRAME_RUNTIME},
 	{"async_lock", FRAME_RUNTIME},
+	{"async_fs", FRAME_RUNTIME},
+	{"async_net", FRAME_RUNTIME},
+	{"async_process", FRAME_RUNTIME},
+	{"async_signal", FRAME_RUNTIME},
 	{"smol", FRAME_RUNTIME},
 	{"blocking", FRAME_RUNTIME},
 	{"futures", FRAME_RUNTIME},
@@ -294,6 +298,25 @@ static size_t crate_length(const char *folder, const char *end)
 	return at - folder;
 }
 
+enum frame_origin origin_of_file(const char *file)
+{
+	const char *crate = crate_folder(file), *end = crate ? strchr(crate, '/') : NULL;
+	enum frame_origin origin = FRAME_UNKNOWN;
+	char name[64];
+	size_t len;
+
+	len = end ? crate_length(crate, end) : 0;
+	if (len && len < sizeof(name)) {
+		for (size_t i = 0; i < len; i++)
+			name[i] = crate[i] == '-' ? '_' : crate[i];
+		name[len] = '\0';
+		origin = by_crate(name);
+	}
+	if (origin == FRAME_UNKNOWN)
+		origin = by_folder(file);
+	return origin == FRAME_UNKNOWN ? FRAME_USER : origin;
+}
+
 bool origin_path(const char *file, const char *name, char *out, size_t size)
 {
 	static const char *const roots[] = {"lib", "mod", "main"};
@@ -322,4 +345,28 @@ bool origin_path(const char *file, const char *name, char *out, size_t size)
 	}
 	snprintf(out + len, size - len, "::%s", name);
 	return true;
+}
+
+/* A name that the linker gave: line tables shorten those of inlined functions. */
+static bool is_c_name(const struct frame *f)
+{
+	return f->function && !f->inlined &&
+	       (f->from == FRAME_FROM_SYMBOL || f->from == FRAME_FROM_DYNSYM) &&
+	       !strstr(f->function, "::");
+}
+
+void origin_settle(struct frame *frames, uint32_t count)
+{
+	bool below_std = false;
+
+	for (uint32_t i = count; i-- > 0;) {
+		struct frame *f = &frames[i];
+
+		if (f->origin == FRAME_STD)
+			below_std = true;
+		else if (f->origin == FRAME_USER && below_std && is_c_name(f))
+			f->origin = FRAME_SYSTEM;
+		else if (f->origin != FRAME_SYSTEM)
+			below_std = false;
+	}
 }

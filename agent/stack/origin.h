@@ -21,6 +21,15 @@ struct origin_of {
 
 enum frame_origin origin_find(const struct origin_of *of);
 
+/*
+ * What a whole stack says of its frames, innermost first: std calls user code by Rust names only, so
+ * a C function of the main program that it calls is the C library's, linked statically.
+ */
+void origin_settle(struct frame *frames, uint32_t count);
+
+/* By its source file alone, as the compiler was given it. */
+enum frame_origin origin_of_file(const char *file);
+
 /* Whether the function, in full, is one of std, core or alloc. */
 bool origin_is_std(const char *function);
 

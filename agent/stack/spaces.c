@@ -36,6 +36,7 @@ struct known_file {
 	char *path; /* raw; NULL: the slot is free */
 	char *name; /* sanitised */
 	bool used;
+	bool fetching, stale; /* its debug file is under way; came, and the child has to look */
 };
 
 struct broken_file {
@@ -265,27 +266,8 @@ static int copy_vdso(const struct target *t, const struct wire_map *map)
 	return fd;
 }
 
-/* Both of the process's own view and of ours: a container often has no debug files. */
-static int open_debug(const struct target *t, int fd, const char *path)
-{
-	struct elf_file *file = NULL, *debug = NULL;
-	char root[64];
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	int found = -1;
-
-	if (copy < 0 || elf_open_fd(copy, &file, NULL))
-		return -1;
-	snprintf(root, sizeof(root), "/proc/%d/root", t->proc->pid);
-	if (elf_open_debug(file, root, path, &debug, NULL) == 0 ||
-	    elf_open_debug(file, NULL, path, &debug, NULL) == 0)
-		found = fcntl(debug->fd, F_DUPFD_CLOEXEC, 0);
-	elf_close(debug);
-	elf_close(file);
-	return found;
-}
-
-static void open_files(const struct target *t, const struct wire_map *map,
-		       const struct known_file *file, struct wire_module *what, int fds[2])
+static int open_file(const struct target *t, const struct wire_map *map,
+		     const struct known_file *file, struct wire_module *what)
 {
 	struct proc_map proc_map = {
 		.start = map->start,
@@ -297,39 +279,82 @@ static void open_files(const struct target *t, const struct wire_map *map,
 	};
 	char *path = NULL;
 	struct stat st;
+	int fd;
 
 	what->main = object_is_main(t->proc, &proc_map);
-	fds[0] = object_open_file(t->proc, &proc_map, &path);
+	fd = object_open_file(t->proc, &proc_map, &path);
 	free(path);
-	if (fds[0] >= 0 && (fstat(fds[0], &st) || !S_ISREG(st.st_mode))) {
-		close(fds[0]);
-		fds[0] = -1;
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
+		close(fd);
+		fd = -1;
 	}
-	if (fds[0] >= 0)
-		fds[1] = open_debug(t, fds[0], file->path);
+	return fd < 0 ? -1 : fd;
 }
 
-void spaces_module(struct spaces *spaces, uint32_t target, uint32_t module,
-		   struct wire_module *what, int fds[2])
+static const struct known_file *file_of(const struct spaces *spaces, uint32_t module)
 {
-	const struct target *t = find_target(spaces, target);
 	const struct known_file *file = module < WIRE_MAX_MODULES ? &spaces->files[module] : NULL;
 
+	return file && file->path ? file : NULL;
+}
+
+int spaces_module(struct spaces *spaces, uint32_t target, uint32_t module, struct wire_module *what)
+{
+	const struct target *t = find_target(spaces, target);
+	const struct known_file *file = file_of(spaces, module);
+
 	memset(what, 0, sizeof(*what));
-	fds[0] = fds[1] = -1;
-	if (!file || !file->path || !t)
-		return;
+	if (!file || !t)
+		return -1;
 	snprintf(what->name, sizeof(what->name), "%s", file->path);
 	if (is_broken(spaces, file))
-		return;
+		return -1;
 	for (uint32_t i = 0; i < t->count; i++) {
 		if (t->maps[i].module != module)
 			continue;
 		if (file->dev == VDSO_DEVICE)
-			fds[0] = copy_vdso(t, &t->maps[i]);
-		else
-			open_files(t, &t->maps[i], file, what, fds);
-		return;
+			return copy_vdso(t, &t->maps[i]);
+		return open_file(t, &t->maps[i], file, what);
+	}
+	return -1;
+}
+
+/* Both of the process's own view and of ours: a container often has no debug files. */
+size_t spaces_debug(struct spaces *spaces, uint32_t target, uint32_t module,
+		    const struct elf_debug_link *link, int *fds, size_t max)
+{
+	const struct target *t = find_target(spaces, target);
+	const struct known_file *file = file_of(spaces, module);
+	char root[64];
+	size_t n;
+
+	if (!file || !t || file->dev == VDSO_DEVICE)
+		return 0;
+	snprintf(root, sizeof(root), "/proc/%d/root", t->proc->pid);
+	n = elf_debug_open(link, root, file->path, fds, max);
+	return n + elf_debug_open(link, NULL, file->path, fds + n, max - n);
+}
+
+size_t spaces_fetch(struct spaces *spaces, struct debuginfod *from, uint32_t module,
+		    const struct elf_debug_link *link, int *fd)
+{
+	struct known_file *file = module < WIRE_MAX_MODULES ? &spaces->files[module] : NULL;
+
+	if (!file || !file->path || file->dev == VDSO_DEVICE)
+		return 0;
+	*fd = debuginfod_get(from, link->build_id, file->path);
+	file->fetching = *fd == -EINPROGRESS;
+	return *fd >= 0;
+}
+
+void spaces_refresh(struct spaces *spaces)
+{
+	for (size_t i = 0; i < WIRE_MAX_MODULES; i++) {
+		struct known_file *file = &spaces->files[i];
+
+		file->stale |= file->fetching;
+		spaces->dirty |= file->fetching;
+		file->fetching = false;
 	}
 }
 
@@ -351,9 +376,13 @@ uint32_t spaces_collect(struct spaces *spaces, uint32_t *out)
 		for (uint32_t k = 0; k < spaces->targets[i].count; k++)
 			spaces->files[spaces->targets[i].maps[k].module].used = true;
 	for (uint32_t i = 0; i < WIRE_MAX_MODULES; i++) {
-		if (!spaces->files[i].path || spaces->files[i].used)
+		struct known_file *file = &spaces->files[i];
+
+		if (!file->path || (file->used && !file->stale))
 			continue;
-		drop_file(spaces, &spaces->files[i]);
+		file->stale = false;
+		if (!file->used)
+			drop_file(spaces, file);
 		out[count++] = i;
 	}
 	return count;

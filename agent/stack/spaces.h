@@ -8,6 +8,7 @@
 #define STACK_SPACES_H
 
 #include "stack/wire.h"
+#include "target/elf.h"
 
 #define SPACES_BREAKS 2 /* a file that broke the child as often is not given to it again */
 
@@ -30,11 +31,25 @@ void spaces_maps(struct spaces *spaces, uint32_t target, const struct wire_map *
 		 uint32_t *count);
 
 /*
- * Opens the file of a module that `target` maps: fills `what` and fds (-1: none, also for a file
- * that broke the child too often). The caller closes them.
+ * Opens the file of a module that `target` maps: fills `what` and returns it, or -1 (also for a
+ * file that broke the child too often). The caller closes it.
  */
-void spaces_module(struct spaces *spaces, uint32_t target, uint32_t module,
-		   struct wire_module *what, int fds[2]);
+int spaces_module(struct spaces *spaces, uint32_t target, uint32_t module,
+		  struct wire_module *what);
+/*
+ * Opens what can be the module's separate debug file by what the child says of it; returns how
+ * many of max.
+ */
+size_t spaces_debug(struct spaces *spaces, uint32_t target, uint32_t module,
+		    const struct elf_debug_link *link, int *fds, size_t max);
+
+/*
+ * The same from debuginfod, at most one; when it is still to come, the module is opened anew after
+ * the next spaces_refresh().
+ */
+size_t spaces_fetch(struct spaces *spaces, struct debuginfod *from, uint32_t module,
+		    const struct elf_debug_link *link, int *fd);
+void spaces_refresh(struct spaces *spaces);
 
 /* The module's sanitised path, or NULL. */
 const char *spaces_name(const struct spaces *spaces, uint32_t module);
@@ -43,8 +58,8 @@ const char *spaces_name(const struct spaces *spaces, uint32_t module);
 void spaces_blame(struct spaces *spaces, uint32_t module);
 
 /*
- * Modules that no target maps any more are given up: writes their indexes, at most
- * WIRE_MAX_MODULES; returns how many the child has to forget.
+ * Modules that no target maps any more are given up: writes their indexes and those of modules to
+ * be opened anew, at most WIRE_MAX_MODULES; returns how many the child has to forget.
  */
 uint32_t spaces_collect(struct spaces *spaces, uint32_t *out);
 

@@ -5,17 +5,16 @@
  */
 #include "stack/stack.h"
 
+#include "jail/peer.h"
 #include "stack/answer.h"
 #include "stack/child.h"
 #include "stack/spaces.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define MAX_RESTARTS 5
@@ -30,65 +29,18 @@ struct pending {
 struct stacks {
 	stack_fn fn;
 	void *ctx;
-	int epoll, timer;
-	struct child child; /* pid 0: given up */
-	bool ready, busy;   /* its privileges are gone; it has the first request */
+	struct peer peer;      /* its child's pid 0: given up */
+	bool busy;	       /* the child has the first request */
+	unsigned int limit_ms; /* for one answer */
 	struct spaces *spaces;
 	struct pending queue[STACK_PENDING];
 	uint32_t first, count;
 	struct answer_frames answer;
-	uint8_t *packet;
+	struct debuginfod *from; /* NULL: only files of this machine */
+	uint32_t fetched;	 /* answers of it that are taken into account */
 	struct stacks_totals totals;
 	uint64_t past_ns; /* CPU time of earlier children */
 };
-
-static void set_timer(struct stacks *stacks, bool on)
-{
-	struct itimerspec spec = {.it_value.tv_sec = on ? STACK_SECONDS : 0};
-
-	timerfd_settime(stacks->timer, 0, &spec, NULL);
-}
-
-static bool timer_expired(struct stacks *stacks)
-{
-	uint64_t times;
-
-	return read(stacks->timer, &times, sizeof(times)) == sizeof(times);
-}
-
-static int transmit(struct stacks *stacks, struct iovec *parts, size_t count, const int *fds)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
-	} control = {.bytes = {0}};
-	struct msghdr msg = {.msg_iov = parts, .msg_iovlen = count};
-	size_t n = !fds || fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2, length = 0;
-	struct cmsghdr *c;
-
-	if (n) {
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	}
-	for (size_t i = 0; i < count; i++)
-		length += parts[i].iov_len;
-	if (sendmsg(stacks->child.sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)length)
-		return -EPIPE;
-	return 0;
-}
-
-static int transmit_payload(struct stacks *stacks, const struct wire_head *head,
-			    const void *payload, size_t length, const int *fds)
-{
-	struct iovec parts[] = {{(void *)head, sizeof(*head)}, {(void *)payload, length}};
-
-	return transmit(stacks, parts, 2, fds);
-}
 
 static void finish_first(struct stacks *stacks, const struct frame *frames, uint32_t count,
 			 enum stack_end end)
@@ -107,39 +59,39 @@ static void finish_first(struct stacks *stacks, const struct frame *frames, uint
 static int send_forget(struct stacks *stacks)
 {
 	uint32_t gone[WIRE_MAX_MODULES];
-	struct wire_head head = {.type = WIRE_FORGET};
+	struct packet_head head = {.type = WIRE_FORGET};
 
 	head.count = spaces_collect(stacks->spaces, gone);
 	if (!head.count)
 		return 0;
-	return transmit_payload(stacks, &head, gone, head.count * sizeof(gone[0]), NULL);
+	return packet_send_one(stacks->peer.child.sock, &head, gone, head.count * sizeof(gone[0]),
+			       NULL);
 }
 
 static int send_stack(struct stacks *stacks, const struct pending *pending)
 {
-	struct wire_head head = {
+	struct packet_head head = {
 		.type = WIRE_STACK,
 		.id = pending->target,
 		.generation = spaces_generation(stacks->spaces, pending->target),
 	};
 	struct iovec parts[] = {
-		{&head, sizeof(head)},
 		{(void *)&pending->stack, sizeof(pending->stack)},
 		{pending->pages, (size_t)__builtin_popcount(pending->stack.present) * STACK_PAGE},
 	};
 
-	return transmit(stacks, parts, 3, NULL);
+	return packet_send(stacks->peer.child.sock, &head, parts, 2, NULL);
 }
 
 /* Gives the first request to an idle child. A child that does not take it is found by drain. */
 static void send_next(struct stacks *stacks)
 {
-	if (!stacks->ready || stacks->busy || !stacks->count)
+	if (!stacks->peer.ready || stacks->busy || !stacks->count)
 		return;
 	stacks->busy = true;
-	set_timer(stacks, true);
+	peer_deadline(&stacks->peer, stacks->limit_ms);
 	if (send_forget(stacks) || send_stack(stacks, &stacks->queue[stacks->first]))
-		shutdown(stacks->child.sock, SHUT_RDWR);
+		shutdown(stacks->peer.child.sock, SHUT_RDWR);
 }
 
 /* Requests of a target that has ended since. */
@@ -152,30 +104,27 @@ static void drop_orphans(struct stacks *stacks)
 
 static int start_child(struct stacks *stacks, struct err *err)
 {
-	struct epoll_event event = {.events = EPOLLIN};
+	struct wire_board *board;
 	int ret;
 
-	stacks->ready = stacks->busy = false;
-	ret = child_start(&stacks->child, err);
-	if (!ret && epoll_ctl(stacks->epoll, EPOLL_CTL_ADD, stacks->child.sock, &event)) {
-		ret = err_set(err, -errno, "cannot watch the stack reader: %s", strerror(errno));
-		child_stop(&stacks->child);
-	}
-	if (!ret)
-		set_timer(stacks, true);
-	return ret;
+	stacks->busy = false;
+	ret = peer_start(&stacks->peer, STACK_CHILD, STACK_PAGE, STACK_MS, err);
+	if (ret)
+		return ret;
+	board = stacks->peer.child.shared;
+	board->module = WIRE_NONE;
+	return 0;
 }
 
 /* The child died, is stuck or talks nonsense: another one takes over what it had not begun. */
 static void child_broke(struct stacks *stacks)
 {
+	const struct wire_board *board = stacks->peer.child.shared;
 	bool busy = stacks->busy;
 
-	spaces_blame(stacks->spaces, stacks->child.board->module);
-	set_timer(stacks, false);
-	epoll_ctl(stacks->epoll, EPOLL_CTL_DEL, stacks->child.sock, NULL);
-	child_stop(&stacks->child);
-	stacks->ready = stacks->busy = false;
+	spaces_blame(stacks->spaces, board->module);
+	peer_stop(&stacks->peer);
+	stacks->busy = false;
 	stacks->past_ns = stacks->totals.work_ns;
 	if (busy)
 		finish_first(stacks, NULL, 0, STACK_FAILED);
@@ -187,95 +136,115 @@ static void child_broke(struct stacks *stacks)
 		finish_first(stacks, NULL, 0, STACK_FAILED);
 }
 
-static int on_ready(struct stacks *stacks, const struct wire_head *head, size_t length)
-{
-	if (stacks->ready || length || head->count)
-		return -EINVAL;
-	stacks->ready = true;
-	set_timer(stacks, false);
-	return 0;
-}
-
-static int on_want_space(struct stacks *stacks, const struct wire_head *head, size_t length)
+static int on_want_space(struct stacks *stacks, const struct packet *packet)
 {
 	uint32_t target = stacks->queue[stacks->first].target;
-	struct wire_head answer = {.type = WIRE_SPACE, .id = target};
+	struct packet_head answer = {.type = WIRE_SPACE, .id = target};
 	const struct wire_map *maps;
 
-	if (!stacks->busy || length || head->id != target)
+	if (packet->length || packet->head.id != target)
 		return -EINVAL;
 	spaces_maps(stacks->spaces, target, &maps, &answer.count);
-	return transmit_payload(stacks, &answer, maps, answer.count * sizeof(*maps), NULL);
+	return packet_send_one(stacks->peer.child.sock, &answer, maps, answer.count * sizeof(*maps),
+			       NULL);
 }
 
-static int on_want_module(struct stacks *stacks, const struct wire_head *head, size_t length)
+static int on_want_module(struct stacks *stacks, const struct packet *packet)
 {
-	struct wire_head answer = {.type = WIRE_MODULE, .id = head->id};
+	struct packet_head answer = {.type = WIRE_MODULE, .id = packet->head.id};
 	struct wire_module what;
-	int fds[2], ret;
+	int fds[2] = {-1, -1}, ret;
 
-	if (!stacks->busy || length)
+	if (packet->length)
 		return -EINVAL;
-	spaces_module(stacks->spaces, stacks->queue[stacks->first].target, head->id, &what, fds);
-	ret = transmit_payload(stacks, &answer, &what, sizeof(what), fds);
-	for (int i = 0; i < 2; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	fds[0] = spaces_module(stacks->spaces, stacks->queue[stacks->first].target, packet->head.id,
+			       &what);
+	ret = packet_send_one(stacks->peer.child.sock, &answer, &what, sizeof(what), fds);
+	if (fds[0] >= 0)
+		close(fds[0]);
 	return ret;
 }
 
-static int on_answer(struct stacks *stacks, const struct wire_head *head, size_t length)
+static int on_want_debug(struct stacks *stacks, const struct packet *packet)
 {
-	int ret;
+	struct packet_head answer = {.type = WIRE_DEBUG, .id = packet->head.id};
+	struct elf_debug_link link;
+	int fds[PACKET_FDS + 1], ret;
+	size_t n = 0;
 
-	if (!stacks->busy)
+	if (packet->length != sizeof(link))
 		return -EINVAL;
-	ret = answer_read(stacks->spaces, head, stacks->packet + sizeof(*head), length,
-			  &stacks->answer);
+	memcpy(&link, packet->payload, sizeof(link));
+	if (!packet->head.count)
+		n = spaces_debug(stacks->spaces, stacks->queue[stacks->first].target,
+				 packet->head.id, &link, fds, PACKET_FDS);
+	else if (stacks->from)
+		n = spaces_fetch(stacks->spaces, stacks->from, packet->head.id, &link, fds);
+	fds[n] = -1;
+	ret = packet_send(stacks->peer.child.sock, &answer, NULL, 0, fds);
+	while (n)
+		close(fds[--n]);
+	return ret;
+}
+
+static int on_answer(struct stacks *stacks, const struct packet *packet)
+{
+	int ret = answer_read(stacks->spaces, &packet->head, packet->payload, packet->length,
+			      &stacks->answer);
+
 	if (ret)
 		return ret;
 	stacks->busy = false;
-	set_timer(stacks, false);
+	peer_deadline(&stacks->peer, 0);
 	stacks->totals.work_ns = stacks->past_ns + stacks->answer.cpu_ns;
 	finish_first(stacks, stacks->answer.frames, stacks->answer.count, stacks->answer.end);
 	return 0;
 }
 
-static int (*const handlers[])(struct stacks *stacks, const struct wire_head *head,
-			       size_t length) = {
-	[WIRE_READY] = on_ready,
+static int (*const handlers[])(struct stacks *stacks, const struct packet *packet) = {
 	[WIRE_WANT_SPACE] = on_want_space,
 	[WIRE_WANT_MODULE] = on_want_module,
+	[WIRE_WANT_DEBUG] = on_want_debug,
 	[WIRE_ANSWER] = on_answer,
 };
 
 /* One message: 1, none there: 0, or -errno when the child is broken. */
 static int receive(struct stacks *stacks)
 {
-	struct wire_head head;
-	ssize_t n = recv(stacks->child.sock, stacks->packet, WIRE_MAX_PACKET,
-			 MSG_DONTWAIT | MSG_TRUNC);
-	int ret;
+	struct packet packet;
+	int ret = peer_receive(&stacks->peer, false, &packet);
+	uint32_t type;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n < (ssize_t)sizeof(head) || n > WIRE_MAX_PACKET)
+	if (ret != 1)
+		return ret;
+	type = packet.head.type;
+	if (!stacks->busy || type >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[type])
 		return -EPIPE;
-	memcpy(&head, stacks->packet, sizeof(head));
-	if (head.type >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[head.type])
-		return -EPIPE;
-	ret = handlers[head.type](stacks, &head, (size_t)n - sizeof(head));
+	ret = handlers[type](stacks, &packet);
 	return ret ? ret : 1;
+}
+
+/* What the child could not have when it asked: it opens these binaries anew. */
+static void take_fetched(struct stacks *stacks)
+{
+	uint32_t answers;
+
+	if (!stacks->from)
+		return;
+	debuginfod_step(stacks->from);
+	answers = debuginfod_answers(stacks->from);
+	if (answers != stacks->fetched)
+		spaces_refresh(stacks->spaces);
+	stacks->fetched = answers;
 }
 
 void stacks_drain(struct stacks *stacks)
 {
 	int ret = 1;
 
-	while (stacks->child.pid && ret) {
+	take_fetched(stacks);
+	while (stacks->peer.child.pid && ret) {
 		ret = receive(stacks);
-		if (!ret && timer_expired(stacks))
-			ret = -ETIMEDOUT;
 		if (ret < 0)
 			child_broke(stacks);
 		drop_orphans(stacks);
@@ -286,14 +255,11 @@ void stacks_drain(struct stacks *stacks)
 /* At the start only: a child that cannot give up its rights is no child at all. */
 static int await_ready(struct stacks *stacks, struct err *err)
 {
-	struct pollfd p = {.fd = stacks->child.sock, .events = POLLIN};
 	int ret = 0;
 
-	while (!stacks->ready && ret >= 0) {
-		if (poll(&p, 1, STACK_SECONDS * 1000) <= 0 && errno != EINTR)
-			ret = -ETIMEDOUT;
-		else
-			ret = receive(stacks);
+	while (!stacks->peer.ready && ret >= 0) {
+		peer_wait(&stacks->peer, STACK_MS);
+		ret = receive(stacks);
 	}
 	if (ret < 0)
 		return err_set(err, ret,
@@ -305,19 +271,12 @@ static int await_ready(struct stacks *stacks, struct err *err)
 int stacks_open(stack_fn fn, void *ctx, struct stacks **out, struct err *err)
 {
 	struct stacks *stacks = xcalloc(1, sizeof(*stacks));
-	struct epoll_event event = {.events = EPOLLIN};
-	int ret = 0;
+	int ret = peer_open(&stacks->peer, err);
 
 	stacks->fn = fn;
 	stacks->ctx = ctx;
-	stacks->child.sock = -1;
+	stacks->limit_ms = STACK_MS;
 	stacks->spaces = spaces_new();
-	stacks->packet = xmalloc(WIRE_MAX_PACKET);
-	stacks->epoll = epoll_create1(EPOLL_CLOEXEC);
-	stacks->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (stacks->epoll < 0 || stacks->timer < 0 ||
-	    epoll_ctl(stacks->epoll, EPOLL_CTL_ADD, stacks->timer, &event))
-		ret = err_set(err, -errno, "no descriptor for stacks: %s", strerror(errno));
 	if (!ret)
 		ret = start_child(stacks, err);
 	if (!ret)
@@ -330,27 +289,32 @@ int stacks_open(stack_fn fn, void *ctx, struct stacks **out, struct err *err)
 	return 0;
 }
 
+int stacks_fetch(struct stacks *stacks, struct debuginfod *from, struct err *err)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	stacks->from = from;
+	if (epoll_ctl(peer_fd(&stacks->peer), EPOLL_CTL_ADD, debuginfod_fd(from), &event))
+		return err_set(err, -errno, "epoll_ctl: %s", strerror(errno));
+	return 0;
+}
+
 void stacks_close(struct stacks *stacks)
 {
 	if (!stacks)
 		return;
-	child_stop(&stacks->child);
-	if (stacks->timer >= 0)
-		close(stacks->timer);
-	if (stacks->epoll >= 0)
-		close(stacks->epoll);
+	peer_close(&stacks->peer);
 	for (size_t i = 0; i < STACK_PENDING; i++)
 		free(stacks->queue[i].pages);
 	spaces_free(stacks->spaces);
 	answer_free(&stacks->answer);
-	free(stacks->packet);
 	free(stacks);
 }
 
 int stacks_target(struct stacks *stacks, uint32_t target, const struct proc *proc,
 		  const struct memory *memory, struct err *err)
 {
-	if (!stacks->child.pid)
+	if (!stacks->peer.child.pid)
 		return err_set(err, -EPIPE, "the stack reader broke too often");
 	spaces_add(stacks->spaces, target, proc, memory);
 	return 0;
@@ -387,7 +351,7 @@ int stacks_submit(struct stacks *stacks, const struct stack_request *request)
 {
 	int ret = 0;
 
-	if (!stacks->child.pid)
+	if (!stacks->peer.child.pid)
 		ret = -EPIPE;
 	else if (!spaces_generation(stacks->spaces, request->target))
 		ret = -ENOENT;
@@ -404,7 +368,7 @@ int stacks_submit(struct stacks *stacks, const struct stack_request *request)
 
 int stacks_fd(const struct stacks *stacks)
 {
-	return stacks->epoll;
+	return peer_fd(&stacks->peer);
 }
 
 void stacks_totals(const struct stacks *stacks, struct stacks_totals *out)
@@ -414,5 +378,10 @@ void stacks_totals(const struct stacks *stacks, struct stacks_totals *out)
 
 pid_t stacks_child(const struct stacks *stacks)
 {
-	return stacks->child.pid;
+	return stacks->peer.child.pid;
+}
+
+void stacks_patience(struct stacks *stacks, unsigned int ms)
+{
+	stacks->limit_ms = ms;
 }

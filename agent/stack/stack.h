@@ -15,6 +15,7 @@
 #define STACK_STACK_H
 
 #include "core/frame.h"
+#include "target/debuginfod.h"
 #include "target/memory.h"
 #include "target/proc.h"
 #include "util/err.h"
@@ -25,7 +26,7 @@
 #define STACK_PAGE 4096
 #define STACK_PAGES 8	 /* pages copied of one stack: 32 KiB */
 #define STACK_PENDING 64 /* requests under way; more are refused with -EAGAIN */
-#define STACK_SECONDS 10 /* an answer that takes longer means that the child is stuck */
+#define STACK_MS 10000	 /* an answer that takes longer means that the child is stuck */
 
 /* Registers of x86-64 by their DWARF numbers: rax rdx rcx rbx rsi rdi rbp rsp r8..r15 rip. */
 #define STACK_REGS 17
@@ -56,6 +57,8 @@ struct stacks;
 int stacks_open(stack_fn fn, void *ctx, struct stacks **out, struct err *err);
 /* Ends the child; requests under way are dropped. NULL is fine. */
 void stacks_close(struct stacks *stacks);
+/* Debug files that are not on this machine come from there; borrowed. To be called once. */
+int stacks_fetch(struct stacks *stacks, struct debuginfod *from, struct err *err);
 
 /*
  * Names the address space `target` (a small integer of the caller's choice). proc and memory are

@@ -286,6 +286,7 @@ int unwind_stack(const struct unwind_stack *stack, unwind_find_fn find, void *ct
 		/* A return address may be the first byte of the next function or line. */
 		uint64_t pc = regs.value[STACK_RIP] - (interrupted ? 0 : 1);
 
+		out[count].sp = regs.value[STACK_RSP];
 		ret = find(ctx, pc, &out[count].place);
 		if (ret)
 			return ret;

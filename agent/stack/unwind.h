@@ -20,6 +20,7 @@ struct unwind_place {
 
 struct unwind_frame {
 	struct unwind_place place; /* of the instruction, or of the call that it is in */
+	uint64_t sp;
 };
 
 struct unwind_stack {

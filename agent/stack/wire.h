@@ -1,44 +1,37 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Messages between the agent and the child that unwinds: packets of a SOCK_SEQPACKET socket pair,
- * each a header and its payload. Both run the same binary, so structures travel as they are.
+ * Messages between the agent and the child that unwinds (jail/packet.h).
  *
  * The child pulls: the agent sends STACK to an idle child, then only what the child asks for with
- * WANT_SPACE and WANT_MODULE, until ANSWER comes. So there is never more in a direction than one
+ * WANT_SPACE, WANT_MODULE and WANT_DEBUG, until ANSWER comes. So there is never more in a direction than one
  * message after a FORGET, no side has to queue, and it is known which request broke a child.
  * The agent takes nothing of what the child says on trust.
  */
 #ifndef STACK_WIRE_H
 #define STACK_WIRE_H
 
+#include "jail/packet.h"
 #include "stack/stack.h"
 
-#define WIRE_SOCKET 3 /* descriptors of the child */
-#define WIRE_BOARD 4
+#define STACK_CHILD "stalltop-stack"
 #define WIRE_MAX_MAPS 4096   /* executable mappings of one target; more are not known */
 #define WIRE_MAX_MODULES 512 /* binaries known at a time */
 #define WIRE_MAX_STRINGS (96 * 1024)
-#define WIRE_MAX_PACKET (160 * 1024)
 #define WIRE_FUNCTION 1024 /* bytes of a name with its NUL; longer ones are cut */
 #define WIRE_FILE 512
 #define WIRE_NONE UINT32_MAX
 
 enum wire_type {
-	WIRE_FORGET = 1, /* agent: count module indexes */
+	WIRE_FORGET = PACKET_READY + 1, /* agent: count module indexes */
 	WIRE_STACK,	 /* agent: a struct wire_stack and the pages that are present */
 	WIRE_SPACE,	 /* agent: id target, count struct wire_map, by address */
-	WIRE_MODULE,	 /* agent: id module, a struct wire_module, 0 to 2 descriptors */
-	WIRE_READY,	 /* child: count is an errno, 0: privileges are gone, send */
+	WIRE_MODULE,	 /* agent: id module, a struct wire_module, its file or none */
+	WIRE_DEBUG,	 /* agent: id module, files that can be its separate debug file */
 	WIRE_WANT_SPACE, /* child: id target; an address is in no mapping that it knows */
 	WIRE_WANT_MODULE,
+	/* child: id module, a struct elf_debug_link; count 1: none of those that were given */
+	WIRE_WANT_DEBUG,
 	WIRE_ANSWER, /* child: count frames, a struct wire_answer, frames, strings */
-};
-
-struct wire_head {
-	uint32_t type;
-	uint32_t id;
-	uint32_t count;
-	uint32_t generation; /* of a target's address space: another one after each exec */
 };
 
 struct wire_map {
@@ -60,11 +53,12 @@ struct wire_stack {
 };
 
 struct wire_frame {
-	uint64_t offset, start;
-	uint32_t function, file; /* where in the strings; WIRE_NONE: none */
+	uint64_t offset, start, sp;
+	uint32_t function, file, folder; /* where in the strings; WIRE_NONE: none */
 	uint32_t line, column;
 	uint32_t module; /* WIRE_NONE: in no mapping */
 	uint8_t inlined, origin, from, pad;
+	uint32_t pad32;
 };
 
 struct wire_answer {

@@ -124,6 +124,8 @@ int elf_relocated_read(struct elf_file *f, uint64_t base, uint64_t vaddr, void *
 int elf_load_symbols(struct elf_file *f, struct err *err);
 /* Adds those of a separate debug file of the same build; it may be closed afterwards. */
 int elf_add_symbols(struct elf_file *f, struct elf_file *debug, struct err *err);
+/* There are to be none: nothing of the file's symbols is read. */
+void elf_without_symbols(struct elf_file *f);
 /* Frees the table; names handed out before are gone. */
 void elf_drop_symbols(struct elf_file *f);
 /* The table; NULL and 0 when there is none. Several entries can share an address (ICF). */
@@ -156,10 +158,50 @@ bool elf_find_crate_version(const struct elf_file *f, const char *crate, char *b
 /*
  * The separate debug file: by build-id below /usr/lib/debug, or by .gnu_debuglink next to
  * `path`, in its .debug folder, or below /usr/lib/debug; the link's CRC, or the build-id, must
- * match. `root` is put before every path ("/proc/PID/root"; "" or NULL for our own), `path` is
- * the binary as its process sees it (NULL: build-id only). -ENOENT when there is none.
+ * match. `root` is put before every path ("/proc/PID/root"; "" or NULL for our own), and links are
+ * resolved within it; `path` is the binary as its process sees it (NULL: build-id only).
+ *
+ * It is found in three steps, because who may open files must not read them, and who reads them
+ * can open none.
  */
+#define ELF_DEBUG_PLACES 4
+#define ELF_DEBUG_NAME 264
+
+/* What a file says of its debug file. */
+struct elf_debug_link {
+	char build_id[ELF_BUILD_ID_HEX]; /* "" none */
+	char name[ELF_DEBUG_NAME];	 /* of .gnu_debuglink, and what pads it; "" none */
+	uint32_t crc;
+};
+
+void elf_debug_link(const struct elf_file *f, struct elf_debug_link *out);
+/* Opens regular files where it can be; nothing of `link` is trusted. Returns how many of max. */
+size_t elf_debug_open(const struct elf_debug_link *link, const char *root, const char *path,
+		      int *fds, size_t max);
+/* Takes the descriptors over: the first that matches, or -ENOENT. */
+int elf_debug_choose(const struct elf_file *f, const struct elf_debug_link *link, const int *fds,
+		     size_t count, struct elf_file **out);
+/* All three; -ENOENT when there is none. */
 int elf_open_debug(const struct elf_file *f, const char *root, const char *path,
 		   struct elf_file **out, struct err *err);
+
+/* Lower-case hex of at least two bytes; `id` need not end. */
+bool elf_build_id_valid(const char id[ELF_BUILD_ID_HEX]);
+
+/* What the program headers say, from a process that read them to one that must not. */
+struct elf_image {
+	uint16_t type;
+	uint8_t has_interp;
+	uint8_t loads; /* struct elf_segment that follow, at most ELF_MAX_SEGMENTS - 1 */
+	char build_id[ELF_BUILD_ID_HEX];
+};
+
+void elf_image(const struct elf_file *f, struct elf_image *out);
+/*
+ * An elf_file without symbols and sections; takes the descriptor over, also when it fails. -EINVAL:
+ * no elf_file has these values.
+ */
+int elf_open_image(int fd, const struct elf_image *image, const struct elf_segment *loads,
+		   struct elf_file **out);
 
 #endif

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "target/elf.h"
 #include "target/elf_impl.h"
@@ -47,33 +52,28 @@ static int file_crc(const struct elf_file *f, uint32_t *out)
 	return ret;
 }
 
-static int open_rooted(const char *root, const char *path, struct elf_file **out)
+/* A container's links are resolved within it. */
+static int open_rooted(const char *root, const char *path)
 {
-	char full[PATH_MAX];
-	int n = snprintf(full, sizeof(full), "%s%s", root ? root : "", path);
+	/* O_NONBLOCK: a FIFO put where a file was must not hold us up. */
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+			       .resolve = RESOLVE_IN_ROOT};
+	struct stat st;
+	int dir, fd;
 
-	*out = NULL;
-	if (n < 0 || (size_t)n >= sizeof(full))
-		return -ENAMETOOLONG;
-	return elf_open(full, out, NULL);
-}
-
-static int open_by_build_id(const struct elf_file *f, const char *root, struct elf_file **out)
-{
-	char path[ELF_BUILD_ID_HEX + 64];
-	int ret;
-
-	if (strlen(f->build_id) < 4)
-		return -ENOENT;
-	snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%.2s/%s.debug", f->build_id,
-		 f->build_id + 2);
-	ret = open_rooted(root, path, out);
-	if (!ret && strcmp((*out)->build_id, f->build_id) != 0) {
-		elf_close(*out);
-		*out = NULL;
-		ret = -ENOENT;
+	if (!root || !*root) {
+		fd = open(path, (int)how.flags);
+	} else {
+		dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+		if (dir >= 0)
+			close(dir);
 	}
-	return ret;
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
 }
 
 /* The file name and the CRC of .gnu_debuglink. */
@@ -87,56 +87,106 @@ static int read_link(const struct elf_file *f, char *name, size_t size, uint32_t
 		return -ENOENT;
 	n = strnlen(name, sec.size);
 	at = (n + 1 + 3) & ~(size_t)3;
-	/* A bare file name: a link that climbs out of its folder is not followed. */
-	if (!n || n == sec.size || at > sec.size - 4 || strchr(name, '/'))
+	if (!n || n == sec.size || at > sec.size - 4)
 		return -ENOENT;
 	memcpy(crc, name + at, sizeof(*crc));
 	return 0;
 }
 
-static bool same_build(const struct elf_file *f, const struct elf_file *debug, uint32_t want)
+static bool same_build(const struct elf_file *f, const struct elf_file *debug,
+		       const struct elf_debug_link *link)
 {
 	uint32_t crc;
 
 	if (f->build_id[0] && debug->build_id[0])
 		return strcmp(f->build_id, debug->build_id) == 0;
-	return file_crc(debug, &crc) == 0 && crc == want;
+	return link->name[0] && file_crc(debug, &crc) == 0 && crc == link->crc;
 }
 
-static int open_by_link(const struct elf_file *f, const char *root, const char *path,
-			struct elf_file **out)
+void elf_debug_link(const struct elf_file *f, struct elf_debug_link *out)
+{
+	memset(out, 0, sizeof(*out));
+	snprintf(out->build_id, sizeof(out->build_id), "%s", f->build_id);
+	if (read_link(f, out->name, sizeof(out->name), &out->crc))
+		out->name[0] = '\0';
+}
+
+bool elf_build_id_valid(const char id[ELF_BUILD_ID_HEX])
+{
+	size_t n = strnlen(id, ELF_BUILD_ID_HEX);
+
+	return n >= 4 && n < ELF_BUILD_ID_HEX && n % 2 == 0 && strspn(id, "0123456789abcdef") == n;
+}
+
+/* A bare file name: a link that climbs out of its folder is not followed. */
+static bool name_valid(const char name[ELF_DEBUG_NAME])
+{
+	return name[0] && memchr(name, '\0', ELF_DEBUG_NAME) && !strchr(name, '/') &&
+	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static size_t add_place(int *fds, size_t n, size_t max, const char *root, const char *path)
+{
+	if (n < max) {
+		fds[n] = open_rooted(root, path);
+		n += fds[n] >= 0;
+	}
+	return n;
+}
+
+size_t elf_debug_open(const struct elf_debug_link *link, const char *root, const char *path,
+		      int *fds, size_t max)
 {
 	static const struct {
 		const char *before, *after;
 	} places[] = {{"", ""}, {"", "/.debug"}, {"/usr/lib/debug", ""}};
 	const char *slash = path ? strrchr(path, '/') : NULL;
-	char name[NAME_MAX + 8], full[PATH_MAX];
-	uint32_t crc;
+	char full[PATH_MAX];
+	size_t count = 0;
 
-	if (!slash || read_link(f, name, sizeof(name), &crc) != 0)
-		return -ENOENT;
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		int n = snprintf(full, sizeof(full), "%s%.*s%s/%s", places[i].before,
-				 (int)(slash - path), path, places[i].after, name);
-
-		if (n < 0 || (size_t)n >= sizeof(full) || open_rooted(root, full, out) != 0)
-			continue;
-		if (same_build(f, *out, crc))
-			return 0;
-		elf_close(*out);
-		*out = NULL;
+	if (elf_build_id_valid(link->build_id)) {
+		snprintf(full, sizeof(full), "/usr/lib/debug/.build-id/%.2s/%s.debug",
+			 link->build_id, link->build_id + 2);
+		count = add_place(fds, count, max, root, full);
 	}
-	return -ENOENT;
+	for (size_t i = 0;
+	     slash && name_valid(link->name) && i < sizeof(places) / sizeof(places[0]); i++) {
+		int n = snprintf(full, sizeof(full), "%s%.*s%s/%s", places[i].before,
+				 (int)(slash - path), path, places[i].after, link->name);
+
+		if (n > 0 && (size_t)n < sizeof(full))
+			count = add_place(fds, count, max, root, full);
+	}
+	return count;
+}
+
+int elf_debug_choose(const struct elf_file *f, const struct elf_debug_link *link, const int *fds,
+		     size_t count, struct elf_file **out)
+{
+	*out = NULL;
+	for (size_t i = 0; i < count; i++) {
+		struct elf_file *debug = NULL;
+
+		if (*out)
+			close(fds[i]);
+		else if (elf_open_fd(fds[i], &debug, NULL) == 0 && same_build(f, debug, link))
+			*out = debug;
+		else
+			elf_close(debug);
+	}
+	return *out ? 0 : -ENOENT;
 }
 
 int elf_open_debug(const struct elf_file *f, const char *root, const char *path,
 		   struct elf_file **out, struct err *err)
 {
-	int ret = open_by_build_id(f, root, out);
+	struct elf_debug_link link;
+	int fds[ELF_DEBUG_PLACES];
+	size_t n;
 
-	if (ret)
-		ret = open_by_link(f, root, path, out);
-	if (ret)
+	elf_debug_link(f, &link);
+	n = elf_debug_open(&link, root, path, fds, ELF_DEBUG_PLACES);
+	if (elf_debug_choose(f, &link, fds, n, out))
 		return err_set(err, -ENOENT, "no separate debug file");
 	return 0;
 }

@@ -222,6 +222,12 @@ static void load_from(const struct elf_file *f, struct elf_file *from, struct el
 	sort_symbols(t);
 }
 
+void elf_without_symbols(struct elf_file *f)
+{
+	elf_drop_symbols(f);
+	f->symtab = xcalloc(1, sizeof(*f->symtab));
+}
+
 int elf_load_symbols(struct elf_file *f, struct err *err)
 {
 	if (!f->symtab) {

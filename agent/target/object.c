@@ -59,20 +59,36 @@ static bool key_known(const struct object_key *keys, size_t count, const struct 
 }
 
 /* The load bias from the mapping that holds the start of a PT_LOAD segment's file bytes. */
-static int find_bias(const struct elf_file *elf, const struct proc_map *map, uint64_t *bias)
+static int find_bias(struct object *object)
 {
-	for (size_t i = 0; i < elf->n_loads; i++) {
-		const struct elf_segment *s = &elf->loads[i];
+	const struct elf_file *elf = object->elf;
+
+	for (size_t i = 0; i < elf->n_loads * object->ranges_count; i++) {
+		const struct elf_segment *s = &elf->loads[i % elf->n_loads];
+		const struct object_range *range = &object->ranges[i / elf->n_loads];
 		uint64_t first = s->offset & ~4095ULL, vaddr = s->vaddr & ~4095ULL;
 
-		if (map->offset < first || map->offset >= s->offset + s->filesz)
+		if (range->offset < first || range->offset >= s->offset + s->filesz)
 			continue;
-		if (map->executable != !!(s->flags & 1))
+		if (!range->executable || !(s->flags & 1))
 			continue;
-		*bias = map->start - (vaddr + (map->offset - first));
+		object->bias = range->start - (vaddr + (range->offset - first));
 		return 0;
 	}
 	return -EINVAL;
+}
+
+/* The executable ones first: a file mapped a thousand times must not hide its code. */
+static void add_ranges(struct object *object, const struct proc_map *maps, size_t count)
+{
+	for (size_t i = 0; i < 2 * count && object->ranges_count < OBJECT_MAX_RANGES; i++) {
+		const struct proc_map *map = &maps[i % count];
+
+		if (map->dev == object->dev && map->inode == object->inode &&
+		    map->executable == (i < count))
+			object->ranges[object->ranges_count++] = (struct object_range){
+				map->start, map->end, map->offset, map->executable};
+	}
 }
 
 static int object_open(const struct proc *proc, const struct memory *memory,
@@ -80,7 +96,7 @@ static int object_open(const struct proc *proc, const struct memory *memory,
 		       struct err *err)
 {
 	struct object *object = xcalloc(1, sizeof(*object));
-	int fd, ret;
+	int ret;
 
 	object->proc = proc;
 	object->memory = memory;
@@ -88,25 +104,55 @@ static int object_open(const struct proc *proc, const struct memory *memory,
 	object->inode = map->inode;
 	object->is_exe = is_exe;
 	object->name = xstrdup(map->path);
-	fd = open_mapped(proc, map, is_exe, &object->path);
-	if (fd < 0) {
-		ret = err_set(err, fd, "cannot open %s of process %d: %s", object->name, proc->pid,
-			      strerror(-fd));
-		goto fail;
-	}
-	ret = elf_open_fd(fd, &object->elf, err);
-	if (ret)
-		goto fail;
-	ret = find_bias(object->elf, map, &object->bias);
-	if (ret) {
-		err_set(err, ret, "%s is not mapped as its program headers say", object->name);
-		goto fail;
+	object->fd = open_mapped(proc, map, is_exe, &object->path);
+	if (object->fd < 0) {
+		ret = err_set(err, object->fd, "cannot open %s of process %d: %s", object->name,
+			      proc->pid, strerror(-object->fd));
+		object_free(object);
+		return ret;
 	}
 	*out = object;
 	return 0;
-fail:
-	object_free(object);
+}
+
+int object_parse(struct object *object, struct err *err)
+{
+	int ret = elf_open_fd(object->fd, &object->elf, err);
+
+	object->fd = -1;
+	if (!ret && find_bias(object))
+		ret = err_set(err, -EINVAL, "%s is not mapped as its program headers say",
+			      object->name);
 	return ret;
+}
+
+int object_adopt(struct object *object, const struct elf_image *image,
+		 const struct elf_segment *loads)
+{
+	int ret = elf_open_image(object->fd, image, loads, &object->elf);
+
+	object->fd = -1;
+	if (!ret && find_bias(object)) {
+		elf_close(object->elf);
+		object->elf = NULL;
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
+bool object_runs(const struct object *object, uint64_t vaddr)
+{
+	uint64_t offset, address = vaddr + object->bias;
+
+	if (elf_vaddr_to_offset(object->elf, vaddr, &offset))
+		return false;
+	for (size_t i = 0; i < object->ranges_count; i++) {
+		const struct object_range *range = &object->ranges[i];
+
+		if (range->executable && address >= range->start && address < range->end)
+			return address - range->start + range->offset == offset;
+	}
+	return false;
 }
 
 /* Whether map backs the main program: the same inode as /proc/PID/exe. */
@@ -161,6 +207,8 @@ int objects_open(const struct proc *proc, const struct memory *memory,
 			objects[0] = object;
 		}
 	}
+	for (size_t i = 0; i < n; i++)
+		add_ranges(objects[i], maps, maps_count);
 out:
 	proc_maps_free(maps, maps_count);
 	free(seen);
@@ -178,6 +226,8 @@ void object_free(struct object *object)
 	if (!object)
 		return;
 	elf_close(object->elf);
+	if (object->fd >= 0)
+		close(object->fd);
 	free(object->name);
 	free(object->path);
 	free(object);

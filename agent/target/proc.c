@@ -78,6 +78,17 @@ bool proc_thread_ready(const struct proc *proc, pid_t tid)
 	return p && strncmp(p, ") R", 3) == 0;
 }
 
+bool proc_thread_sched(const struct proc *proc, pid_t tid, struct proc_sched *out)
+{
+	char path[64], buf[128];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", proc->pid, tid);
+	if (read_small(path, buf, sizeof(buf)) < 0)
+		return false;
+	return sscanf(buf, "%" SCNu64 " %" SCNu64 " %" SCNu64, &out->cpu_ns, &out->delay_ns,
+		      &out->runs) == 3;
+}
+
 static void strip_suffix(char *s, const char *suffix)
 {
 	size_t len = strlen(s), cut = strlen(suffix);

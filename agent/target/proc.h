@@ -61,6 +61,15 @@ uint32_t proc_cpus(const struct proc *proc);
 /* Whether the kernel would run this thread now, or does; false when it sleeps or is gone. */
 bool proc_thread_ready(const struct proc *proc, pid_t tid);
 
+/* What the scheduler has counted of a thread. */
+struct proc_sched {
+	uint64_t cpu_ns, delay_ns; /* on a CPU; ready without one */
+	uint64_t runs;		   /* times that it got one */
+};
+
+/* False when it is gone, or the kernel counts nothing (CONFIG_SCHED_INFO). */
+bool proc_thread_sched(const struct proc *proc, pid_t tid, struct proc_sched *out);
+
 /* The name of a thread; "" when it is gone. out has PROC_COMM bytes. */
 void proc_thread_comm(const struct proc *proc, pid_t tid, char *out);
 

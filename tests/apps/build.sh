@@ -4,7 +4,8 @@
 #
 # Usage: build.sh [--list] [--want NAME:VERSION:PROFILE]...
 #   NAME     a program, or "all" of those the version has; "real" is a server from crates.io
-#   VERSION  current, 1.47, 1.43, 1.38, 1.32, 1.20
+#   VERSION  of Tokio: current, 1.47, 1.43, 1.38, 1.32, 1.20; or smol, async-std,
+#            smol-1.3, async-std-1.12
 #   PROFILE  a key of flags[] below
 # Without --want: the set that the tests need. --list prints that set and builds nothing.
 # Results: .output/apps/VERSION/PROFILE/NAME. Nothing is built twice: each result is kept under a
@@ -39,11 +40,18 @@ declare -A flags=(
 
 rules="blocking_call cpu_bound_poll stuck_poll starvation task_explosion leaked_join_handle"
 twins=$(for r in $rules; do echo "$r ${r}_ok"; done)
-subset="$twins churn idle10k current_thread two_runtimes"
+common="$twins churn idle10k current_thread two_runtimes"
+# Many programs in one file: see src/suite/main.rs.
+suite="$common forks panics yieldloop"
+declare -A file_of
+for n in $suite; do
+	file_of[$n]=suite
+done
 declare -A programs=(
-	[current]="$subset planted yieldloop panics dlopen_host libplugin.so execs forks shop manytypes blocks"
-	[1.47]="$subset" [1.43]="$subset" [1.38]="$subset" [1.32]="$subset"
+	[current]="$suite planted dlopen_host libplugin.so execs shop manytypes blocks hung faults spawns"
+	[1.47]="$common" [1.43]="$common" [1.38]="$common" [1.32]="$common"
 	[1.20]="unsupported"
+	[smol]="tasks mixed" [async-std]="tasks" [smol-1.3]="tasks" [async-std-1.12]="tasks"
 )
 
 default_set()
@@ -66,12 +74,28 @@ default_set()
 	for p in lto-abort debug full lines split; do
 		echo "blocks:current:$p"
 	done
+	for p in lines release-stripped; do
+		echo "hung:current:$p"
+	done
+	for p in lto-abort debug lines unstable release-stripped; do
+		echo "spawns:current:$p"
+	done
+	echo "faults:current:release-stripped"
 	echo "libplugin.so:current:lines"
 	for v in 1.47 1.43 1.38 1.32; do
 		for n in ${programs[$v]}; do
 			echo "$n:$v:release"
 		done
 	done
+	for p in release release-stripped lto-abort; do
+		echo "tasks:smol:$p"
+	done
+	echo "mixed:smol:lines"
+	for p in release lto-abort; do
+		echo "tasks:async-std:$p"
+	done
+	echo "tasks:smol-1.3:release"
+	echo "tasks:async-std-1.12:release"
 	echo "unsupported:1.20:release"
 	echo "real:current:release"
 }
@@ -108,7 +132,11 @@ expand()
 declare -A sum
 dir_of()
 {
-	[[ $1 == current ]] && echo tokio || echo "tokio-$1"
+	case $1 in
+	current) echo tokio ;;
+	smol* | async-std*) echo "$1" ;;
+	*) echo "tokio-$1" ;;
+	esac
 }
 
 # One sha256sum for all sources, so that a run with nothing to do takes no time.
@@ -119,29 +147,30 @@ hash_sources()
 	cd "$here"
 	while read -r hash file; do
 		sum[$file]=${hash:0:16}
-	done < <(sha256sum src/*.rs tokio*/Cargo.toml tokio*/*/Cargo.toml tokio*/Cargo.lock)
-	sum[shop]=$(cat src/shop/*.rs | sha256sum | head -c 16)
+	done < <(sha256sum src/*.rs {tokio*,smol*,async-std*}/Cargo.{toml,lock} tokio*/*/Cargo.toml)
+	for file in shop suite tasks faults; do
+		sum[$file]=$(cat src/$file/*.rs | sha256sum | head -c 16)
+	done
 	compiler=$(rustc -vV | sha256sum | head -c 16)
 }
 
 # Sets key: everything that the result depends on, as a directory name.
 key_of()
 {
-	local name=$1 version=$2 profile=$3 dir source
+	local name version=$2 profile=$3 dir source
 
-	dir=tokio-$version source=src/$name.rs
-	if [[ $version == current ]]; then
-		dir=tokio
-	fi
+	name=${file_of[$1]:-$1} dir=$(dir_of "$version") source=src/$name.rs
 	case $name in
 	real) key="real-$real_crate-$real_version-$compiler" && return ;;
-	shop) source=shop ;;
+	shop | suite | tasks | faults) source=$name ;;
 	libplugin.so) source=src/plugin.rs ;;
 	esac
 	key=$version-$profile${flags[$profile]//[^a-z0-9=+_-]/_}
-	key+="-$name-${sum[$source]}-${sum[src/common.rs]}"
+	key+="-$name-${sum[$source]}"
+	[[ $name == tasks || $name == mixed ]] || key+="-${sum[src/common.rs]}"
+	[[ $name != mixed ]] || key+="-${sum[tasks]}"
 	case $name in
-	blocks | libplugin.so) key+="-${sum[src/truth.rs]}" ;;
+	blocks | spawns | libplugin.so) key+="-${sum[src/truth.rs]}" ;;
 	esac
 	key+="-${sum[$dir/Cargo.toml]}-${sum[$dir/Cargo.lock]}-$compiler"
 }
@@ -155,28 +184,28 @@ copy()
 # Copies from the cache: a test may spoil its program. In one step: no one sees half of it.
 publish()
 {
-	local key=$1 dir=$2 name=$3
+	local key=$1 dir=$2 name=$3 file=${file_of[$3]:-$3}
 
 	mkdir -p "$dir"
-	if [[ -e $cache/$key/$name.debug ]]; then
-		copy "$cache/$key/$name.debug" "$dir/$name.debug"
+	if [[ -e $cache/$key/$file.debug ]]; then
+		copy "$cache/$key/$file.debug" "$dir/$file.debug"
 	fi
-	copy "$cache/$key/$name" "$dir/$name"
+	copy "$cache/$key/$file" "$dir/$name"
 	echo "$key" >"$dir/.$name.key"
 }
 
 published()
 {
-	local key=$1 dir=$2 name=$3
+	local key=$1 dir=$2 name=$3 file=${file_of[$3]:-$3}
 
 	[[ -e $dir/$name && -e $dir/.$name.key && $(<"$dir/.$name.key") == "$key" ]] || return 1
-	[[ -e $dir/$name.debug || ! -e $cache/$key/$name.debug ]]
+	[[ -e $dir/$file.debug || ! -e $cache/$key/$file.debug ]]
 }
 
 # Builds the programs of one version and profile with as few calls of cargo as possible.
 build_group()
 {
-	local version=$1 profile=$2 dir target log rustflags name start=$SECONDS
+	local version=$1 profile=$2 dir target log rustflags name files start=$SECONDS
 	local -a bins=() others=() options=()
 
 	shift 2
@@ -187,7 +216,9 @@ build_group()
 	rustflags=${flags[$profile]#*|}
 	# Other RUSTFLAGS or features would throw away what is built in the same directory.
 	[[ -z $rustflags && $profile != full ]] || target+=-$profile
-	for name in "$@"; do
+	[[ " $* " != *" mixed "* ]] || options+=(--features mixed)
+	files=$(for name in "$@"; do echo "${file_of[$name]:-$name}"; done | sort -u)
+	for name in $files; do
 		case $name in
 		libplugin.so | manytypes) others+=("$name") ;;
 		*) bins+=(--bin "$name") ;;
@@ -204,8 +235,12 @@ build_group()
 		name=${name/libplugin.so/plugin}
 		run_cargo "$dir" "$target" "$rustflags" "$log" "${options[@]}" -p "$name"
 	done
-	for name in "$@"; do
+	for name in $files; do
 		keep "$target/$(subdir "$profile")/$name" "$name" "$version" "$profile"
+	done
+	for name in "$@"; do
+		key_of "$name" "$version" "$profile"
+		publish "$key" "$out/$version/$profile" "$name"
 	done
 	echo "apps: $version/$profile: done in $((SECONDS - start)) s"
 }
@@ -252,7 +287,6 @@ keep()
 	mkdir -p "$cache/$key"
 	[[ $profile != split ]] || built=$(split_off "$built" "$cache/$key/$name.debug")
 	copy "$built" "$cache/$key/$name"
-	publish "$key" "$out/$version/$profile" "$name"
 }
 
 build_real()
@@ -267,6 +301,7 @@ build_real()
 		die "cargo install $real_crate failed"
 	fi
 	keep "$cache/real/bin/$real_crate" real current release
+	publish "$key" "$out/current/release" real
 	rm -rf "$targets/real"
 	echo "apps: $real_crate: done in $((SECONDS - start)) s"
 }
@@ -280,7 +315,7 @@ missing()
 		IFS=: read -r name version profile <<<"$n"
 		key_of "$name" "$version" "$profile"
 		published "$key" "$out/$version/$profile" "$name" && continue
-		if [[ -e $cache/$key/$name ]]; then
+		if [[ -e $cache/$key/${file_of[$name]:-$name} ]]; then
 			publish "$key" "$out/$version/$profile" "$name"
 		else
 			echo "$n"

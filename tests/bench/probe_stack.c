@@ -92,8 +92,8 @@ int main(int argc, char **argv)
 	uint64_t start, cold;
 	struct err err;
 
-	if (child_wanted(argc, argv))
-		return child_main();
+	if (stacks_child_wanted(argc, argv))
+		return stacks_child_main();
 	if (argc < 3 || proc_open(atoi(argv[1]), &proc, &err) ||
 	    memory_open(&memory, atoi(argv[1]), &err) || stacks_open(show, NULL, &stacks, &err) ||
 	    stacks_target(stacks, 0, proc, &memory, &err) ||

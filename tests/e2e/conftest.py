@@ -2,8 +2,7 @@
 """Fixtures of the end-to-end tests: real programs, real probes, root.
 
 The programs are built by `make apps`. Without them, without cargo or without root a test is
-skipped with the reason; under CI=true a skip is a failure. Tests run one after another: they
-measure time.
+skipped with the reason; under CI=true a skip is a failure. Several tests run at a time.
 """
 
 import os
@@ -13,7 +12,8 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import harness  # noqa: E402
 

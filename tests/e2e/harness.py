@@ -103,6 +103,20 @@ class App:
         self.proc.stdin.write(text.encode())
         self.proc.stdin.flush()
 
+    def wait_asleep(self, seconds=READY_SECONDS):
+        """Until none of its threads has anything left to do."""
+        end = time.monotonic() + seconds
+        while any(stat.rsplit(")", 1)[1].split()[0] != "S" for stat in self.thread_stats()):
+            assert time.monotonic() < end, f"{self.name} is not idle after {seconds} s"
+            time.sleep(0.01)
+
+    def thread_stats(self):
+        for path in pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            try:
+                yield path.read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # the thread has ended
+
     def alive(self):
         return self.proc.poll() is None
 
@@ -265,10 +279,11 @@ def run_stalltop(*args, deadline=60, env=None, cwd=None, stdin=subprocess.DEVNUL
 class Stream(Output):
     """`stalltop top --json`, line by line. Each object gets "arrived_ns", the time it came."""
 
-    def __init__(self, *args, command="top"):
+    def __init__(self, *args, command="top", env=None):
         self.argv = [BINARY, command, *map(str, args), "--json"]
         self.proc = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                     env={**os.environ, **(env or {})})
         self.out, self.err = Lines(self.proc.stdout), Lines(self.proc.stderr)
         self.lines, self.rc = [], None
 

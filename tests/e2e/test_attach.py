@@ -20,7 +20,7 @@ BUILDS = [("current", p) for p in PROFILES] + \
 each_build = pytest.mark.parametrize("version,profile", BUILDS)
 # A stripped program has no symbols: its types are numbered.
 NAMELESS = {"release-stripped"}
-SITE = "blocking_call::fetch_from_slow_disk"
+SITE = "suite::blocking_call::fetch_from_slow_disk"
 WORKER = re.compile(r"worker::Launch::launch|multi_thread::worker|scheduler.*worker.*launch")
 
 
@@ -152,7 +152,7 @@ def test_runtimes_of_a_process(app, stream, version):
     assert len(set.union(*by_site.values())) == 3, by_site
     # Where the linker folded what names a type, all candidates are told.
     for site in ("front_request", "batch_job", "cron_entry"):
-        assert any(f"two_runtimes::{site}" in name for _, name in by_site), by_site
+        assert any(f"suite::two_runtimes::{site}" in name for _, name in by_site), by_site
     watch.proc.wait(10)
 
 
@@ -166,7 +166,7 @@ def test_current_thread(app, stalltop, version, fault, rule):
     # 60 ms on the only thread: that the others waited so long may be said as well.
     bad = [(f["rule"], f["site"]) for f in seen.at_least("warning")
            if not rule or f["rule"] != "starvation"]
-    assert bad == ([(rule, "current_thread::local_session")] if rule else []), bad
+    assert bad == ([(rule, "suite::current_thread::local_session")] if rule else []), bad
 
 
 # --- how a target is named -----------------------------------------------------------------

@@ -55,6 +55,7 @@ def test_attached(app, stream, version, profile, level):
     target.send()
     truth = target.wait_json()
     assert (truth["tasks"], truth["polls"]) == (TASKS, TASKS * POLLS)
+    target.wait_asleep()  # a worker may be about to free the last task
     run.stop()
     exact(run.footer, TASKS, POLLS, level)
     site = churn_site(run)
@@ -102,3 +103,14 @@ def test_end_of_target(app, stream):
     footer = run.until(lambda o: o["type"] == "footer", 10)
     exact(footer, TASKS, POLLS, 2)
     assert run.proc.wait(10) == 0, "a target that ends is no error"
+
+
+def test_wakes_of_a_task(app, stalltop):
+    """A timer wakes each of them to one poll; what led to the first poll seen came before its row."""
+    target = app("idle10k", args=(40, 400))
+    run = stalltop("dump", "--json", *ALL, "--level", 3, "--duration", "2s", "-p", target.pid)
+    tasks = [t for t in run.of("task") if t["polls"]]
+    assert len(tasks) > 30 and max(t["wakes"] for t in tasks) > 2
+    for task in tasks:
+        waits = task["state"] in ("ready", "in_poll")
+        assert task["polls"] - 1 <= task["wakes"] <= task["polls"] - 1 + waits, task

@@ -14,7 +14,7 @@ import pytest
 import harness
 from helpers_attach import one_line, run, until
 
-SITE = "blocking_call::fetch_from_slow_disk"
+SITE = "suite::blocking_call::fetch_from_slow_disk"
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 

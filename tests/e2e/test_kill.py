@@ -5,7 +5,6 @@ import contextlib
 import os
 import random
 import signal
-import statistics
 import subprocess
 import time
 
@@ -19,15 +18,17 @@ MOST_MS = 600           # start, attach and the first watch
 LIFE = {"STALLTOP_APP_SECONDS": "400"}
 
 
-def rate(target, seconds=4):
-    """Median polls a second from the lines that come from now on."""
-    now = time.monotonic_ns()
-    lines = []
-    while len(lines) < seconds:
+def poll_ns(target, since, lines=6):
+    """CPU time a poll, in ns, in the best of some whole seconds after `since`.
+
+    What we leave behind would slow every second, a neighbour on this machine only some.
+    """
+    seen = []
+    while len(seen) < lines:
         line = target.wait_json()
-        if line["mono_ns"] > now + 10**9:       # a whole second after this call
-            lines.append(line["rate"])
-    return statistics.median(lines)
+        if line["mono_ns"] > since + 10**9:
+            seen.append(line["cpu_ns"] / line["polls"])
+    return min(seen)
 
 
 def planned(target):
@@ -67,7 +68,8 @@ def test_what_is_looked_for(busy, stream):
     check_clean(busy, "after the end")
 
 
-def test_killed_at_random(busy):
+@pytest.mark.alone
+def test_killed_at_random(app, busy):
     """A hundred times; the moments cover the attach, the watch, and the detach after SIGINT.
 
     Without the keeper process of agent/attach/link.c this fails within a few of the latter: a
@@ -77,7 +79,6 @@ def test_killed_at_random(busy):
     dice = random.Random(seed)
     loop = busy[0][0]
     pids = ",".join(str(t.pid) for t, _ in busy)
-    before = rate(loop)
     for i in range(KILLS):
         delay, detach = dice.uniform(0, MOST_MS), i % 4 == 3
         what = f"seed {seed}, kill {i} after {delay:.1f} ms{', while it detaches' * detach}"
@@ -94,8 +95,11 @@ def test_killed_at_random(busy):
         proc.kill()
         proc.wait()
         check_clean(busy, what)
-    after = rate(loop)
-    assert after >= 0.8 * before, f"{before:.0f} polls a second before, {after:.0f} after"
+    # Beside a loop that nobody ever attached to, in the same seconds: another clock rate or other
+    # load on this machine slows both.
+    untouched, now = app("yieldloop", args=(100, 1), env=LIFE), time.monotonic_ns()
+    cost, usual = poll_ns(loop, now), poll_ns(untouched, now)
+    assert cost <= usual / 0.8, f"{cost:.1f} ns a poll, {usual:.1f} where nothing was attached"
     # The service answers: its tasks are polled, and what is wrong in it is still found.
     seen = harness.run_stalltop("check", "-p", busy[1][0].pid, "--duration", "1500ms", "--json")
     assert seen.at_least("warning") and seen.footer["polls"] > 100, seen

@@ -12,7 +12,7 @@ import pytest
 import harness
 from helpers_attach import changed_at, one_line, plan_of, run, until
 
-SITE = "blocking_call::fetch_from_slow_disk"
+SITE = "suite::blocking_call::fetch_from_slow_disk"
 ROOM = harness.room("blocking-call")
 CHECK = ("check", "--duration", "1500ms", "--json", *ROOM)
 
@@ -82,7 +82,7 @@ def test_fork(app, stream, kind):
         watch.finding("blocking-call", 10, "warning")
         watch.watch(1.5)
         watch.stop()
-        assert blamed(watch) == [("blocking-call", "forks::parent_job")]
+        assert blamed(watch) == [("blocking-call", "suite::forks::parent_job")]
         assert {f["pid"] for f in watch.findings} == {target.pid}
         assert os.path.exists(f"/proc/{child}/exe"), "the child lives"
         assert kind == "tokio" or switches(child) > before, "and works"
@@ -90,7 +90,7 @@ def test_fork(app, stream, kind):
         # The child alone can be watched too.
         if kind == "tokio":
             alone = harness.run_stalltop(*CHECK, "-p", child)
-            assert blamed(alone) == [("blocking-call", "forks::child_job")]
+            assert blamed(alone) == [("blocking-call", "suite::forks::child_job")]
         else:
             harness.run_stalltop(*CHECK, "-p", child)
         assert os.path.exists(f"/proc/{child}/exe")
@@ -135,12 +135,22 @@ def test_one_of_two_exits(app, stream):
 def test_exit_during_attach(root, path_of):
     """Programs that end at any moment of the attach: 0, 3 or 4, one line, never a crash."""
     path, codes = path_of("churn"), {}
+    target = subprocess.Popen([path, "10", "1"], stdout=subprocess.DEVNULL)
+    begin = time.monotonic()
+    watch = subprocess.Popen([harness.BINARY, "top", "--json", "-p", str(target.pid)],
+                             stdout=subprocess.PIPE)
+    watch.stdout.readline()
+    step = (time.monotonic() - begin) / 28
+    watch.terminate()
+    watch.communicate(timeout=20)
+    target.kill()
+    target.wait()
     for i in range(40):
         target = subprocess.Popen([path, "10", "1"], stdout=subprocess.DEVNULL)
-        watch = subprocess.Popen([harness.BINARY, "check", "--duration", "600ms", "-p",
+        watch = subprocess.Popen([harness.BINARY, "check", "--duration", "20s", "-p",
                                   str(target.pid)], stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
-        time.sleep(i * 0.012)
+        time.sleep(i * step)
         target.kill()
         out, err = watch.communicate(timeout=20)
         target.wait()

@@ -38,7 +38,7 @@ def test_live_tasks(app, stalltop, version, workers):
     # 2000 short polls a second: what is queued at one moment is a handful.
     assert runtime["inject_queue"] + runtime["local_queues"] < 200
     assert runtime["blocking_queue"] == 0
-    sites = [s for s in run.of("site") if s["site"] == "idle10k::session"]
+    sites = [s for s in run.of("site") if s["site"] == "suite::idle10k::session"]
     assert len(sites) == 1
     assert sites[0]["tasks_seen"] <= 1000
     assert sites[0]["tasks_live"] in (sites[0]["tasks_seen"], None)
@@ -63,7 +63,7 @@ def test_three_runtimes(app, stalltop, version):
     for task in run.of("task"):
         want = {2: "front", 3: "batch", 1: "cron"}[of_runtime[task["runtime_id"]]["workers"]]
         # The linker may fold the three task types into one: then the name says all of them.
-        assert f"two_runtimes::{site_of[want]}" in task["site"]
+        assert f"suite::two_runtimes::{site_of[want]}" in task["site"]
 
 
 @VERSIONS
@@ -71,9 +71,9 @@ def test_backlog(app, stream, version):
     """starvation: a batch of 100 tasks for two workers stands in their queues, and is worked off."""
     target = app("starvation", version)
     depths = []
-    for number in range(12):
-        # Looks at other moments of its period of 600 ms each time.
-        run = stream("-p", target.pid, "--duration", f"{300 + 53 * number}ms", command="dump")
+    for number in range(40):
+        # Looks at other moments of its period of 600 ms each time; the batch stands for a quarter of it.
+        run = stream("-p", target.pid, "--duration", f"{100 + 53 * number % 600}ms", command="dump")
         footer = run.until(lambda o: o["type"] == "footer", 20)
         assert footer
         assert run.proc.wait(10) == 0

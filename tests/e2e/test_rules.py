@@ -6,7 +6,11 @@ to show. The rule under test always runs as shipped; only leaked-join-handle, wh
 by design, gets a shorter age.
 """
 
+import functools
+import os
 import re
+import subprocess
+import time
 
 import pytest
 
@@ -37,10 +41,36 @@ FAULTS = {
                                worst=None, many=True, options=SHORT_AGE),
 }
 
+# Those of the program "faults", built once. `allowed`: rules that rightly speak of the same fault
+# before this one does. `info`: no warning by default.
+MORE_FAULTS = {
+    "large-future": dict(function="receive_upload"),
+    "detached-task": dict(function="look_for_updates", seconds=25),
+    "task-leak": dict(function="await_reply",
+                      options=("task-leak.age=3s", "task-leak.window=4s")),
+    "blocking-pool-saturated": dict(group="runtime"),
+    "tiny-tasks": dict(function="add_number"),
+    "migration": dict(function="read_sensor", severity="info"),
+    "nested-runtime": dict(function="convert_money", allowed=("blocking-call",)),
+    "busy-poll": dict(function="wait", level=3),
+    "worker-tuning": dict(group="runtime"),
+    "cancelled-midway": dict(function="store_order"),
+    "lost-wakeup": dict(function="await_flag", options=("lost-wakeup.age=2s",)),
+    "unbounded-channel": dict(function="read_sensor",
+                              options=("unbounded-channel.window=2s",
+                                       "unbounded-channel.lasting=1s")),
+    "deadlock": dict(group="runtime", severity="critical",
+                     allowed=("stuck-poll", "starvation", "blocking-call")),
+}
+OTHERS = pytest.mark.parametrize("rule", MORE_FAULTS)
+
 CURRENT = [("current", p) for p in ("release", "release-stripped", "lto-abort", "debug")]
 OLDER = [(v, "release") for v in ("1.47", "1.43", "1.38", "1.32")]
 BUILDS = pytest.mark.parametrize("version,profile", CURRENT + OLDER)
-RULES = pytest.mark.parametrize("rule", FAULTS)
+# How long a computation takes is a matter of who else computes.
+RULES = pytest.mark.parametrize(
+    "rule", [pytest.param(r, marks=pytest.mark.alone) if r == "cpu-bound-poll" else r
+             for r in FAULTS])
 
 
 def options(rule):
@@ -48,22 +78,32 @@ def options(rule):
     return [word for s in settings for word in ("--set", s)] + room(rule)
 
 
-def check_site(finding, program, profile, want):
-    """The task type is named after the async fn at fault; without symbols, by its address."""
+@functools.cache
+def has_symbol(path, function):
+    """Whether the future's own poll is a function: fat LTO may inline it."""
+    names = subprocess.run(["nm", "-C", path], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return f" {function}::{{{{closure}}}}\n" in names
+
+
+def check_site(finding, path, profile, want):
+    """The task type is named after the async fn at fault; without its symbol, by its address."""
+    program = os.path.basename(path)
+    function = f"suite::{program}::{want['function']}"
     site = finding["site"]
     if want.get("no_site"):
         assert site is None and finding["tasks"] == []
         if profile != "release-stripped":
             assert want["function"] in finding["message"]
         return
-    if profile == "release-stripped":
+    inlined = profile == "lto-abort" and not has_symbol(path, function)
+    if profile == "release-stripped" or inlined:
         assert re.fullmatch(rf"task type #\d+ \(\d+ B\) @ {program}\+0x[0-9a-f]+", site), site
     else:
-        assert site == f"{program}::{want['function']}"
+        assert site == function
 
 
-def check_finding(finding, program, profile, want):
-    check_site(finding, program, profile, want)
+def check_finding(finding, path, profile, want):
+    check_site(finding, path, profile, want)
     assert finding["runtime"] == "tokio"
     assert finding["count"] >= 1
     assert finding["first_ns"] <= finding["last_ns"]
@@ -117,7 +157,7 @@ def test_faulty(app, stream, rule, version, profile):
     assert brief(others) == [], "another rule fires"
     totals = run.footer["findings"]
     assert totals["warning"] + totals["critical"] == 1, totals
-    check_finding(mine[0], program, profile, want)
+    check_finding(mine[0], target.path, profile, want)
     assert run.footer["lost"] == 0 and run.footer["events_lost"] == 0
 
 
@@ -136,3 +176,127 @@ def test_healthy_twin(app, stalltop, rule, version, profile):
     assert target.alive()
     check_header(run.header, program, version, profile)
     assert run.footer["polls"] > 50, "it was watched at work"
+
+
+def more_options(rule):
+    want = MORE_FAULTS[rule]
+    return [word for s in want.get("options", ()) for word in ("--set", s)] + room(rule) + \
+        ["--level", want.get("level", 2)]
+
+
+@OTHERS
+def test_other_faulty(app, stream, rule):
+    want = MORE_FAULTS[rule]
+    target = app("faults", args=(rule,))
+    run = stream("-p", target.pid, *more_options(rule))
+    run.finding(rule, want.get("seconds", 20), want.get("severity", "warning"))
+    run.watch(REST_SECONDS)
+    run.stop()
+    mine = run.of_rule(rule)
+    assert len(mine) == 1, brief(mine)
+    others = [f for f in run.at_least("warning")
+              if f["rule"] != rule and f["rule"] not in want.get("allowed", ())]
+    assert brief(others) == [], "another rule fires"
+    if want.get("group") == "runtime":
+        assert mine[0]["site"] is None and mine[0]["runtime"] == "tokio"
+    else:
+        module = rule.replace("-", "_")
+        assert mine[0]["site"] == f"faults::{module}::{want['function']}"
+    assert mine[0]["advice"] and mine[0]["values"] and mine[0]["severity"] == \
+        want.get("severity", "warning")
+    assert run.footer["lost"] == 0 and run.footer["events_lost"] == 0
+
+
+@OTHERS
+def test_other_healthy_twin(app, stalltop, rule):
+    target = app("faults", args=(rule, "ok"))
+    with Pressure() as pressure:
+        run = stalltop("check", "-p", target.pid, "--json", "--duration", f"{HEALTHY_SECONDS}s",
+                       "--fail-on", "warning", *more_options(rule))
+    assert run.of_rule(rule) == [], brief(run.of_rule(rule))
+    found = run.at_least("warning")
+    assert brief(f for f in found if not pressure.explains(f)) == []
+    assert run.footer["polls"] > 50, "it was watched at work"
+
+
+def deadlock_of(app, stream, kind, said):
+    """The finding, once its message says so; it is the only alarm."""
+    run = stream("-p", app("faults", args=("deadlock", "bad", "500", kind)).pid)
+    run.until(lambda o: said in "".join(f["message"] for f in run.of_rule("deadlock")), 20)
+    run.watch(REST_SECONDS)
+    run.stop()
+    finding, = run.of_rule("deadlock")
+    alarms = [f for f in run.at_least("warning") if f["count"] and not f["cause"]]
+    assert brief(alarms) == brief([finding])
+    assert {f["cause"]["rule"] for f in run.at_least("warning") if f["cause"]} <= {"deadlock"}
+    assert run.footer["findings"]["critical"] == 1 and finding["effects"] >= 1
+    assert run.footer["findings_effects"] == finding["effects"]
+    return finding
+
+
+def test_circle_of_owned_locks(app, stream):
+    """Two of three workers wait for each other: libc's mutexes say who has them."""
+    found = deadlock_of(app, stream, "pthread", "holds")
+    assert re.search(r"thread (\d+) waits for a pthread mutex that thread (\d+) holds, and that "
+                     r"for one that thread \1 holds$", found["message"]), found["message"]
+
+
+def test_circle_by_addresses(app, stream):
+    """parking_lot's locks keep no owner; both workers stand still."""
+    found = deadlock_of(app, stream, "parking_lot", "probably holds")
+    assert re.search(r"thread (\d+) waits for a parking_lot Mutex that thread (\d+) probably holds, "
+                     r"and that for one that thread \1 probably holds", found["message"])
+
+
+def mixed(run):
+    return [(f["severity"], f["site"]) for f in run.of_rule("mixed-runtimes")]
+
+
+def test_runtimes_wait_on_each_other(app, stream):
+    """Tokio and smol in one process, a task of each in the executor of the other."""
+    run = stream("-p", app("mixed", "smol", "lines", args=("waits",)).pid)
+    run.finding("mixed-runtimes", 20, "warning")
+    sites = {"mixed::print_invoice", "mixed::ship_parcel"}
+    run.until(lambda o: {f["site"] for f in run.of_rule("nested-runtime")} == sites, 20)
+    run.watch(REST_SECONDS)
+    run.stop()
+    for finding, frames in ((f, [x["function"] or "" for x in f["stack"]])
+                            for f in run.of_rule("nested-runtime")):
+        own, other = ("tokio::", "async_io::driver::block_on") if "print" in finding["site"] \
+            else ("async_task::", "tokio::runtime::context::runtime::enter_runtime")
+        inner = next(i for i, name in enumerate(frames) if name.startswith(other))
+        assert any(name.startswith(own) for name in frames[inner:]), frames
+    assert mixed(run) == [("warning", None)]
+    message = run.of_rule("mixed-runtimes")[0]["message"]
+    assert "tokio (2 workers)" in message and "smol (2 workers)" in message
+    assert message.endswith("inside the executor of another runtime: 2"), message
+    others = [f for f in run.at_least("warning")
+              if f["rule"] not in ("nested-runtime", "mixed-runtimes", "blocking-call")]
+    assert brief(others) == []
+
+
+def test_runtimes_side_by_side(app, stalltop):
+    run = stalltop("check", "-p", app("mixed", "smol", "lines", args=("apart",)).pid, "--json",
+                   "--duration", "3s")
+    assert run.of_rule("nested-runtime") == []
+    few = run.header["targets"][0]["cpus"] >= 2
+    assert mixed(run) == [("info" if few else "warning", None)]
+
+
+def test_arming(app, stalltop):
+    """`rules list TARGET` says of each rule what it can find there, and why not more."""
+    target = app("faults", args=("large-future", "ok"))
+    # A channel is known once some messages have gone through it.
+    deadline = time.monotonic() + 30
+    run = stalltop("rules", "list", "-p", target.pid)
+    while re.search(r"unbounded-channel +off", run.stdout) and time.monotonic() < deadline:
+        run = stalltop("rules", "list", "-p", target.pid)
+    assert run.rc == 0, run
+    state = {line.split()[0]: line.split()[1] for line in run.stdout.splitlines()[1:]}
+    assert state.pop("busy-poll") == "off" and "needs --level 3" in run.stdout
+    assert set(state.values()) == {"armed"}, run
+    run = stalltop("check", "-p", target.pid, "--json", "--duration", "1500ms", "--level", "3",
+                   "--set", "deadlock.enabled=false")
+    rules = run.footer["rules"]
+    assert rules["off"] == [{"rule": "deadlock", "why": "switched off"}], rules
+    assert rules["armed"] == len(state) and rules["limited"] == [], rules

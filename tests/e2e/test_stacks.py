@@ -339,8 +339,8 @@ def collect(run, target, truths):
             return found, blocks
 
 
-def check_one_each(run, truths, blocks, pressure, blind):
-    """One finding of each fault, none of what is no fault, but for kinds that cannot be told."""
+def check_one_each(run, truths, blocks, pressure):
+    """One finding of each fault, none of what is no fault."""
     kinds = {b["task"]: b["kind"] for b in blocks}
     harmless = {t["kind"] for t in truths if not t["fault"]}
     seen = []
@@ -349,7 +349,7 @@ def check_one_each(run, truths, blocks, pressure, blind):
         if not f["count"] or not mine and pressure.explains(f):
             continue
         assert len(mine) == 1, (f["site"], f["tasks"], f["message"])
-        assert not mine & (harmless - blind) or pressure.explains(f), f["message"]
+        assert not mine & harmless or pressure.explains(f), f["message"]
         seen += mine - harmless
     assert sorted(seen) == sorted(t["kind"] for t in truths if t["fault"])
 
@@ -366,7 +366,7 @@ def codes():
     return code_of
 
 
-def watch_all(app, stream, path, known, twin=None, blind=frozenset()):
+def watch_all(app, stream, path, known, twin=None):
     target = app("blocks", args=("all",), path=path)
     truths = truths_of(target)
     faults = [t for t in truths if t["fault"]]
@@ -376,7 +376,7 @@ def watch_all(app, stream, path, known, twin=None, blind=frozenset()):
         run.stop()
     assert target.alive()
     check_score(faults, found, known, twin)
-    check_one_each(run, truths, blocks, pressure, blind)
+    check_one_each(run, truths, blocks, pressure)
     code_of = codes()
     for finding in found.values():
         check_stack(finding, code_of)
@@ -388,10 +388,7 @@ def watch_all(app, stream, path, known, twin=None, blind=frozenset()):
     ("release", NAMES), ("full", NAMES), ("lto-abort", NAMES),
 ])
 def test_culprits(app, stream, path_of, profile, known):
-    # Fat LTO leaves no frame of tokio::task::block_in_place, and without line tables no name of it.
-    blind = {"block_in_place"} if profile == "lto-abort" else set()
-    found, code_of = watch_all(app, stream, path_of("blocks", "current", profile), known,
-                               blind=blind)
+    found, code_of = watch_all(app, stream, path_of("blocks", "current", profile), known)
     if known == NAMES:
         # No two kinds are blamed on one function: not on code that they share.
         starts = {kind: code_of(f["culprit"]["binary"]).functions(f["culprit"]["offset"])[0]
@@ -405,7 +402,7 @@ def test_culprits_stripped(app, stream, path_of, tmp_path):
     bare = tmp_path / "blocks"
     subprocess.run(["strip", "-o", bare, path], check=True)
     twin = Code(path)
-    found, _ = watch_all(app, stream, bare, STRIPPED, twin, blind={"block_in_place"})
+    found, _ = watch_all(app, stream, bare, STRIPPED, twin)
     starts = {kind: twin.functions(f["culprit"]["offset"])[0] for kind, f in found.items()}
     assert len(set(starts.values())) == len(starts), starts
 

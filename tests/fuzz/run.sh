@@ -9,8 +9,9 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 seconds=60
+lite=
 case ${1-} in
---lite) seconds=10; shift ;;
+--lite) seconds=10; lite=1; shift ;;
 [0-9]*) seconds=$1; shift ;;
 esac
 clang=${CLANG:-clang-14}
@@ -41,6 +42,16 @@ for name; do
 		passed=$((passed + 1))
 	else
 		tail -40 "$out/log"
+		failed=$((failed + 1))
+	fi
+done
+# The brief part of long.sh.
+for trace in ${lite:+tests/golden/blocking/t.trace tests/golden/every-poll-of-blocking/t.trace}; do
+	if said=$(.output/fuzz/damage $trace .output/fuzz/damaged.trace 2000 50 2>&1); then
+		printf '  damage: %s\n' "$said"
+		passed=$((passed + 1))
+	else
+		printf '%s: %s\n' $trace "$said"
 		failed=$((failed + 1))
 	fi
 done

@@ -7,16 +7,15 @@ TUI_DRIVER names a driver that is already built; else make builds it.
 
 import os
 import pathlib
-import subprocess
 import sys
 import time
 
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from built import built  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 
@@ -29,9 +28,7 @@ def driver():
     given = os.environ.get("TUI_DRIVER")
     if given:
         return given
-    target = ".output/tests/tui_driver"
-    subprocess.run(["make", "-s", target], cwd=ROOT, check=True)
-    return str(ROOT / target)
+    return str(built(".output/tests/tui_driver"))
 
 
 @pytest.fixture
@@ -68,6 +65,6 @@ def golden(request):
         end = time.monotonic() + 4
         while terminal.text() != want and time.monotonic() < end:
             terminal.pump(0.1)
-        assert terminal.text() == want, f"differs from {path.relative_to(ROOT)}"
+        assert terminal.text() == want, f"differs from {path.relative_to(HERE.parent)}"
 
     return check

@@ -50,6 +50,26 @@ class Stream(pyte.ByteStream):
     events = pyte.ByteStream.events | {"scroll_up", "scroll_down"}
 
 
+def shell(argv, env):
+    """What a shell does for a foreground job: stops give the terminal back, a line continues it."""
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        os.execve(argv[0], argv, env)
+    while True:
+        _, status = os.waitpid(child, os.WUNTRACED)
+        os.tcsetpgrp(0, os.getpgrp())
+        if not os.WIFSTOPPED(status):
+            os._exit(os.waitstatus_to_exitcode(status) & 0xff)
+        os.write(1, b"JOB STOPPED\n")
+        os.read(0, 1)
+        os.tcsetpgrp(0, child)
+        os.killpg(child, signal.SIGCONT)
+
+
 class Timeout(AssertionError):
     pass
 
@@ -156,6 +176,18 @@ class Terminal:
                 while time.monotonic() < end:
                     self.pump(0.02)
 
+    def mouse(self, x, y, button=0):
+        """Pressed and let go, in the coding 1006. Button 0 left, 2 right, 64 and 65 the wheel."""
+        place = f"\x1b[<{button};{x + 1};{y + 1}"
+        # The wheel is never let go.
+        os.write(self.master, (place + "M" + (place + "m" if button < 3 else "")).encode())
+
+    def click(self, text, button=0):
+        """In the middle of the first place of `text` on the screen."""
+        y = next(i for i, line in enumerate(self.lines()) if text in line)
+        self.mouse(self.lines()[y].index(text) + len(text) // 2, y, button)
+        self.settle()
+
     def command(self, line, answer=True):
         self.control.sendall(line.encode() + b"\n")
         if not answer:
@@ -206,5 +238,7 @@ class Terminal:
                 os.waitpid(self.pid, 0)
             except (ProcessLookupError, ChildProcessError):
                 pass
-        os.close(self.master)
+        if self.master >= 0:
+            os.close(self.master)
+        self.master = -1
         self.control.close()

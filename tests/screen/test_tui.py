@@ -2,14 +2,19 @@
 """The live view in a terminal emulator, over scripted events with a fixed clock."""
 
 import os
+import pathlib
 import random
 import re
+import select
 import signal
 import subprocess
+import termios
+import time
 
 import pytest
 
-from terminal import KEYS
+import pictures
+from terminal import KEYS, Terminal, shell
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 VIEWS = {
@@ -42,6 +47,28 @@ def test_views(start, golden, cols, rows):
             press(t, "esc")
 
 
+def test_tab_and_help(start):
+    """Tab goes round the views, Shift-Tab the other way; three keys for the same help."""
+    t = start("--ticks", "130", cols=120, rows=40)
+    by_number = {}
+    for number in "123456":
+        press(t, number)
+        by_number[number] = t.lines()
+    assert len({"\n".join(lines) for lines in by_number.values()}) == 6
+    press(t, "1")
+    for key, order in (("tab", "234561"), ("btab", "654321")):
+        for number in order:
+            press(t, key)
+            assert t.lines() == by_number[number], (key, number)
+    helps = set()
+    for key in ("?", "h", "f1"):
+        press(t, key)
+        helps.add("\n".join(t.lines()))
+        press(t, "esc")
+        assert t.lines() == by_number["1"], f"Esc after {key}"
+    assert len(helps) == 1 and "Shift-Tab" in helps.pop()
+
+
 def test_stack(start, golden):
     t = start("--script", "stack", "--ticks", "130", cols=120, rows=40)
     press(t, "1", "enter")
@@ -60,7 +87,10 @@ def test_ended(start, golden):
     t = start("--ticks", "130")
     t.command("end")
     t.wait_text("ENDED  exited with status 0")
+    golden(t, "report-80x24")
     press(t, "2")
+    t.wait_no_text("evidence:")
+    t.command("tick 20")  # it comes once
     golden(t, "ended-80x24")
     press(t, "q")
     assert t.wait_exit() == 0
@@ -74,6 +104,23 @@ def test_hostile_names(start, golden):
     for bad in [b"\x1b]0;", b"\x07", "\u202e".encode(), b"\xff", b"\xc2\x9b", b"\x1b[31mred"]:
         assert bad not in t.raw, bad
     assert "\u0301\u0302\u0303" not in t.raw.decode("utf-8", "replace")
+
+
+def test_types_without_names(start, golden):
+    """A stripped program: what tells its types apart is not what is cut off."""
+    t = start("--script", "stripped", "--ticks", "130")
+    for view in ("1", "2", "3", "4"):
+        press(t, view)
+        assert "…" not in t.text(), t.text()
+        t.wait_text("#16 @ shop+0x1deb7f")
+    golden(t, "stripped-80x24")
+    # A thread that polls no task is of the blocking pool, but the main thread cannot be.
+    press(t, "2")
+    t.wait(lambda text: re.search(r"4242 .*\(main thread\)", text))
+    t.resize(120, 24)
+    t.wait_text("#16 @ shop+0x1deb7f")
+    press(t, "3")
+    t.wait_text("task type #16 (320 B) @ shop+0x1deb7f")
 
 
 def test_ascii(start, golden):
@@ -94,6 +141,49 @@ def test_many(start, golden):
     golden(t, "many-filtered-120x40")
 
 
+def cursor_row(t):
+    return next((line for line in t.lines() if line.startswith(">")), None)
+
+
+@pytest.mark.parametrize("term", ["screen-256color", "xterm-256color", "linux", "vt100"])
+def test_keys_of_any_terminal(start, term):
+    """Home, End and the arrows as any terminal sends them: over ssh TERM is often another one's."""
+    t = start("--script", "many", "--ticks", "60", cols=100, rows=30, term=term)
+    press(t, "4")
+    t.wait_text("20.0k")
+    top, seen = cursor_row(t), set()
+    for end, home in (("\x1bOF", "\x1bOH"), ("\x1b[F", "\x1b[H"), ("\x1b[4~", "\x1b[1~"),
+                      ("\x1b[8~", "\x1b[7~")):
+        press(t, end)
+        seen.add(t.wait(lambda _: cursor_row(t) != top) and cursor_row(t))
+        press(t, home)
+        t.wait(lambda _: cursor_row(t) == top)
+    assert len(seen) == 1, "the last row"
+    for down, up in (("\x1bOB", "\x1bOA"), ("\x1b[B", "\x1b[A"), ("\x1b[6~", "\x1b[5~")):
+        press(t, down)
+        t.wait(lambda _: cursor_row(t) != top)
+        press(t, up)
+        t.wait(lambda _: cursor_row(t) == top)
+
+
+def test_filter_that_is_changed(start):
+    """Longer, shorter, another one: the rows are those that match now, however it was typed."""
+    t = start("--script", "many", "--ticks", "60", cols=100, rows=30)
+    press(t, "4", "/")
+    counts = {}
+    for keys, text in (("31", "31"), ("9", "319"), ("bs", "31"), ("bs", "3"), ("x", "3x"),
+                       ("bs", "3"), ("19", "319"), ("bs", "31")):
+        press(t, *([keys] if keys == "bs" else keys))
+        t.wait_text(f"filter: {text}_")
+        rows = [line for line in t.lines() if "task_" in line]
+        assert all(text in row for row in rows), text
+        press(t, "end")
+        t.settle()
+        assert counts.setdefault(text, (len(rows), cursor_row(t))) == (len(rows), cursor_row(t))
+        press(t, "home")
+    assert counts["31"][1] != counts["319"][1] != counts["3"][1]
+
+
 def test_stall_is_live(start):
     t = start("--ticks", "118")
     t.wait_no_text("1.20 s ")
@@ -103,6 +193,72 @@ def test_stall_is_live(start):
     t.wait(lambda text: re.search(r"blocking-call .* 1\.20 s ", text), "1.20 s so far")
     t.tick(10)
     t.wait(lambda text: re.search(r"blocking-call .* open ", text), "no poll, finding open")
+
+
+def test_stall_on_another_worker_is_live(start):
+    """The finding's own worker is that of the worst time; the stall that lasts may be elsewhere."""
+    t = start("--script", "hop", "--ticks", "75")
+    t.wait(lambda text: re.search(r"blocking-call .* 700 ms +1\.60 s +2$", text, re.M), "the second")
+
+
+MOUSE_ON, MOUSE_OFF = b"\x1b[?1000h\x1b[?1006h", b"\x1b[?1006l\x1b[?1000l"
+
+
+def test_mouse(start):
+    """With its key, not before: the terminal's own selection of text goes on without."""
+    t = start("--ticks", "130")
+    press(t, "2")
+    assert MOUSE_ON not in t.raw
+    press(t, "m")
+    t.wait_text("mouse on: click tabs, titles, rows")
+    assert MOUSE_ON in t.raw
+    t.click("3 Sites")
+    t.wait_text("POLLING▼")
+    t.click("shop::report")
+    t.wait_text("> shop::report")
+    t.click("MAX")
+    t.wait_text("MAX▼")
+    t.click("MAX")
+    t.wait_text("MAX▲")
+    t.mouse(5, 12, button=64)
+    t.wait_no_text("> shop::report")
+    t.click("shop::report")
+    t.click("shop::report")
+    t.wait_text("Polls since it is watched")
+    t.mouse(5, 12, button=65)
+    t.wait_no_text("shop::report::render")
+    t.mouse(5, 12, button=2)
+    t.wait_text("> shop::report")
+    t.click("? help")
+    t.wait_text("No key harms")
+    press(t, "m")
+    t.wait_text("mouse off")
+    assert MOUSE_OFF in t.raw
+    at = len(t.raw)
+    t.keys("q")
+    assert t.wait_exit() == 0
+    assert MOUSE_ON not in t.raw[at:]
+
+
+@pytest.mark.parametrize("how", ["q", "segv", "SIGTERM"])
+def test_mouse_is_given_back(start, how):
+    t = start("--ticks", "130")
+    press(t, "m")
+    if how == "q":
+        t.keys("q")
+    elif how == "segv":
+        t.command("segv", answer=False)
+    else:
+        t.signal(getattr(signal, how))
+    t.wait_exit()
+    assert t.raw.rindex(MOUSE_OFF) > t.raw.rindex(MOUSE_ON)
+    assert_restored(t)
+
+
+def test_no_mouse(start):
+    t = start("--ticks", "130", term="vt100")
+    press(t, "m")
+    t.wait_text("this terminal has no mouse")
 
 
 def test_pause_stops_the_display_only(start):
@@ -143,17 +299,96 @@ def test_filter(start):
 def test_sort(start):
     t = start("--ticks", "130")
     press(t, "3")
-    t.wait_text("BUSY▼")
+    t.wait_text("POLLING▼")
     press(t, "I")
-    t.wait_text("BUSY▲")
+    t.wait_text("POLLING▲")
     press(t, "<")
     t.wait_text("MAX▼")
     press(t, "f6")
-    t.wait_text("BUSY▼")
+    t.wait_text("POLLING▼")
+    # Columns that 80 have no room for are there once the order is theirs.
+    assert "MEMORY" not in t.text()
+    for title in ("DELAY▼", "BLOCKED▼", "MEMORY▼", "READY▼", "HELD▼", "DETACHED▼"):
+        press(t, ">")
+        t.wait_text(title)
+        line = next(line for line in t.lines() if title in line)
+        assert len(line) <= 80 and "SITE" in line and "LIVE" in line
     press(t, ">")
     t.wait_text("sort: as found")
     press(t, ">")
     t.wait_text("SITE▲")
+
+
+def test_delays(start, golden):
+    """Level 3: a line for the way from a wake to its poll, and the column of the sites."""
+    t = start("--script", "wakes", "--ticks", "130", cols=140, rows=24)
+    press(t, "3")
+    t.wait_text("delay   from wake to poll: p50 20.5 us  p99 41.0 us  max 1.60 s  ready wait")
+    golden(t, "delays-140x24")
+    press(t, "4", ">")
+    t.wait_text("WAKES▼")
+    golden(t, "wakes-140x24")
+    press(t, "enter")
+    t.wait_text("  wakes          780 made it ready")
+
+
+def test_no_wakes(start):
+    """Below level 3: n/a, and why."""
+    t = start("--ticks", "130")
+    press(t, "4", ">")
+    t.wait(lambda text: re.search(r"WAKES▼.*\n>.* n/a", text), "n/a in the column")
+    press(t, "enter")
+    t.wait_text("wakes          n/a: they are seen at level 3 (--level 3)")
+
+
+def test_targets(start, golden):
+    t = start("--script", "two", "--ticks", "130", cols=120, rows=24)
+    t.wait_text("shop [4242] +1 more (t)")
+    press(t, "3")
+    t.wait_text("billing::invoice")
+    press(t, "t")
+    t.wait_text("shop [4242] (1 of 2)")
+    t.wait_no_text("billing::invoice")
+    t.wait_text("CRITICAL  2 critical open")
+    press(t, "t")
+    t.wait_text("billing [4343] (2 of 2)  tokio 1.40.0 current-thread, 1 worker")
+    golden(t, "targets-120x24")
+    for view, gone in (("1", "blocking-call"), ("2", "4300"), ("4", "shop::"), ("5", "4300")):
+        press(t, view)
+        t.wait_no_text(gone)
+    press(t, "3", "t")
+    t.wait_text("shop [4242] +1 more (t)")
+    t.wait_text("billing::invoice")
+
+
+def test_one_target(start):
+    t = start("--ticks", "30")
+    press(t, "t")
+    t.wait_text("only one program is watched")
+
+
+def test_timeline_cursor(start, golden):
+    t = start("--ticks", "134", cols=120, rows=40)
+    press(t, "5")
+    t.wait(lambda text: re.search(r"1\.60 s blocked in clock_nanosleep, .* shop::metrics::flush", text),
+           "what blocks now")
+    press(t, *["left"] * 4)
+    t.wait_text("ago for 1.00 s: busy 15.0 %, blocked 0.0 %")
+    t.wait_text("no long poll")
+    press(t, *["left"] * 2)
+    t.wait(lambda text: re.search(r"1\.60 s blocked in clock_nanosleep, \S+ \S+ ago: task 1001", text),
+           "the block before")
+    golden(t, "timeline-cursor-120x40")
+    before = t.text().count("B")
+    press(t, "s", "s")
+    t.wait(lambda text: text.count("B") > before + 5, "a finer scale")
+    press(t, "down", "enter")
+    t.wait_text("Long polls of the last minute, newest first")
+    t.wait_text("300 ms computing, ")
+    press(t, "esc", "esc")
+    t.wait_text("tid 4301, ")
+    t.tick(10)
+    golden(t, "timeline-cursor-back-120x40")
 
 
 def test_cursor_follows_its_row(start):
@@ -170,8 +405,11 @@ def test_messages(start):
     t = start("--ticks", "130")
     press(t, "w")
     t.wait_text("no trace is kept")
+    t.wait_text("threshold 10.0 ms")
     press(t, "+")
-    t.wait_text("--threshold")
+    t.wait_text(" threshold 20.0 ms: blocking-call and cpu-bound-poll warn from there")
+    press(t, "-", "-")
+    t.wait(lambda text: re.search(r"open +threshold 5\.00 ms$", text, re.M))
     press(t, "x")
     t.wait_text("no meaning")
     press(t, "down")
@@ -198,9 +436,9 @@ def test_small_and_resize_storm(start, golden):
 def test_random_keys(start):
     t = start("--script", "hostile", "--ticks", "60")
     names = [k for k in KEYS if k not in ("f10", "esc")]
-    names += list("123456/<>IZzwhjkabc+-? \x0c") + ["\x1b", "é", "漢", "\x01", "\x1b[99~"]
+    names += list("123456/<>IZzwhjkabcm+-? \x0c") + ["\x1b[<0;9;7M\x1b[<0;9;7m", "\x1b[<65;3;9M", "\x1b[<0;99", "\x1b[M a", "\x1b", "é", "漢", "\x01", "\x1b[99~"]
     rng = random.Random(11)
-    for i in range(2000):
+    for i in range(10000):
         t.keys(*["esc"] if i % 100 == 99 else [rng.choice(names)])
         if i % 20 == 0:
             t.command("tick 1")
@@ -242,6 +480,82 @@ def test_end_restores(start, how, code):
     assert_restored(t)
 
 
+# Those that end no program, and two that Python hands on ignored; KILL and STOP are nobody's.
+HARMLESS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT, signal.SIGCHLD,
+            signal.SIGWINCH, signal.SIGURG, signal.SIGALRM, signal.SIGPIPE, signal.SIGXFSZ,
+            signal.SIGKILL, signal.SIGSTOP}
+
+
+def test_every_signal_restores(start):
+    for signo in [*(set(range(1, 32)) - HARMLESS), signal.SIGRTMIN, signal.SIGRTMAX]:
+        t = start("--ticks", "5")
+        t.signal(signo)
+        assert t.wait_exit() in (143, -signo), signo
+        assert_restored(t)
+        t.close()
+
+
+def test_stopped_terminal(start):
+    """Ctrl-S: nothing is drawn, nothing waits; Ctrl-Q: the present appears."""
+    t = start("--ticks", "130")
+    t.keys("\x13")
+    t.settle()
+    before = t.text()
+    t.command("tick 20")  # answers, so it does not hang in a write
+    assert t.text() == before
+    t.keys("\x11")
+    t.command("tick 1")
+    t.wait_text(" 15.1 s")
+
+
+def test_stopped_terminal_ends(start):
+    t = start("--ticks", "130")
+    t.keys("\x13")
+    t.settle()
+    t.command("tick 1")
+    t.signal(signal.SIGTERM)
+    assert t.wait_exit() == 143
+    assert_restored(t)
+
+
+def test_unread_terminal_ends(start):
+    """Nobody reads at the other end, and a write waits for that: it still ends when told to."""
+    t = start("--ticks", "130", cols=200, rows=50)
+    for i in range(60):
+        t.keys("123456"[i % 6], "\x0c")
+        t.control.sendall(b"tick 1\n")
+        if not select.select([t.control], [], [], 1)[0]:
+            break
+        assert t.control.recv(16) == b"ok\n"
+    t.signal(signal.SIGTERM)
+    end = time.monotonic() + 10
+    while not (done := os.waitpid(t.pid, os.WNOHANG))[0] and time.monotonic() < end:
+        time.sleep(0.02)
+    assert done[0], "it waits for a terminal that nobody reads"
+    t.status = os.waitstatus_to_exitcode(done[1])
+    assert t.status == 143
+    assert t.settings() == t.before
+
+
+def test_kill_leaves_a_terminal_that_reset_repairs(start):
+    t = start("--ticks", "130", session=shell)
+    t.keys("2")
+    t.settle()
+    children = pathlib.Path(f"/proc/{t.pid}/task/{t.pid}/children").read_text(encoding="ascii")
+    os.kill(int(children), signal.SIGKILL)
+    assert t.wait_exit() == 256 - signal.SIGKILL
+    assert t.settings() != t.before  # nobody could do that
+    slave = os.open(t.slave_name, os.O_RDWR | os.O_NOCTTY)
+    subprocess.run(["reset", "-w"], stdin=slave, stdout=slave, stderr=slave, check=False, timeout=20,
+                   env={"TERM": "screen-256color", "PATH": os.environ["PATH"]})
+    os.close(slave)
+    t.settle()
+    now = t.settings()
+    for flag in (termios.ECHO, termios.ICANON, termios.ISIG):
+        assert now[3] & flag
+    assert now[0] & termios.ICRNL and now[1] & termios.OPOST
+
+
 def test_hangup_ends(start):
     t = start("--ticks", "130")
     t.signal(signal.SIGCONT)
@@ -250,34 +564,17 @@ def test_hangup_ends(start):
     assert t.wait_exit() in (143, 5)
 
 
-def shell(argv, env):
-    """What a shell does for a foreground job: stops give the terminal back, a line continues it."""
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    child = os.fork()
-    if child == 0:
-        os.setpgid(0, 0)
-        os.tcsetpgrp(0, os.getpid())
-        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-        os.execve(argv[0], argv, env)
-    while True:
-        _, status = os.waitpid(child, os.WUNTRACED)
-        os.tcsetpgrp(0, os.getpgrp())
-        if not os.WIFSTOPPED(status):
-            os._exit(os.waitstatus_to_exitcode(status) & 0xff)
-        os.write(1, b"JOB STOPPED\n")
-        os.read(0, 1)
-        os.tcsetpgrp(0, child)
-        os.killpg(child, signal.SIGCONT)
-
-
 def test_stop_and_continue(start):
+    """Also in the middle of a frame, where curses ignores the signal."""
     t = start("--ticks", "130", session=shell)
-    t.keys("\x1a")
-    t.wait_text("JOB STOPPED")
-    assert t.settings() == t.before
-    t.keys("\n")
-    # curses drops what was typed meanwhile: wait until it has drawn.
-    t.wait(lambda _: t.raw.count(b"\x1b[?1049h") == 2, "the second start of the screen")
+    for nth in range(2, 14):
+        t.keys("\x1a")
+        # The one before may still be on the screen.
+        t.wait(lambda _, n=nth: t.raw.count(b"JOB STOPPED") == n - 1, "the stop")
+        assert t.settings() == t.before
+        t.keys("\n")
+        t.wait(lambda _, n=nth: t.raw.count(b"\x1b[?1049h") == n, "the next start of the screen")
+    # What was typed meanwhile is dropped: wait until it has drawn.
     t.settle()
     press(t, "2")
     t.wait_text("4300 BLOCKED")
@@ -310,6 +607,66 @@ def test_color(start, args, env, colored):
     t = start("--ticks", "130", *args, env=env)
     press(t, "2", "1")
     assert bool(COLOR.search(t.raw)) == colored
+
+
+SIXTEEN = """test-16color,
+\tcolors#16, pairs#0x100, use=screen,
+\tsetaf=\\E[%?%p1%{8}%<%t3%p1%d%e9%p1%{8}%-%d%;m,
+\tsetab=\\E[%?%p1%{8}%<%t4%p1%d%e10%p1%{8}%-%d%;m,
+"""
+FOREGROUND = re.compile(r"\b(38;5;\d+|3[0-7]|9[0-7])\b")
+
+
+def colours(raw):
+    """Of the text, as they were sent."""
+    return {code for seq in re.findall(rb"\x1b\[([\d;]*)m", raw)
+            for code in FOREGROUND.findall(seq.decode())}
+
+
+@pytest.fixture(scope="module")
+def screens(driver, tmp_path_factory):
+    """screens(term, **environment): the texts of all views, and which colours they used."""
+    home = tmp_path_factory.mktemp("terminfo")
+    (home / "source").write_text(SIXTEEN, encoding="ascii")
+    subprocess.run(["tic", "-x", "-o", home, home / "source"], check=True, timeout=20)
+
+    def run(term, **env):
+        t = Terminal([driver, "--ticks", "130"], cols=120, rows=40, term=term,
+                     env={"TERMINFO": str(home), **env})
+        try:
+            t.wait_text("stalltop")
+            texts = []
+            for key in "1256":
+                press(t, key)
+                t.command("show")
+                t.settle()
+                texts.append(t.text())
+            return texts, colours(t.raw)
+        finally:
+            t.close()
+
+    return run
+
+
+def test_palettes(screens):
+    """Each terminal gets colours that it has; what is read is the same with all and with none."""
+    plain, none = screens("screen-256color", NO_COLOR="1")
+    assert not none
+    assert any("BLOCKED" in text for text in plain) and any("critical" in text for text in plain)
+    for term, many in (("linux", False), ("test-16color", False), ("screen-256color", True)):
+        texts, used = screens(term)
+        assert texts == plain, term
+        assert len(used) >= 3 and all(code.startswith("38;5;") == many for code in used), used
+        if many:
+            # Okabe and Ito: vermilion, orange, sky blue.
+            assert {"38;5;202", "38;5;214", "38;5;75"} <= used
+        else:
+            assert "34" not in used, "dark blue on black is not seen"
+
+
+def test_pictures(driver):
+    """The documentation shows the view as it is: tests/screen/pictures.py makes them anew."""
+    assert pictures.differing(driver) == []
 
 
 @pytest.mark.parametrize("term", ["linux", "vt100", "tmux-256color"])

@@ -3,7 +3,7 @@
  * The live view over a scripted program, for the screen tests: events with a fixed clock go through
  * the model and the rules into the view, as main does it. Standard input and output are a terminal.
  *
- *   tui_driver [--script shop|stack|empty|hostile|many] [--ticks N] [--color auto|always|never]
+ *   tui_driver [--script shop|stack|empty|hostile|many|two|hop|wakes|stripped] [--ticks N] [--color auto|always|never]
  *              [--rules PATH] [--run]
  *
  * Descriptor 3, where there is one, takes commands, a line each, answered by "ok":
@@ -23,9 +23,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "core/sink.h"
 #include "model/model.h"
 #include "rules/rule_impl.h"
+#include "sink/sinks.h"
 #include "tui/tui.h"
 #include "util/err.h"
 
@@ -93,15 +95,86 @@ static const char *site_name(const struct script *s, uint32_t i, char *out, size
 		"worker",
 	};
 
+	if (!strcmp(s->name, "stripped")) {
+		snprintf(out, size, "task type #%u (%u B) @ shop+0x%x", 2 + i * 7, 192 + 64 * i,
+			 0x1de97f + 256 * i);
+		return out;
+	}
 	if (i < 6)
 		return strcmp(s->name, "hostile") ? shop[i] : hostile[i];
 	snprintf(out, size, "shop::generated::module_%u::task_%u::{async block}", i % 17, i);
 	return out;
 }
 
+/* Of the script "two": another process, with one site and one worker, that does nothing wrong. */
+#define SECOND_SITE 6
+
+static void announce_second(struct script *s)
+{
+	const struct event events[] = {
+		{.kind = EV_TARGET,
+		 .target = 1,
+		 .as_target = {.pid = 4343,
+			       .start_time = 78,
+			       .comm = "billing",
+			       .exe = "/bin/billing",
+			       .cpus = 4}},
+		{.kind = EV_BINARY,
+		 .target = 1,
+		 .as_binary = {.binary = 1,
+			       .path = "/bin/billing",
+			       .runtime = "tokio",
+			       .version = "1.40.0",
+			       .task_types = 1}},
+		{.kind = EV_RUNTIME,
+		 .target = 1,
+		 .as_runtime = {.runtime = 1,
+				.binary = 1,
+				.flavor = FLAVOR_CURRENT_THREAD,
+				.workers = 1}},
+		{.kind = EV_SITE,
+		 .target = 1,
+		 .as_site = {.site = SECOND_SITE,
+			     .binary = 1,
+			     .kind = SITE_TASK,
+			     .name = "billing::invoice::{async fn}",
+			     .size = 512}},
+	};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+		apply(s, events[i]);
+}
+
+static void report_second(struct script *s)
+{
+	static uint64_t hist[HIST_BUCKETS];
+	const struct ev_thread thread = {.tid = 4343,
+					 .comm = "billing",
+					 .runtime = 1,
+					 .state = THREAD_PARKED,
+					 .worker = true,
+					 .since_ns = s->now - 5 * MS,
+					 .site = ID_NONE,
+					 .syscall = -1,
+					 .first_ns = START_NS,
+					 .polls = s->tick * 10,
+					 .busy_ns = s->tick * 40 * MS,
+					 .parked_ns = s->tick * 60 * MS};
+
+	hist[hist_bucket(4 * MS)] += 10;
+	apply(s, (struct event){.kind = EV_SITE_STATS,
+				.target = 1,
+				.as_site_stats = {.site = SECOND_SITE,
+						  .polls = s->tick * 10,
+						  .busy_ns = s->tick * 40 * MS,
+						  .max_ns = 4 * MS,
+						  .hist = hist}});
+	apply(s, (struct event){.kind = EV_THREAD, .target = 1, .as_thread = thread});
+}
+
 static void announce(struct script *s)
 {
-	bool many = !strcmp(s->name, "many");
+	bool many = !strcmp(s->name, "many"), stripped = !strcmp(s->name, "stripped");
 	char name[128];
 
 	s->sites = many ? SITES_MAX : 6;
@@ -118,16 +191,21 @@ static void announce(struct script *s)
 		      .kind = i == 4 ? SITE_BLOCKING :
 			      i == 5 ? SITE_WORKER :
 				       SITE_TASK,
-		      .name = site_name(s, i, name, sizeof(name)), .name_from = NAME_DROP_GLUE,
-		      .ambiguous = i == 3, .size = 192 + 64 * i, .offset = 0x43c80 + 256 * i);
+		      .name = site_name(s, i, name, sizeof(name)),
+		      .name_from = stripped ? NAME_NONE : NAME_DROP_GLUE,
+		      .ambiguous = i == 3 && !stripped, .size = 192 + 64 * i,
+		      .offset = 0x43c80 + 256 * i);
 		s->stats[i] = (struct ev_site_stats){
 			.site = i, .tasks_valid = true, .sampled = i == 1, .hist = s->hist[i]};
+		/* Of the script "wakes": a wake leads to its poll after as long as that takes. */
+		if (!strcmp(s->name, "wakes"))
+			s->stats[i].delay_hist = s->hist[i];
 	}
 	for (uint32_t i = 0; i < s->threads; i++) {
 		struct thread *t = &s->thread[i];
 
 		snprintf(t->comm, sizeof(t->comm), "tokio-rt-worker");
-		t->ev = (struct ev_thread){.tid = 4300 + i,
+		t->ev = (struct ev_thread){.tid = stripped && i == 4 ? 4242 : 4300 + i,
 					   .comm = t->comm,
 					   .worker = i != 4 || many,
 					   .site = ID_NONE,
@@ -136,6 +214,8 @@ static void announce(struct script *s)
 					   .state = THREAD_PARKED,
 					   .since_ns = s->now};
 	}
+	if (!strcmp(s->name, "two"))
+		announce_second(s);
 	EVENT(NOTE, as_note, .severity = NOTE_INFO, .text = "14 probes at 6 sites, level 2");
 }
 
@@ -149,6 +229,8 @@ static void count_polls(struct script *s, uint32_t site, uint64_t polls, uint64_
 	st->ended += polls / 10;
 	if (length > st->max_ns)
 		st->max_ns = length;
+	if (st->delay_hist)
+		st->delay_max_ns = st->max_ns;
 	s->hist[site][hist_bucket(length)] += polls;
 }
 
@@ -190,22 +272,27 @@ static struct ev_poll poll_of(const struct script *s, const struct thread *t, bo
 /* Only of the script "stack": where the poll that ends now blocked. */
 static void report_stack(struct script *s, const struct ev_poll *poll)
 {
+	static const char shop[] = "/usr/local/bin/shop";
 	static const struct frame frames[] = {
-		{"clock_nanosleep", NULL, 0, 0, "/lib/x86_64-linux-gnu/libc.so.6", 0xd0f3a, 0,
-		 false, FRAME_SYSTEM, FRAME_FROM_DYNSYM},
+		{"clock_nanosleep", .binary = "/lib/x86_64-linux-gnu/libc.so.6", .offset = 0xd0f3a,
+		 .origin = FRAME_SYSTEM, .from = FRAME_FROM_DYNSYM},
 		{"std::sys::pal::unix::thread::Thread::sleep",
-		 "/rustc/90b35a6239c3d8bd/library/std/src/sys/pal/unix/thread.rs", 240, 20,
-		 "/usr/local/bin/shop", 0x61234, 0, true, FRAME_STD, FRAME_FROM_LINE},
-		{"std::thread::sleep", NULL, 0, 0, "/usr/local/bin/shop", 0x61234, 0, false,
-		 FRAME_STD, FRAME_FROM_SYMBOL},
-		{"shop::metrics::write_all", "/home/u/shop/src/metrics.rs", 42, 9,
-		 "/usr/local/bin/shop", 0x44010, 0, true, FRAME_USER, FRAME_FROM_LINE},
-		{"shop::metrics::flush", "/home/u/shop/src/metrics.rs", 88, 5,
-		 "/usr/local/bin/shop", 0x44010, 0, false, FRAME_USER, FRAME_FROM_LINE},
-		{"tokio::runtime::task::raw::poll", NULL, 0, 0, "/usr/local/bin/shop", 0x43e90, 0,
-		 false, FRAME_BOUNDARY, FRAME_FROM_SYMBOL},
-		{NULL, NULL, 0, 0, "/usr/local/bin/shop", 0x51000, 0, false, FRAME_UNKNOWN,
-		 FRAME_FROM_NONE},
+		 "/rustc/90b35a6239c3d8bd/library/std/src/sys/pal/unix/thread.rs", .line = 240,
+		 .column = 20, .binary = shop, .offset = 0x61234, .inlined = true,
+		 .origin = FRAME_STD, .from = FRAME_FROM_LINE},
+		{"std::thread::sleep", .binary = shop, .offset = 0x61234, .origin = FRAME_STD,
+		 .from = FRAME_FROM_SYMBOL},
+		{"shop::metrics::write_all", "/home/u/shop/src/metrics.rs", .line = 42, .column = 9,
+		 .binary = shop, .offset = 0x44010, .inlined = true, .origin = FRAME_USER,
+		 .from = FRAME_FROM_LINE},
+		{"shop::metrics::flush", "/home/u/shop/src/metrics.rs", .line = 88, .column = 5,
+		 .binary = shop, .offset = 0x44010, .origin = FRAME_USER, .from = FRAME_FROM_LINE},
+		{"tokio::runtime::task::raw::poll", .binary = shop, .offset = 0x43e90,
+		 .origin = FRAME_BOUNDARY, .from = FRAME_FROM_SYMBOL},
+		{.binary = shop,
+		 .offset = 0x51000,
+		 .origin = FRAME_UNKNOWN,
+		 .from = FRAME_FROM_NONE},
 	};
 
 	if (strcmp(s->name, "stack"))
@@ -254,10 +341,13 @@ static bool long_poll(struct script *s, struct thread *t, uint32_t site, unsigne
 
 static void work(struct script *s)
 {
+	/* Of the script "hop" the next stall is on another worker. */
+	uint32_t blocker = strcmp(s->name, "hop") ? 0 : s->tick / 50 % 2 * 3;
+
 	for (uint32_t i = 0; i < s->threads; i++) {
 		struct thread *t = &s->thread[i];
 
-		if (i == 0 && long_poll(s, t, 2, 50, 18, 34, true))
+		if (i == blocker && long_poll(s, t, 2, 50, 18, 34, true))
 			continue;
 		if (i == 1 && long_poll(s, t, 1, 20, 5, 8, false))
 			continue;
@@ -281,7 +371,8 @@ static void scan_tasks(struct script *s)
 		      .polls = s->tick * (1 + i % 7), .busy_ns = s->tick * 1000 * (i % 11),
 		      .last_tid = s->thread[i % s->threads].ev.tid, .state_valid = true,
 		      .running = i % 12 == 5, .ready = i % 12 == 7, .has_handle = i % 3 > 0,
-		      .refs = 2 + i % 3);
+		      .refs = 2 + i % 3, .wakes_valid = s->cost.level == 3,
+		      .wakes = s->tick * (i % 7));
 	EVENT(TASK_SCAN, as_task_scan, .rows = s->tasks);
 }
 
@@ -308,8 +399,9 @@ static void report_stats(struct script *s)
 	s->cost.cost_ns += 3700000;
 	s->cost.target_cpu_ns += 250 * MS;
 	s->cost.agent_cpu_ns += 900000;
+	s->cost.agent_rss_bytes = 23 << 20;
 	s->cost.sites_on = s->sites;
-	s->cost.level = 2;
+	s->cost.level = strcmp(s->name, "wakes") ? 2 : 3;
 	apply(s, (struct event){.kind = EV_COST, .as_cost = s->cost});
 }
 
@@ -320,6 +412,8 @@ static void advance(struct script *s)
 	if (strcmp(s->name, "empty") && !s->ended) {
 		work(s);
 		report_stats(s);
+		if (!strcmp(s->name, "two"))
+			report_second(s);
 		if (s->tick % 5 == 0)
 			scan_tasks(s);
 		if (s->tick == 41) {
@@ -373,11 +467,20 @@ static int signals_fd(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* As main's loop: input, signals, time; an interrupted wait is a reason to draw. */
+/* false: the program ends. */
+static bool on_signal(int fd)
+{
+	struct signalfd_siginfo info;
+
+	return read(fd, &info, sizeof(info)) == sizeof(info) && info.ssi_signo == SIGWINCH;
+}
+
+/* As main's loop: input, signals, time; a change of size is a reason to draw. */
 static int loop(struct script *s, struct sink *sink, bool run)
 {
 	struct pollfd fds[] = {
@@ -391,7 +494,7 @@ static int loop(struct script *s, struct sink *sink, bool run)
 
 		if (rc < 0 && errno != EINTR)
 			return 8;
-		if (rc > 0 && fds[1].revents)
+		if (rc > 0 && fds[1].revents && !on_signal(fds[1].fd))
 			return 143;
 		if (rc > 0 && fds[2].revents && !control(s, sink))
 			fds[2].fd = -1;
@@ -407,6 +510,16 @@ static int loop(struct script *s, struct sink *sink, bool run)
 	}
 }
 
+static void report(void *ctx, const struct snapshot *snap, int width, FILE *out)
+{
+	struct text_sink_opts text = {.width = (unsigned int)width};
+	struct sink *sink = text_sink_new(out, &text);
+
+	(void)ctx;
+	sink->ops->finish(sink, snap);
+	sink->ops->close(sink);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -416,7 +529,12 @@ int main(int argc, char **argv)
 	};
 	static struct script script = {.name = "shop", .now = START_NS};
 	struct script *s = &script;
-	struct tui_opts opts = {.in_fd = STDIN_FILENO};
+	/* A trace would be one like this: what has come does not change with the threshold. */
+	static const struct source_ops fixed_ops;
+	static struct source fixed = {&fixed_ops};
+	static struct asker asker = {.source = &fixed};
+	struct tui_opts opts = {
+		.in_fd = STDIN_FILENO, .ask = ask_answer, .report = report, .ctx = &asker};
 	struct err err = {0};
 	const char *rules = NULL;
 	struct sink *sink;
@@ -450,6 +568,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", err.msg);
 		return 9;
 	}
+	asker.rules = s->rules;
 	sink = tui_sink_new(&opts, &err);
 	if (!sink) {
 		fprintf(stderr, "%d: %s\n", err.code, err.msg);
@@ -468,6 +587,8 @@ int main(int argc, char **argv)
 	sink->ops->close(sink);
 	model_free(s->model);
 	rules_free(s->rules);
-	printf("closed %d\n", rc);
+	/* Not where nobody reads: it would wait for that. */
+	if (poll(&(struct pollfd){.fd = STDOUT_FILENO, .events = POLLOUT}, 1, 0) == 1)
+		printf("closed %d\n", rc);
 	return rc;
 }

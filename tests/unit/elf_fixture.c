@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "runtime/tokio.h"
 #include "util/xalloc.h"
 
 #define SOURCE "tests/unit/fixtures/tasks.S"
@@ -37,6 +38,29 @@ void fixture_make(struct fixture *fx, const char *link_flags)
 	free(command);
 }
 
+struct elf_file *elf_fixture_c(struct fixture *fx, const char *source, const char *flags)
+{
+	struct elf_file *elf = NULL;
+	char include[4096], *path, *command;
+	FILE *file;
+
+	assert_non_null(realpath("include", include));
+	snprintf(fx->dir, sizeof(fx->dir), "/tmp/stalltop-unit-XXXXXX");
+	assert_non_null(mkdtemp(fx->dir));
+	path = xasprintf("%s/a.c", fx->dir);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(source, file);
+	fclose(file);
+	free(path);
+	command = xasprintf("gcc -shared -fPIC -O2 -nostdlib -I'%s' %s -o a.so a.c", include,
+			    flags);
+	elf_fixture_run(fx, command);
+	free(command);
+	assert_int_equal(elf_open(fixture_path(fx, "a.so"), &elf, NULL), 0);
+	return elf;
+}
+
 const char *fixture_path(struct fixture *fx, const char *name)
 {
 	snprintf(fx->out, sizeof(fx->out), "%s/%s", fx->dir, name);
@@ -59,7 +83,7 @@ static int looks_like_vtable(struct elf_file *f, const uint64_t *w)
 	return w[8] == 32 && w[9] > w[8] && w[7] > w[9] && w[7] < 4096;
 }
 
-size_t fixture_vtables(struct elf_file *f, struct tokio_vtable_words *out)
+size_t fixture_vtables(struct elf_file *f, struct task_functions *out)
 {
 	struct elf_range r[ELF_MAX_RANGES];
 	size_t n = elf_table_ranges(f, r, ELF_MAX_RANGES), found = 0;
@@ -73,7 +97,7 @@ size_t fixture_vtables(struct elf_file *f, struct tokio_vtable_words *out)
 		for (size_t at = 0; at + sizeof(w) <= len; at += 8) {
 			memcpy(w, buf + at, sizeof(w));
 			if (looks_like_vtable(f, w) && found < FIXTURE_VTABLES)
-				memcpy(&out[found++], w, sizeof(w));
+				tokio_functions(w, &out[found++]);
 		}
 		free(buf);
 	}

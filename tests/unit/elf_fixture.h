@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "runtime/tokio_name.h"
+#include "runtime/task_name.h"
 #include "target/elf.h"
 
 #define FIXTURE_VTABLES 32
@@ -20,6 +20,8 @@ struct fixture {
 };
 
 void fixture_make(struct fixture *fx, const char *link_flags);
+/* Another one instead: a library from C source, which finds <stalltop/sdt.h>; the caller closes it. */
+struct elf_file *elf_fixture_c(struct fixture *fx, const char *source, const char *flags);
 /* Runs a shell command in the folder; the test fails when it does. */
 void elf_fixture_run(const struct fixture *fx, const char *command);
 /* A name in the folder; overwritten by the next call. */
@@ -27,6 +29,6 @@ const char *fixture_path(struct fixture *fx, const char *name);
 void fixture_done(const struct fixture *fx);
 
 /* The task vtables of the file as loaded at 0, in their order; returns how many. */
-size_t fixture_vtables(struct elf_file *f, struct tokio_vtable_words *out);
+size_t fixture_vtables(struct elf_file *f, struct task_functions *out);
 
 #endif

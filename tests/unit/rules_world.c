@@ -56,6 +56,7 @@ void world_tick(struct world *w, uint64_t ns)
 			      .worker = true,
 			      .site = w->held >> i & 1 ? SITE_HANDLER : ID_NONE,
 			      .syscall = -1,
+			      .parked_syscall = -1,
 			      .first_ns = T0,
 			      .poll_start_ns =
 				      model_worker(w->m, 0, TID_A + i) &&
@@ -65,7 +66,10 @@ void world_tick(struct world *w, uint64_t ns)
 			      .polls = w->polls[i],
 			      .busy_ns = w->busy[i],
 			      .blocked_ns = w->blocked[i],
-			      .parked_ns = w->now - T0 - w->busy[i] - w->blocked[i]});
+			      .preempted_ns = w->preempted[i],
+			      .searching_ns = w->searching[i],
+			      .parked_ns = w->now - T0 - w->busy[i] - w->blocked[i] -
+					   w->preempted[i] - w->searching[i]});
 	TICK(w->m, w->now);
 	rules_eval(w->rules, w->m);
 }
@@ -141,4 +145,21 @@ double finding_value_of(const struct finding *f, const char *name)
 			return f->values[i].value;
 	fail_msg("no value %s", name);
 	return 0;
+}
+
+struct ev_stack world_stack(const struct frame *frames, uint32_t count)
+{
+	return (struct ev_stack){
+		.tid = TID_A,
+		.kind = STACK_OFF_CPU,
+		.span_ns = 20 * MS,
+		.syscall = SYS_CLOCK_NANOSLEEP,
+		.frames = frames,
+		.frames_count = count,
+	};
+}
+
+void world_send(struct world *w, struct ev_stack stack)
+{
+	APPLY(w->m, EV_STACK, w->now, 0, .as_stack = stack);
 }

@@ -12,6 +12,7 @@
 #include "rules/rule_impl.h"
 
 #define US 1000ULL
+#define LEN(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
 
 enum { SITE_HANDLER, SITE_OTHER, SITE_POOL, SITE_LOOP, SITES };
 enum { TID_A = 11, TID_B = 12 };
@@ -22,7 +23,7 @@ struct world {
 	struct rules *rules;
 	uint64_t now;
 	uint32_t held; /* bits: worker A, worker B are in a poll */
-	uint64_t polls[2], busy[2], blocked[2];
+	uint64_t polls[2], busy[2], blocked[2], preempted[2], searching[2];
 };
 
 void world_open(struct world *w);
@@ -43,6 +44,9 @@ void world_closed(struct world *w, struct ev_poll poll);
 /* A poll that began at `start_ns` and is open. */
 void world_open_poll(struct world *w, uint32_t tid, uint32_t site, uint64_t start,
 		     uint64_t blocked);
+/* A block of 20 ms on worker A in clock_nanosleep, with these frames. */
+struct ev_stack world_stack(const struct frame *frames, uint32_t count);
+void world_send(struct world *w, struct ev_stack stack);
 void world_stats(struct world *w, struct ev_site_stats stats);
 
 size_t world_count(const struct world *w);

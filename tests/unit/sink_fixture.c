@@ -66,7 +66,12 @@ static void announce_sites(struct fixture *f)
 
 void fixture_open(struct fixture *f, const char *command, const char *comm)
 {
-	*f = (struct fixture){.model = model_new(), .now = FIXTURE_BEGIN};
+	fixture_open_with(f, command, comm, NULL);
+}
+
+void fixture_open_with(struct fixture *f, const char *command, const char *comm, struct sink *sink)
+{
+	*f = (struct fixture){.model = model_new(), .now = FIXTURE_BEGIN, .sink = sink};
 	load_rules(f);
 	f->snap = (struct snapshot){
 		.model = f->model, .rules = f->rules, .command = command, .host = "box"};
@@ -102,6 +107,8 @@ void fixture_close(struct fixture *f)
 void fixture_apply(struct fixture *f, struct event event)
 {
 	event.time_ns = f->now;
+	if (f->sink)
+		assert_int_equal(f->sink->ops->event(f->sink, &event), 0);
 	assert_int_equal(model_apply(f->model, &event), 0);
 }
 
@@ -109,6 +116,8 @@ void fixture_tick(struct fixture *f)
 {
 	fixture_apply(f, (struct event){.kind = EV_TICK});
 	rules_eval(f->rules, f->model);
+	if (f->sink)
+		assert_int_equal(f->sink->ops->snapshot(f->sink, &f->snap), 0);
 }
 
 /* Worker `i` has run for `ns`: the first polls half of the time, the second is parked. */
@@ -174,31 +183,44 @@ void fixture_block(struct fixture *f, uint32_t site, uint64_t task, unsigned int
 						    .syscall = NANOSLEEP}});
 }
 
+static const struct frame frames[] = {
+	{.binary = "/lib/libc.so.6", .offset = FIXTURE_BIG, .origin = FRAME_SYSTEM},
+	{.function = "std::thread::sleep",
+	 .binary = "/srv/shop",
+	 .offset = 0x1000,
+	 .origin = FRAME_STD,
+	 .from = FRAME_FROM_SYMBOL},
+	{.function = "shop::load_user",
+	 .file = "/home/u/shop/src/db.rs",
+	 .line = 42,
+	 .column = 9,
+	 .binary = "/srv/shop",
+	 .offset = 0x2000,
+	 .inlined = true,
+	 .origin = FRAME_USER,
+	 .from = FRAME_FROM_LINE},
+	{.function = "tokio::runtime::task::raw::poll",
+	 .binary = "/srv/shop",
+	 .offset = 0x2000,
+	 .origin = FRAME_BOUNDARY,
+	 .from = FRAME_FROM_DWARF},
+};
+
+void fixture_spawn(struct fixture *f, uint32_t site)
+{
+	fixture_apply(f, (struct event){.kind = EV_STACK,
+					.as_stack = {.tid = 4243,
+						     .runtime = ID_NONE,
+						     .site = site,
+						     .kind = STACK_SPAWN,
+						     .syscall = -1,
+						     .end = STACK_UNSURE,
+						     .frames = frames,
+						     .frames_count = 4}});
+}
+
 void fixture_stack(struct fixture *f, uint32_t site, unsigned int ms)
 {
-	static const struct frame frames[] = {
-		{.binary = "/lib/libc.so.6", .offset = FIXTURE_BIG, .origin = FRAME_SYSTEM},
-		{.function = "std::thread::sleep",
-		 .binary = "/srv/shop",
-		 .offset = 0x1000,
-		 .origin = FRAME_STD,
-		 .from = FRAME_FROM_SYMBOL},
-		{.function = "shop::load_user",
-		 .file = "/home/u/shop/src/db.rs",
-		 .line = 42,
-		 .column = 9,
-		 .binary = "/srv/shop",
-		 .offset = 0x2000,
-		 .inlined = true,
-		 .origin = FRAME_USER,
-		 .from = FRAME_FROM_LINE},
-		{.function = "tokio::runtime::task::raw::poll",
-		 .binary = "/srv/shop",
-		 .offset = 0x2000,
-		 .origin = FRAME_BOUNDARY,
-		 .from = FRAME_FROM_DWARF},
-	};
-
 	fixture_apply(f, (struct event){.kind = EV_STACK,
 					.as_stack = {.tid = 4243,
 						     .site = site,
@@ -208,7 +230,8 @@ void fixture_stack(struct fixture *f, uint32_t site, unsigned int ms)
 						     .detail = "fd 7: pipe\033",
 						     .end = STACK_UNSURE,
 						     .frames = frames,
-						     .frames_count = 4}});
+						     .frames_count = 4,
+						     .kernel = "futex_do_wait futex_wait"}});
 }
 
 const char *fixture_text(struct fixture *f)

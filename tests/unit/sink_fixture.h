@@ -26,10 +26,14 @@ struct fixture {
 	char *text;
 	size_t size;
 	uint64_t now;
+	struct sink
+		*sink; /* gets each event and each tick, as the pipeline does it; NULL: nobody */
 };
 
 /* Announces the target; `comm` as the target gives it. */
 void fixture_open(struct fixture *f, const char *command, const char *comm);
+/* The same, with somebody who hears the announcement, too. */
+void fixture_open_with(struct fixture *f, const char *command, const char *comm, struct sink *sink);
 void fixture_close(struct fixture *f);
 
 /* An event at f->now about the only target; fails the test when the model refuses it. */
@@ -39,6 +43,7 @@ void fixture_run(struct fixture *f, unsigned int seconds);
 /* A poll of `site` that blocked for `ms` in clock_nanosleep and ends now. */
 void fixture_block(struct fixture *f, uint32_t site, uint64_t task, unsigned int ms);
 /* The stack of such a block, where src/db.rs:42 is to blame. */
+void fixture_spawn(struct fixture *f, uint32_t site);
 void fixture_stack(struct fixture *f, uint32_t site, unsigned int ms);
 /* A tick: time has passed, rules are judged. */
 void fixture_tick(struct fixture *f);

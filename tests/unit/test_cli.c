@@ -87,6 +87,9 @@ static void test_refused(void **state)
 		{"list -- ls", "list takes no COMMAND"},
 		{"-p 1 --max-loss many", "want a number of events"},
 		{"-p 1 --max-loss -1", "want a number of events"},
+		{"-p 1 --ring 63", "a power of two"},
+		{"-p 1 --ring 2", "a power of two"},
+		{"-p 1 --ring 131072", "a power of two"},
 		{"-p 1 --overhead 0", "a percentage above 0"},
 		{"-p 1 --overhead 2x", "a percentage above 0"},
 		{"-p 1 --overhead nan", "a percentage above 0"},
@@ -96,6 +99,34 @@ static void test_refused(void **state)
 		{"-p 1 --set .b=3", "want RULE.KEY=VALUE"},
 		{"-p 1 --set a.=3", "want RULE.KEY=VALUE"},
 		{"-p 1 --set a.b=", "want RULE.KEY=VALUE"},
+		{"record -p 1", "record needs -o FILE"},
+		{"record -o f", "no target"},
+		{"record -p 1 -o f --json --max-size 10K", "--max-size must be 64K at least"},
+		{"record -p 1 -o f --max-size 10Q", "want a number of bytes, for example 100M"},
+		{"record -p 1 -o f --max-size 99999999999G", "want a number of bytes"},
+		{"record -p 1 -o f --max-files 3", "--max-files needs --max-size"},
+		{"record -p 1 -o - --max-size 1M", "a pipe is not rotated"},
+		{"record -p 1 -o - --json", "cannot both go to standard output"},
+		{"record -p 1 -o f --on-finding critical", "belong to --last"},
+		{"record -p 1 -o f --last 60s --on-finding info", "want warning or critical"},
+		{"record -p 1 -o - --last 60s", "--last writes whole files"},
+		{"record -p 1 -o f --last 60s --max-size 1M", "leave out --max-size"},
+		{"record -p 1 -o f --last 60s --max-per-hour 0", "a number from 1 to 3600"},
+		{"-p 1 -o f", "--output is not an option of top"},
+		{"replay", "replay needs a trace file"},
+		{"report", "report needs a trace file"},
+		{"report a --html", "--html needs a value: --html OUT"},
+		{"report a --html=", "the path is empty"},
+		{"replay a --html b", "--html is not an option of replay"},
+		{"replay a b", "unexpected argument \"b\""},
+		{"replay a -p 1", "--pid is not an option of replay"},
+		{"diff a", "diff needs two traces"},
+		{"diff a b c", "unexpected argument \"c\""},
+		{"export a", "export needs --to"},
+		{"export a --to html", "want one of perfetto, folded, speedscope, ndjson"},
+		{"export --to folded", "export needs a trace file"},
+		{"export a --to ndjson --stacks spawns", "--stacks belongs to --to folded"},
+		{"replay a --to ndjson", "--to is not an option of replay"},
 		{"rules", "rules list, stalltop rules show ID, or stalltop rules check FILE"},
 		{"rules frob", "rules list"},
 		{"rules show", "want: stalltop rules show ID"},
@@ -120,9 +151,9 @@ static void test_refused(void **state)
 static void test_not_built(void **state)
 {
 	static const char *const lines[] = {
-		"record -p 1 -o x", "replay file",    "report file",
-		"diff a b",	    "export file",    "serve --all",
-		"-p 1 --exact",	    "-p 1 --level 0", "check --exact -p 1",
+		"serve --all",
+		"-p 1 --exact",
+		"check --exact -p 1",
 	};
 
 	(void)state;
@@ -178,7 +209,7 @@ static void test_every_option(void **state)
 	accept_line("--json check -vp1,2 -p 2,3 --rules a.json --rules=dir --set a.b=1 "
 		    "--set c.d=2ms --threshold 250us --level 1 --overhead 1.5% --duration 2m "
 		    "--fail-on warning --max-loss 0 --no-feature queues --dry-run "
-		    "--full-stack --color always -v",
+		    "--full-stack --debuginfod --color always -v",
 		    &o);
 	assert_int_equal(o.command, CMD_CHECK);
 	assert_true(o.full_stack);
@@ -200,6 +231,24 @@ static void test_every_option(void **state)
 	assert_true(o.json && o.dry_run);
 	assert_int_equal(o.color, COLOR_ALWAYS);
 	assert_int_equal(o.verbose, 2);
+	opts_free(&o);
+}
+
+static void test_report(void **state)
+{
+	struct opts o;
+
+	(void)state;
+	accept_line("report a.trace --html b.html --set a.b=1 --json", &o);
+	assert_int_equal(o.command, CMD_REPORT);
+	assert_string_equal(o.files[0], "a.trace");
+	assert_string_equal(o.html, "b.html");
+	assert_int_equal(o.sets.count, 1);
+	assert_false(o.fail_on_given);
+	opts_free(&o);
+	accept_line("report a.trace --fail-on warning", &o);
+	assert_true(o.fail_on_given && !o.html);
+	assert_int_equal(o.fail_on, SEVERITY_WARNING);
 	opts_free(&o);
 }
 
@@ -237,6 +286,11 @@ static void test_rules_words(void **state)
 
 	(void)state;
 	accept_line("rules list", &o);
+	assert_int_equal(o.pids_count, 0);
+	opts_free(&o);
+	accept_line("rules list -p 1 --level 3", &o);
+	assert_int_equal(o.pids_count, 1);
+	assert_int_equal(o.level, 3);
 	assert_int_equal(o.rules_action, RULES_LIST);
 	opts_free(&o);
 	accept_line("rules show --set a.b=1 stuck-poll", &o);
@@ -363,15 +417,11 @@ static void test_tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_not_built),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_every_option),
-		cmocka_unit_test(test_command_to_start),
-		cmocka_unit_test(test_rules_words),
-		cmocka_unit_test(test_color),
-		cmocka_unit_test(test_too_many_pids),
-		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_refused),	      cmocka_unit_test(test_not_built),
+		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_report),	      cmocka_unit_test(test_command_to_start),
+		cmocka_unit_test(test_rules_words),   cmocka_unit_test(test_color),
+		cmocka_unit_test(test_too_many_pids), cmocka_unit_test(test_help),
 		cmocka_unit_test(test_tables),
 	};
 

@@ -107,7 +107,7 @@ static void finds_vtables(void **state)
 	static const char *const flags[] = {"-shared", "-shared -Wl,-z,pack-relative-relocs",
 					    "-shared -Wl,-z,norelro", "-no-pie -Wl,-e,0",
 					    "-static-pie -Wl,-e,0"};
-	struct tokio_vtable_words w[FIXTURE_VTABLES];
+	struct task_functions w[FIXTURE_VTABLES];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
@@ -124,7 +124,7 @@ static void finds_vtables(void **state)
 
 static void relocates_to_a_base(void **state)
 {
-	struct tokio_vtable_words w[FIXTURE_VTABLES];
+	struct task_functions w[FIXTURE_VTABLES];
 	struct elf_file *f = NULL;
 	uint64_t word, raw[4096 / 8];
 	size_t at = 0, n;
@@ -152,7 +152,7 @@ static void relocates_to_a_base(void **state)
 
 static void lives_without_section_headers(void **state)
 {
-	struct tokio_vtable_words w[FIXTURE_VTABLES];
+	struct task_functions w[FIXTURE_VTABLES];
 	struct elf_section sec;
 	struct elf_file *f = NULL;
 	Elf64_Ehdr eh;
@@ -244,7 +244,7 @@ static void refuses_what_is_no_elf(void **state)
 
 static void use_all(const char *path)
 {
-	struct tokio_vtable_words w[FIXTURE_VTABLES];
+	struct task_functions w[FIXTURE_VTABLES];
 	struct elf_crate crate;
 	struct elf_section sec;
 	struct elf_file *f, *debug;

@@ -174,12 +174,15 @@ static void test_header_and_footer(void **state)
 	fixture_run(&f, 3);
 	assert_int_equal(s->ops->snapshot(s, &f.snap), 0);
 	assert_int_equal(s->ops->finish(s, &f.snap), 0);
-	fixture_has(&f, "{\"type\":\"footer\",\"duration_ns\":3000000000,\"polls\":3000,"
-			"\"tasks_seen\":7,\"hits\":null,\"emitted\":null,\"filtered\":null,"
-			"\"lost\":null,\"events_lost\":0,\"overhead_pct\":null,"
-			"\"agent_cpu_pct\":null,\"level\":null,\"sites_on\":null,"
-			"\"sites_off\":null,\"findings\":{\"info\":0,\"warning\":0,\"critical\":0},"
-			"\"findings_evicted\":0}\n");
+	fixture_has(
+		&f,
+		"{\"type\":\"footer\",\"duration_ns\":3000000000,\"polls\":3000,"
+		"\"tasks_seen\":7,\"hits\":null,\"emitted\":null,\"filtered\":null,"
+		"\"lost\":null,\"events_lost\":0,\"overhead_pct\":null,"
+		"\"agent_cpu_pct\":null,\"level\":null,\"sites_on\":null,"
+		"\"sites_off\":null,\"findings\":{\"info\":0,\"warning\":0,\"critical\":0},"
+		"\"findings_effects\":0,\"findings_evicted\":0,\"spawn_hits\":null,\"stacks_lost\":0,"
+		"\"stacks_limited\":0,\"stacks_dropped\":0,\"rules\":null}\n");
 	check_lines(&f, "header footer");
 	s->ops->close(s);
 	fixture_close(&f);
@@ -241,8 +244,10 @@ static void test_finding(void **state)
 		"\"total_ns\":250000000,\"open\":false,\"open_since_ns\":null,"
 		"\"evidence\":\"traced\",\"during_loss\":false,\"lower_bound\":false,"
 		"\"syscall\":\"clock_nanosleep\",\"syscall_detail\":null,\"stack\":null,"
-		"\"stack_end\":null,\"culprit\":null,\"call\":null,\"stack_share\":null,"
-		"\"stacks\":0,"
+		"\"stack_end\":null,\"kernel_stack\":null,\"kernel_function\":null,"
+		"\"page_fault\":null,\"culprit\":null,\"call\":null,\"stack_share\":null,"
+		"\"stacks\":0,\"victims\":[],\"effects\":0,\"alarm\":\"critical\",\"cause\":null,\"spawn\":null,"
+		"\"spawn_unknown_because\":\"no spawn of it was seen\","
 		"\"message\":\"shop::checkout (async fn) blocks its worker\",\"advice\":\"Move");
 	fixture_has(&f, "\"link\":null,\"values\":{\"poll.blocked_ns\":250000000}}\n");
 	/* Worst first. */
@@ -263,6 +268,7 @@ static void test_finding_stack(void **state)
 	fixture_run(&f, 1);
 	fixture_block(&f, FIXTURE_CHECKOUT, 7, 250);
 	fixture_stack(&f, FIXTURE_CHECKOUT, 250);
+	fixture_spawn(&f, FIXTURE_CHECKOUT);
 	fixture_run(&f, 1);
 	assert_int_equal(s->ops->finish(s, &f.snap), 0);
 	fixture_has(
@@ -277,10 +283,19 @@ static void test_finding_stack(void **state)
 		"{\"function\":\"shop::load_user\",\"file\":\"/home/u/shop/src/db.rs\","
 		"\"line\":42,\"column\":9,\"binary\":\"/srv/shop\",\"offset\":8192,"
 		"\"inlined\":true,\"origin\":\"user\",\"from\":\"line\"},");
-	fixture_has(&f, "\"stack_end\":\"unsure\",\"culprit\":{\"function\":\"shop::load_user\","
-			"\"file\":\"/home/u/shop/src/db.rs\",\"line\":42,\"column\":9,"
-			"\"binary\":\"/srv/shop\",\"offset\":8192},\"call\":\"std::thread::sleep\","
-			"\"stack_share\":1,\"stacks\":1,\"message\":");
+	fixture_has(
+		&f,
+		"\"stack_end\":\"unsure\",\"kernel_stack\":[\"futex_do_wait\","
+		"\"futex_wait\"],\"kernel_function\":\"futex_wait\","
+		"\"page_fault\":false,\"culprit\":{\"function\":\"shop::load_user\","
+		"\"file\":\"/home/u/shop/src/db.rs\",\"line\":42,\"column\":9,"
+		"\"binary\":\"/srv/shop\",\"offset\":8192},\"call\":\"std::thread::sleep\","
+		"\"stack_share\":1,\"stacks\":1,\"victims\":[],\"effects\":0,\"alarm\":\"critical\",\"cause\":null,\"spawn\":{"
+		"\"function\":\"shop::load_user\","
+		"\"file\":\"/home/u/shop/src/db.rs\",\"line\":42,\"column\":9,"
+		"\"binary\":\"/srv/shop\",\"offset\":8192,\"share\":1,\"spawns\":1,"
+		"\"stack\":[{\"function\":null,");
+	fixture_has(&f, "\"stack_end\":\"unsure\"},\"spawn_unknown_because\":null,\"message\":");
 	fixture_has(&f, "\"advice\":\"In place of std::thread::sleep: sleep().await. Move the ");
 	check_lines(&f, "header finding footer");
 	s->ops->close(s);
@@ -337,7 +352,9 @@ static void dump_tasks(struct fixture *f)
 			      .last_tid = 4244,
 			      .state_valid = true,
 			      .has_handle = true,
-			      .refs = 2};
+			      .refs = 2,
+			      .wakes_valid = true,
+			      .wakes = 9};
 
 	fixture_apply(f, (struct event){.kind = EV_TASK, .as_task = row});
 	row = (struct ev_task){.key = 2, .id = 8, .site = FIXTURE_HOSTILE, .runtime = ID_NONE};
@@ -373,16 +390,22 @@ static void test_dump(void **state)
 			"\"runtime\":\"tokio\",\"runtime_id\":0,\"state\":\"parked\","
 			"\"since_ns\":5750000000,\"site\":null,\"site_id\":null,\"task\":null,"
 			"\"poll_start_ns\":null,\"poll_ns\":null,\"syscall\":null,");
+	fixture_has(&f, "\"lower_bound\":false,\"stack_kind\":null,\"syscall_detail\":null,"
+			"\"stack\":null,\"stack_end\":null,\"kernel_stack\":null,"
+			"\"kernel_function\":null,\"page_fault\":null,\"culprit\":null,"
+			"\"call\":null}\n");
 	fixture_has(&f, "\"id\":9223372036854775807,\"runtime\":\"tokio\",\"runtime_id\":0,"
 			"\"site\":\"shop::checkout (async fn)\",\"site_id\":0,\"state\":\"idle\","
 			"\"for_ns\":900000000,\"tid\":4244,\"first_ns\":5000000000,"
 			"\"last_ns\":5100000000,\"polls\":3,\"in_polls_ns\":2000000,"
-			"\"cancelled\":false,\"has_handle\":true,\"refs\":2}\n");
+			"\"cancelled\":false,\"has_handle\":true,\"refs\":2,\"wakes\":9,"
+			"\"spawn\":null,\"spawn_unknown_because\":\"no spawn of it was seen\"}\n");
 	fixture_has(&f, "\"id\":8,\"runtime\":null,\"runtime_id\":null,"
 			"\"site\":\"bad\\\\x1b[2J\\\\xff name\\\\x0a\",\"site_id\":2,"
 			"\"state\":null,\"for_ns\":null,\"tid\":null,\"first_ns\":null,"
 			"\"last_ns\":null,\"polls\":0,\"in_polls_ns\":0,\"cancelled\":null,"
-			"\"has_handle\":null,\"refs\":null}\n");
+			"\"has_handle\":null,\"refs\":null,\"wakes\":null,"
+			"\"spawn\":null,\"spawn_unknown_because\":\"no spawn of it was seen\"}\n");
 	check_lines(&f, "header runtime worker worker site task task footer");
 	s->ops->close(s);
 	fixture_close(&f);

@@ -92,7 +92,7 @@ static void hostile_references(void **state)
 
 	(void)state;
 	REFUSED(m, 0, T0, 0);
-	REFUSED(m, EV_STACK + 1, T0, 0);
+	REFUSED(m, EV_CHANNEL_SCAN + 1, T0, 0);
 	REFUSED(m, UINT32_MAX, T0, 0);
 	REFUSED(m, EV_TARGET, T0, MODEL_MAX_TARGETS, .as_target = {.pid = 1});
 	REFUSED(m, EV_TARGET, T0, ID_NONE, .as_target = {.pid = 1});
@@ -264,6 +264,33 @@ static void ready(struct model *m, uint64_t time_ns, uint64_t task_id, uint64_t 
 {
 	APPLY(m, EV_READY, time_ns, 0,
 	      .as_ready = {.site = 0, .task_id = task_id, .waited_ns = waited_ns});
+}
+
+/* Who waited, by task type: different tasks, the longest wait, and no longer than the window. */
+static void ready_victims(void **state)
+{
+	struct model *m = watched();
+	const struct runtime *r = model_runtime(m, 0);
+
+	(void)state;
+	ready(m, T0 + 100 * MS, 1, 60 * MS);
+	ready(m, T0 + 150 * MS, 2, 3 * MS);  /* too short to count */
+	ready(m, T0 + 200 * MS, 1, 90 * MS); /* the same task again */
+	ready(m, T0 + 300 * MS, 3, 80 * MS);
+	assert_int_equal(r->victims_count, 1);
+	assert_int_equal(r->victims[0].site, 0);
+	assert_int_equal(r->victims[0].tasks, 2);
+	assert_int_equal(r->victims[0].worst_ns, 90 * MS);
+	assert_int_equal(r->victims[0].task_id, 1);
+	assert_int_equal(r->victims[0].last_ns, T0 + 300 * MS);
+	/* Known by its queue only: nobody. */
+	APPLY(m, EV_READY, T0 + 400 * MS, 0, .as_ready = {.site = ID_NONE, .waited_ns = 95 * MS});
+	assert_int_equal(r->victims_count, 1);
+	TICK(m, T0 + 5 * SEC);
+	assert_int_equal(r->victims_count, 1);
+	TICK(m, T0 + 6 * SEC);
+	assert_int_equal(r->victims_count, 0);
+	model_free(m);
 }
 
 static void ready_waits(void **state)
@@ -451,6 +478,7 @@ int main(void)
 		cmocka_unit_test(site_statistics),
 		cmocka_unit_test(seconds_of_a_site),
 		cmocka_unit_test(queues_are_copied),
+		cmocka_unit_test(ready_victims),
 		cmocka_unit_test(ready_waits),
 		cmocka_unit_test(ready_waits_bounded),
 		cmocka_unit_test(overhead),

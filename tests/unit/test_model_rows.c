@@ -109,6 +109,53 @@ static void scan_removes(void **state)
 	model_free(m);
 }
 
+/* A large scan takes several ticks: what is met meanwhile may have a row that was passed by. */
+static void scan_in_slices(void **state)
+{
+	struct model *m = watched();
+	const struct site *s = model_site(m, 0);
+	uint64_t now = T0 + SEC;
+
+	(void)state;
+	APPLY(m, EV_SITE_STATS, now, 0, .as_site_stats = {.seen = 5, .tasks_valid = true});
+	TASK(m, now, 1, 1);
+	APPLY(m, EV_TICK, now, 0);
+	APPLY(m, EV_SITE_STATS, now + SEC, 0, .as_site_stats = {.seen = 9, .tasks_valid = true});
+	TASK(m, now + SEC, 2, 2);
+	TASK(m, now + SEC, 3, 3);
+	APPLY(m, EV_TASK_SCAN, now + SEC, 0, .as_task_scan = {.rows = 3});
+	assert_int_equal(s->live, 3);
+	/* Of the five that were met before it, not of nine. */
+	assert_int_equal(s->ended, 2);
+	model_free(m);
+}
+
+/* A recording that is read from its middle on: a scan whose first rows are missing counts nothing. */
+static void scan_without_its_beginning(void **state)
+{
+	struct model *m = watched();
+	const struct site *s = model_site(m, 0);
+
+	(void)state;
+	APPLY(m, EV_SITE_STATS, T0, 0, .as_site_stats = {.seen = 3, .tasks_valid = true});
+	TASK(m, T0, 1, 1);
+	TASK(m, T0, 2, 2);
+	APPLY(m, EV_TASK_SCAN, T0, 0, .as_task_scan = {.rows = 3});
+	assert_int_equal(m->tasks_scans, 0);
+	assert_int_equal(m->tasks_count, 2);
+	assert_int_equal(s->live, 0);
+	assert_int_equal(s->ended, 0);
+	/* The next one has all, and takes none of the first one's rows for its own. */
+	for (uint64_t key = 2; key <= 4; key++)
+		TASK(m, T0 + SEC, key, key);
+	APPLY(m, EV_TASK_SCAN, T0 + SEC, 0, .as_task_scan = {.rows = 3});
+	assert_int_equal(m->tasks_scans, 1);
+	assert_int_equal(m->tasks_count, 3);
+	assert_null(task_of(m, 1));
+	assert_int_equal(s->live, 3);
+	model_free(m);
+}
+
 /* The age of a completed task counts from its last poll, or from the scan that saw it first. */
 static void completed_age(void **state)
 {
@@ -487,6 +534,8 @@ int main(void)
 		cmocka_unit_test(scan_counts),
 		cmocka_unit_test(scan_without_state),
 		cmocka_unit_test(scan_removes),
+		cmocka_unit_test(scan_in_slices),
+		cmocka_unit_test(scan_without_its_beginning),
 		cmocka_unit_test(completed_age),
 		cmocka_unit_test(live_by_the_second),
 		cmocka_unit_test(tasks_over_the_ceiling),

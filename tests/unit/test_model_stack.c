@@ -313,12 +313,88 @@ static void refused(void **state)
 	frame.origin = FRAME_SYSTEM + 1;
 	REFUSED(m, EV_STACK, T0, 0, .as_stack = ev);
 	frame.origin = FRAME_USER;
-	frame.from = FRAME_FROM_LINE + 1;
+	frame.from = FRAME_FROM_PLACE + 1;
 	REFUSED(m, EV_STACK, T0, 0, .as_stack = ev);
 	frame.from = FRAME_FROM_LINE;
 	ev.site = ID_NONE;
 	SEND(m, T0, ev);
 	assert_null(model_site(m, 0)->stacks);
+	model_free(m);
+}
+
+/* Who spawns: the first user frame within the poll that does it, else a library's, else nobody. */
+static void blames_the_spawner(void **state)
+{
+	static const struct {
+		struct frame frames[6];
+		uint32_t count;
+		int32_t culprit;
+	} cases[] = {
+		{{RUNTIME, RUNTIME, USER("app::accept"), USER("app::run"), BOUNDARY}, 5, 2},
+		{{RUNTIME, LIBRARY("hyper::serve"), USER("app::run"), BOUNDARY}, 4, 2},
+		{{RUNTIME, LIBRARY("hyper::serve"), BOUNDARY, RUNTIME, USER("app::main")}, 5, 1},
+		{{RUNTIME, BOUNDARY, RUNTIME, USER("app::main")}, 4, -1},
+		{{RUNTIME, STD("std::thread::with"), USER("app::main"), STD("main")}, 4, 2},
+		{{NAMELESS(0x10), NAMELESS(0x20)}, 2, -1},
+	};
+	struct model *m;
+	double share = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ev_stack ev = stack_of(cases[i].frames, cases[i].count, 0);
+
+		m = watched_poll();
+		ev.kind = STACK_SPAWN;
+		SEND(m, T0 + i, ev);
+		assert_int_equal(model_stack(model_site(m, 0), STACK_SPAWN, NULL)->culprit,
+				 cases[i].culprit);
+		assert_null(model_stack(model_site(m, 0), STACK_OFF_CPU, NULL));
+		model_free(m);
+	}
+	m = watched_poll();
+	/* By number, not by time. */
+	for (int i = 0; i < 4; i++) {
+		struct ev_stack ev = stack_of(cases[i ? 0 : 4].frames, cases[i ? 0 : 4].count, 0);
+
+		ev.kind = STACK_SPAWN;
+		SEND(m, T0 + 10 + i, ev);
+	}
+	assert_int_equal(model_site(m, 0)->stacks->count, 2);
+	assert_string_equal(model_stack(model_site(m, 0), STACK_SPAWN, &share)->frames[2].function,
+			    "app::accept");
+	assert_true(share == 0.75);
+	model_free(m);
+}
+
+static void keeps_the_kernel_of_the_longest(void **state)
+{
+	static const char *const asleep[] = {"schedule", "do_nanosleep"};
+	const struct frame frames[] = {STD("std::thread::sleep"), USER("app::load"), BOUNDARY};
+	struct ev_stack ev = stack_of(frames, 3, 20);
+	struct model *m = watched_poll();
+	const struct site_stack *row;
+
+	(void)state;
+	ev.kernel = "futex_do_wait __futex_wait futex_wait do_futex";
+	SEND(m, T0, ev);
+	row = model_stack(model_site(m, 0), STACK_OFF_CPU, NULL);
+	assert_int_equal(row->kernel_count, 4);
+	assert_string_equal(row->kernel[row->kernel_main], "futex_wait");
+	assert_false(row->kernel_fault);
+	ev.kernel = "folio_wait_bit_common filemap_fault __do_fault exc_page_fault";
+	ev.span_ns = 10;
+	SEND(m, T0 + 1, ev);
+	assert_string_equal(row->kernel[row->kernel_main], "futex_wait");
+	ev.span_ns = 30;
+	SEND(m, T0 + 2, ev);
+	assert_string_equal(row->kernel[row->kernel_main], "filemap_fault");
+	assert_true(row->kernel_fault);
+	ev.kernel = NULL;
+	SEND(m, T0 + 3, ev);
+	assert_null(row->kernel);
+	assert_int_equal(row->kernel_main, -1);
+	assert_int_equal(kernel_main(asleep, 2), -1);
 	model_free(m);
 }
 
@@ -336,6 +412,52 @@ static void forgotten_after_exec(void **state)
 	model_free(m);
 }
 
+/* The stack of what a thread does now is its latest, and goes when it does something else. */
+static void stack_of_a_worker(void **state)
+{
+	struct model *m = watched_poll();
+	struct ev_stack now = stack_of(FRAMES(STD("read"), USER("a::f")), 2, MS);
+	const struct worker *w;
+
+	(void)state;
+	now.open = true;
+	SEND(m, T0, now); /* of a thread that nobody has heard of */
+	APPLY(m, EV_THREAD, T0 + MS, 0,
+	      .as_thread = {.tid = 11,
+			    .worker = true,
+			    .runtime = ID_NONE,
+			    .site = 0,
+			    .state = THREAD_BLOCKED,
+			    .poll_start_ns = T0,
+			    .first_ns = T0});
+	w = model_worker(m, 0, 11);
+	assert_null(worker_stack(w));
+	now.open = false;
+	SEND(m, T0 + MS, now); /* of a block that is over */
+	assert_null(worker_stack(w));
+	now.open = now.now_only = true;
+	SEND(m, T0 + MS, now);
+	assert_non_null(worker_stack(w));
+	assert_int_equal(worker_stack(w)->culprit, 1);
+	/* It counts for nothing else: the row of the site has what came before. */
+	assert_int_equal(row_of(m, STACK_OFF_CPU)->count, 1);
+	APPLY(m, EV_THREAD, T0 + 2 * MS, 0,
+	      .as_thread = {.tid = 11,
+			    .worker = true,
+			    .runtime = ID_NONE,
+			    .site = ID_NONE,
+			    .state = THREAD_PARKED,
+			    .first_ns = T0});
+	assert_null(worker_stack(w));
+	now.site = ID_NONE;
+	now.poll_start_ns = 0;
+	SEND(m, T0 + 2 * MS, now);
+	assert_int_equal(worker_stack(w)->culprit, -1);
+	APPLY(m, EV_THREAD_END, T0 + 3 * MS, 0, .as_thread_end = {11});
+	assert_null(worker_stack(w));
+	model_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,8 +470,11 @@ int main(void)
 		cmocka_unit_test(open_then_closed),
 		cmocka_unit_test(lightest_makes_room),
 		cmocka_unit_test(bounded_memory),
+		cmocka_unit_test(blames_the_spawner),
+		cmocka_unit_test(keeps_the_kernel_of_the_longest),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(forgotten_after_exec),
+		cmocka_unit_test(stack_of_a_worker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,10 @@ static const char source[] =
 	"second: mov (%rdi), %rax\n mov %rsi, 0x18(%rsp)\n lea 0xf(%rsp), %rsi\n"
 	" call push\n ret\n"
 	"lost: mov %rdi, 0x18(%rsp)\n mov %rsi, %rdi\n sub $8, %rsp\n call push\n ret\n"
-	"dropped: mov %rsi, %rdi\n mov (%rax), %rax\n call push\n ret\n";
+	"dropped: mov %rsi, %rdi\n mov (%rax), %rax\n call push\n ret\n"
+	/* A new task is in rsi, and then not any more. */
+	"bind: mov %rdi, %rax\n push %rbx\n pop %rbx\n ret\n"
+	"taken: mov (%rsi), %rsi\n push %rbx\n pop %rbx\n ret\n";
 
 struct world {
 	struct fixture fx;
@@ -63,7 +66,7 @@ static int setup(void **state)
 	assert_non_null(f);
 	fputs(source, f);
 	for (const char *p = "push\0jump\0moved\0late\0clobbered\0refused\0returns\0handover\0"
-			     "second\0lost\0dropped\0";
+			     "second\0lost\0dropped\0bind\0taken\0";
 	     *p; p += strlen(p) + 1)
 		fprintf(f, ".type %s, @function\n", p);
 	fputs(".section .note.GNU-stack,\"\",@progbits\n", f);
@@ -209,6 +212,40 @@ static void shares_probes_of_folded_functions(void **state)
 	plan_clear(&plan);
 }
 
+static void probes_what_makes_tasks(void **state)
+{
+	struct world *w = *state;
+	struct runtime_spawn spawns[] = {
+		{address(w->object.elf, "bind"), RUNTIME_ANY},
+		{address(w->object.elf, "taken"), 0},
+		{address(w->object.elf, "bind"), RUNTIME_ANY},
+	};
+	struct plan plan;
+
+	w->found.sites_count = 0;
+	add_site(w, "push", "push");
+	w->found.spawns = spawns;
+	w->found.spawns_count = 3;
+	plan_make(&plan, &w->object, &w->found, 2);
+	assert_int_equal(plan.count, 4);
+	assert_int_equal(plan.probes[2].program, PLAN_SPAWN);
+	assert_int_equal(plan.probes[2].site, RUNTIME_ANY);
+	assert_int_equal(plan.probes[2].sharing, 2);
+	assert_int_equal(plan.probes[2].task_in, PLAN_TASK_RSI);
+	assert_int_equal(plan.probes[2].class, INSN_EMULATED);
+	assert_int_equal(plan.probes[2].vaddr - plan.probes[2].function, 3);
+	/* Only its first instruction has the task: dear, but in a window that is bearable. */
+	assert_int_equal(plan.probes[3].site, 0);
+	assert_int_equal(plan.probes[3].class, INSN_STEPPED);
+	assert_int_equal(plan.probes[3].vaddr, plan.probes[3].function);
+	plan_clear(&plan);
+	plan_make(&plan, &w->object, &w->found, 1);
+	assert_int_equal(plan.count, 1);
+	plan_clear(&plan);
+	w->found.spawns = NULL;
+	w->found.spawns_count = 0;
+}
+
 static void leaves_out_what_has_no_bytes(void **state)
 {
 	struct world *w = *state;
@@ -230,6 +267,7 @@ int main(void)
 		cmocka_unit_test(finds_the_task_of_a_wake),
 		cmocka_unit_test(moves_off_a_refused_entry),
 		cmocka_unit_test(shares_probes_of_folded_functions),
+		cmocka_unit_test(probes_what_makes_tasks),
 		cmocka_unit_test(leaves_out_what_has_no_bytes),
 	};
 

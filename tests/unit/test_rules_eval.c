@@ -379,6 +379,27 @@ static void test_exempt_kinds(void **state)
 	world_close(&w);
 }
 
+/* Its worker was given away, as far as anybody sees: no frame says otherwise. */
+static void test_handed_off_is_exempt(void **state)
+{
+	struct ev_poll poll;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_tick(&w, 5 * SEC);
+	poll = world_poll(&w, TID_A, SITE_HANDLER, SEC, SEC);
+	poll.handed_off = true;
+	world_closed(&w, poll);
+	world_tick(&w, 100 * MS);
+	assert_int_equal(world_count(&w), 0);
+	poll = world_poll(&w, TID_A, SITE_HANDLER, 90 * MS, 90 * MS);
+	world_closed(&w, poll);
+	world_tick(&w, 100 * MS);
+	assert_int_equal(world_count(&w), 1);
+	world_close(&w);
+}
+
 static void test_unknown_site_and_call(void **state)
 {
 	struct ev_poll poll;
@@ -479,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_late_end_in_time),
 		cmocka_unit_test(test_target_ends_in_a_poll),
 		cmocka_unit_test(test_exempt_kinds),
+		cmocka_unit_test(test_handed_off_is_exempt),
 		cmocka_unit_test(test_unknown_site_and_call),
 		cmocka_unit_test(test_tasks_are_the_latest),
 		cmocka_unit_test(test_loss_is_marked),

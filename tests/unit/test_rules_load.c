@@ -188,8 +188,11 @@ static const struct mistake {
 	/* the rest */
 	{WITH("\"unless\":[1]"), "2:11: this entry needs text", "quotes"},
 	{WITH("\"unless\":[\"r\"]"), "2:11: a rule cannot give way to itself", "remove"},
+	{WITH("\"caused_by\":[\"r\"]"), "2:14: a rule cannot be its own cause", "remove"},
 	{WITH("\"exempt\":{\"syscalls\":[\"futx\"]}"), "2:23: no system call \"futx\"", "futex"},
 	{WITH("\"exempt\":{\"kinds\":[\"tusk\"]}"), "2:20: unknown kind \"tusk\"", "task"},
+	{WITH("\"exempt\":{\"polls\":[\"long\"]}"), "2:20: unknown sort of poll \"long\"",
+	 "handed_off"},
 	{WITH("\"exempt\":{\"frame\":[]}"), "2:11: unknown key \"frame\"", "frames"},
 	{WITH("\"example\":{\"before\":\"x\"}"), "2:11: \"after\" is missing", "after"},
 };
@@ -345,7 +348,7 @@ static void test_set(void **state)
 	expect_set(rules, "leaked-join-handle.count=1.2.3", "a number");
 	expect_set(rules, "blocking-call.wurning=1ms",
 		   "its keys are warning, critical, share, window, quiet, enabled");
-	expect_set(rules, "blocking.warning=1ms", "the rules are blocking-call, cpu-bound-poll");
+	expect_set(rules, "blocking.warning=1ms", "did you mean blocking-call?");
 	expect_set(rules, "blocking-call.enabled=1", "true or false");
 	expect_set(rules, "nonsense", "RULE.KEY=VALUE");
 	expect_set(rules, "a=b.c", "RULE.KEY=VALUE");
@@ -437,6 +440,17 @@ static void test_paths(void **state)
 	/* Its threshold is the user's: below the floor of the built-in set, too. */
 	assert_int_equal(rules_poll_threshold_ns(rules), 1 * MS);
 	write_file("b.json", HEAD "\"unless\":[\n\"no-such\"]," CASES "}");
+	expect_load(rules, "b.json", "b.json:3:1: no rule \"no-such\"");
+	/* Two rules that give way to each other: which one is judged first? */
+	write_file("a.json", "{\"id\":\"s\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\","
+			     "\"unless\":[\"r\"]," CASES "}");
+	write_file("b.json", HEAD "\"unless\":[\n\"s\"]," CASES "}");
+	expect_load(rules, "", "give way to each other");
+	write_file("a.json", "{\"id\":\"s\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\","
+			     "\"caused_by\":[\"r\"]," CASES "}");
+	write_file("b.json", HEAD "\"caused_by\":[\n\"s\"]," CASES "}");
+	expect_load(rules, "", "circle in the causes");
+	write_file("b.json", HEAD "\"caused_by\":[\n\"no-such\"]," CASES "}");
 	expect_load(rules, "b.json", "b.json:3:1: no rule \"no-such\"");
 	remove_file("a.json");
 	remove_file("b.json");

@@ -7,7 +7,6 @@
 #include "rules/stack.h"
 
 #define HOME "/home/u/shop/src/"
-#define REGISTRY "/home/u/.cargo/registry/src/index.crates.io-6f17d22bba15001f/"
 
 static const struct frame sleeping[] = {
 	{.function = "clock_nanosleep",
@@ -39,25 +38,6 @@ static const struct frame sleeping[] = {
 	{.function = "start_thread", .origin = FRAME_SYSTEM},
 };
 
-#define LEN(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
-
-static struct ev_stack stack_of(const struct frame *frames, uint32_t count)
-{
-	return (struct ev_stack){
-		.tid = TID_A,
-		.kind = STACK_OFF_CPU,
-		.span_ns = 20 * MS,
-		.syscall = SYS_CLOCK_NANOSLEEP,
-		.frames = frames,
-		.frames_count = count,
-	};
-}
-
-static void send(struct world *w, struct ev_stack stack)
-{
-	APPLY(w->m, EV_STACK, w->now, 0, .as_stack = stack);
-}
-
 static void block(struct world *w, uint64_t ns)
 {
 	world_tick(w, ns);
@@ -65,65 +45,64 @@ static void block(struct world *w, uint64_t ns)
 	world_tick(w, 10 * MS);
 }
 
+static void test_spawn(void **state)
+{
+	static const struct frame spawning[] = {
+		{.function = "tokio::task::spawn::spawn", .origin = FRAME_RUNTIME},
+		{.function = "shop::accept",
+		 .binary = "/shop",
+		 .offset = 0x40,
+		 .origin = FRAME_USER},
+	};
+	static const struct frame place = {.file = "src/main.rs",
+					   .line = 12,
+					   .column = 3,
+					   .origin = FRAME_USER,
+					   .from = FRAME_FROM_PLACE};
+	struct ev_stack ev = world_stack(spawning, 2);
+	const struct site_stack *row;
+	const struct site *site;
+	const struct finding *f;
+	char text[FRAME_TEXT];
+	double share = 0;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	site = model_site(w.m, SITE_HANDLER);
+	assert_null(site_spawn(site, NULL));
+	assert_string_equal(site_no_spawn(site), "no spawn of it was seen");
+	APPLY(w.m, EV_SITE, w.now, 0,
+	      .as_site = {.site = SITE_HANDLER, .name = "shop::handler", .no_spawns = "stripped"});
+	assert_string_equal(site_no_spawn(site), "stripped");
+	ev.kind = STACK_SPAWN;
+	ev.span_ns = 0;
+	world_send(&w, ev);
+	world_send(&w, ev);
+	world_send(&w, ev);
+	ev.frames = &place;
+	ev.frames_count = 1;
+	world_send(&w, ev);
+	row = site_spawn(site, &share);
+	spawn_text(site, row, share, text, sizeof(text));
+	assert_string_equal(text, "shop::accept (75.0 % of 4 spawns looked at)");
+	/* A place without a function. */
+	for (int i = 0; i < 4; i++)
+		world_send(&w, ev);
+	row = site_spawn(site, &share);
+	spawn_text(site, row, share, text, sizeof(text));
+	assert_string_equal(text, "src/main.rs:12 (62.5 % of 8 spawns looked at)");
+	/* A finding about something else has no stack for it. */
+	block(&w, 20 * MS);
+	f = world_find(&w, "blocking-call", SITE_HANDLER);
+	assert_null(finding_stack(w.m, f, NULL));
+	assert_int_equal(finding_stacks(w.m, f), 0);
+	assert_false(rule_shows_spawn(f->rule));
+	assert_ptr_equal(finding_spawn(w.m, f, NULL), row);
+	world_close(&w);
+}
+
 /* --- names ---------------------------------------------------------------------------- */
-
-static void test_paths(void **state)
-{
-	static const struct {
-		const char *path, *want;
-	} rows[] = {
-		{"/home/u/proj/src/db.rs", "src/db.rs"},
-		{"/home/u/src/proj/src/bin/tool.rs", "src/bin/tool.rs"},
-		{"/home/u/proj/examples/demo.rs", "examples/demo.rs"},
-		{"/home/u/proj/examples/demo/src/main.rs", "src/main.rs"},
-		{"/home/u/proj/benches/all.rs", "benches/all.rs"},
-		{REGISTRY "rusqlite-0.31.0/src/lib.rs", "rusqlite-0.31.0/src/lib.rs"},
-		{"/x/.cargo/git/checkouts/db-77aa/1f2e/src/a.rs", "db-77aa/1f2e/src/a.rs"},
-		{"/rustc/90b35a6239c3d8/library/std/src/fs.rs", "library/std/src/fs.rs"},
-		{"/x/lib/rustlib/src/rust/library/core/src/a.rs", "library/core/src/a.rs"},
-		{"src/db.rs", "src/db.rs"},
-		{"/opt/generated/out/x.rs", "out/x.rs"},
-		{"/x.rs", "x.rs"},
-		{"/", "/"},
-		{"", ""},
-		{"/rustc/", "rustc/"},
-		{"/a/registry/src/", "src/"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_string_equal(path_short(rows[i].path), rows[i].want);
-}
-
-static void test_function_paths(void **state)
-{
-	static const struct {
-		const char *name, *want;
-	} rows[] = {
-		{"std::thread::sleep", "std::thread::sleep"},
-		{"<std::fs::File as std::io::Read>::read", "std::fs::File::read"},
-		{"<&std::fs::File as std::io::Read>::read", "std::fs::File::read"},
-		{"<&mut std::fs::File as std::io::Read>::read", "std::fs::File::read"},
-		{"<std::sync::poison::mutex::Mutex<alloc::vec::Vec<u8>>>::lock",
-		 "std::sync::poison::mutex::Mutex::lock"},
-		{"std::sync::mutex::Mutex<T>::lock", "std::sync::mutex::Mutex::lock"},
-		{"std::fs::read_to_string::<&str>", "std::fs::read_to_string"},
-		{"std::io::copy::<fn(u8) -> u8, ()>::inner", "std::io::copy::inner"},
-		{"<<a::B as c::D>::E as f::G>::h", "a::B::h"},
-		{"shop::<impl>::run", "shop::run"},
-		{"a<b", "a"},
-		{"", ""},
-	};
-	char out[64];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		function_path(rows[i].name, out, sizeof(out));
-		assert_string_equal(out, rows[i].want);
-	}
-	function_path("std::thread::sleep", out, 5);
-	assert_string_equal(out, "std:");
-}
 
 static void test_frames(void **state)
 {
@@ -162,7 +141,7 @@ static void test_message_names_the_culprit(void **state)
 	assert_string_equal(f->message, "shop::handler blocked tokio-runtime-w (tid 11) for "
 					"20.0 ms in clock_nanosleep");
 	assert_null(finding_stack(w.m, f, NULL));
-	send(&w, stack_of(sleeping, LEN(sleeping)));
+	world_send(&w, world_stack(sleeping, LEN(sleeping)));
 	world_run(&w, 1100 * MS, 100 * MS);
 	assert_string_equal(f->message,
 			    "src/db.rs:42 in shop::load_user: shop::handler blocked "
@@ -197,21 +176,21 @@ static void test_revision(void **state)
 	block(&w, 20 * MS);
 	f = world_find(&w, "blocking-call", SITE_HANDLER);
 	revision = f->revision;
-	send(&w, stack_of(sleeping, LEN(sleeping)));
+	world_send(&w, world_stack(sleeping, LEN(sleeping)));
 	world_tick(&w, 10 * MS);
 	assert_int_equal(f->revision, revision);
 	world_run(&w, 1000 * MS, 100 * MS);
 	assert_true(f->revision > revision);
 	revision = f->revision;
 	/* More of the same is nothing new. */
-	send(&w, stack_of(sleeping, LEN(sleeping)));
+	world_send(&w, world_stack(sleeping, LEN(sleeping)));
 	world_run(&w, 1500 * MS, 100 * MS);
 	assert_int_equal(f->revision, revision);
 	memcpy(other, sleeping, sizeof(other));
 	other[3].line = 99;
-	stack = stack_of(other, LEN(other));
+	stack = world_stack(other, LEN(other));
 	stack.span_ns = 100 * MS;
-	send(&w, stack);
+	world_send(&w, stack);
 	world_run(&w, 1500 * MS, 100 * MS);
 	assert_true(f->revision > revision);
 	assert_non_null(strstr(f->message, "src/db.rs:99 in"));
@@ -226,7 +205,7 @@ static void test_stack_of_the_same_syscall(void **state)
 		{.function = "shop::wait", .origin = FRAME_USER},
 		{.function = "tokio::runtime::task::raw::poll", .origin = FRAME_BOUNDARY},
 	};
-	struct ev_stack stack = stack_of(waiting, LEN(waiting));
+	struct ev_stack stack = world_stack(waiting, LEN(waiting));
 	const struct site_stack *row;
 	const struct finding *f;
 	struct world w;
@@ -234,10 +213,10 @@ static void test_stack_of_the_same_syscall(void **state)
 
 	(void)state;
 	world_open(&w);
-	send(&w, stack_of(sleeping, LEN(sleeping)));
+	world_send(&w, world_stack(sleeping, LEN(sleeping)));
 	stack.syscall = 202; /* futex */
 	stack.span_ns = 200 * MS;
-	send(&w, stack);
+	world_send(&w, stack);
 	block(&w, 20 * MS);
 	f = world_find(&w, "blocking-call", SITE_HANDLER);
 	row = finding_stack(w.m, f, &share);
@@ -274,7 +253,7 @@ static void advises(const char *function, const char *words)
 		{.function = "shop::load_user", .origin = FRAME_USER},
 		{.function = "tokio::runtime::task::raw::poll", .origin = FRAME_BOUNDARY},
 	};
-	struct ev_stack stack = stack_of(frames, LEN(frames));
+	struct ev_stack stack = world_stack(frames, LEN(frames));
 	const struct finding *f;
 	char advice[4096];
 	struct world w;
@@ -282,7 +261,7 @@ static void advises(const char *function, const char *words)
 	world_open(&w);
 	block(&w, 20 * MS);
 	stack.syscall = -1;
-	send(&w, stack);
+	world_send(&w, stack);
 	f = world_find(&w, "blocking-call", SITE_HANDLER);
 	finding_advice(w.m, f, advice, sizeof(advice));
 	if (words ? !strstr(advice, words) : strstr(advice, "In place of") != NULL)
@@ -325,7 +304,7 @@ static void test_starvation_blames_the_culprit_stack(void **state)
 
 	(void)state;
 	world_open(&w);
-	send(&w, stack_of(sleeping, LEN(sleeping)));
+	world_send(&w, world_stack(sleeping, LEN(sleeping)));
 	w.held = 3;
 	for (int i = 0; i < 40; i++) {
 		w.busy[0] += 100 * MS;
@@ -365,11 +344,11 @@ static void test_block_in_place_is_no_fault(void **state)
 
 	(void)state;
 	world_open(&w);
-	send(&w, stack_of(in_place, LEN(in_place)));
+	world_send(&w, world_stack(in_place, LEN(in_place)));
 	block(&w, 200 * MS);
 	assert_int_equal(world_count(&w), 0);
 	/* A real fault of the same type counts, and its stack is the one that is shown. */
-	send(&w, stack_of(sleeping, LEN(sleeping)));
+	world_send(&w, world_stack(sleeping, LEN(sleeping)));
 	block(&w, 200 * MS);
 	assert_int_equal(world_count(&w), 1);
 	assert_non_null(
@@ -386,7 +365,7 @@ static void test_withdrawn(void **state)
 	world_open(&w);
 	block(&w, 200 * MS);
 	assert_int_equal(world_count(&w), 1);
-	send(&w, stack_of(in_place, LEN(in_place)));
+	world_send(&w, world_stack(in_place, LEN(in_place)));
 	world_tick(&w, 10 * MS);
 	assert_int_equal(world_count(&w), 0);
 	world_run(&w, 2 * SEC, 100 * MS);
@@ -397,13 +376,13 @@ static void test_withdrawn(void **state)
 /* A stack on the CPU says nothing of what blocks. */
 static void test_other_kind_exempts_nothing(void **state)
 {
-	struct ev_stack stack = stack_of(in_place, LEN(in_place));
+	struct ev_stack stack = world_stack(in_place, LEN(in_place));
 	struct world w;
 
 	(void)state;
 	world_open(&w);
 	stack.kind = STACK_ON_CPU;
-	send(&w, stack);
+	world_send(&w, stack);
 	block(&w, 200 * MS);
 	assert_int_equal(world_count(&w), 1);
 	world_close(&w);
@@ -429,13 +408,13 @@ static void add_line(void *ctx, enum stack_line kind, const char *line)
 static void lines_of(const struct frame *frames, uint32_t count, bool full, enum stack_end end,
 		     struct shown *text)
 {
-	struct ev_stack stack = stack_of(frames, count);
+	struct ev_stack stack = world_stack(frames, count);
 	struct world w;
 
 	memset(text, 0, sizeof(*text));
 	stack.end = end;
 	world_open(&w);
-	send(&w, stack);
+	world_send(&w, stack);
 	stack_lines(model_stack(model_site(w.m, SITE_HANDLER), STACK_OFF_CPU, NULL), full, add_line,
 		    text);
 	world_close(&w);
@@ -510,8 +489,13 @@ static void test_rule_files(void **state)
 		 "2:10: this entry needs text"},
 		{RULE(",\"stack\":\"any\",\"calls\":[\n{\"syscall\":[\"nap\"],\"advice\":\"x\"}]"),
 		 "2:13: no system call \"nap\""},
+		{RULE(",\"stack\":\"any\",\"calls\":[\n{\"call\":[\"x\"],\"advice\":\"x\",\"runtime\":7}]"),
+		 "2:38: \"runtime\" needs text"},
 		{RULE(",\"stack\":\"any\",\"calls\":[\n{\"syscall\":[7],\"advice\":\"x\"}]"),
 		 "2:13: this entry needs text"},
+		{RULE(",\"stack\":\"any\",\n\"only_calls\":true"), "2:1: \"only_calls\" needs"},
+		{RULE(",\n\"only_calls\":false"), NULL},
+		{RULE(",\"stack\":\"any\",\"calls\":\"blocking-call\",\"only_calls\":true"), NULL},
 		{RULE(",\"exempt\":{\n\"frames\":[\"x\"]}"), "2:1: \"frames\" needs stacks"},
 		{RULE(",\"stack\":\"any\",\"exempt\":{\"frames\":[\"x\"]}"), NULL},
 	};
@@ -537,8 +521,7 @@ static void test_rule_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_function_paths),
+		cmocka_unit_test(test_spawn),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_message_names_the_culprit),
 		cmocka_unit_test(test_revision),

@@ -28,14 +28,10 @@
 
 #include "stack/child.h"
 #include "stack/stack.h"
-#include "target/elf.h"
 #include "util/xalloc.h"
 
 #define DEADLINE_MS 60000
 #define TARGET 7
-#define SEEDS 12
-#define FLIPS 400
-#define CORRUPT_REQUESTS 4
 
 /* As a release build has it: no frame pointer to follow. */
 #define PLAIN                                                                                      \
@@ -525,106 +521,28 @@ static void test_jail(void **state)
 	end_victim(&victim);
 }
 
-/* Our own program, a part of it damaged, mapped as a whole. */
-struct corpse {
-	uint8_t *map;
-	size_t size;
-	struct elf_range code;
-};
-
-static uint64_t next_random(uint64_t *seed)
-{
-	*seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
-	return *seed >> 33;
-}
-
-static void damage(uint8_t *bytes, const struct elf_file *file, uint64_t seed)
-{
-	static const char *const names[] = {
-		".eh_frame",	 ".eh_frame_hdr", ".symtab", ".debug_info",
-		".debug_abbrev", ".debug_line",	  ""};
-	const char *name = names[seed % (sizeof(names) / sizeof(names[0]))];
-	struct elf_section section = {.size = STACK_PAGE}; /* the headers of the file */
-
-	if (*name)
-		assert_int_equal(elf_section(file, name, &section), 0);
-	for (int i = 0; i < FLIPS; i++)
-		bytes[section.offset + next_random(&seed) % section.size] ^=
-			(uint8_t)(1 + next_random(&seed) % 255);
-}
-
-static void make_corpse(struct corpse *corpse, uint64_t seed)
-{
-	char path[] = "/tmp/stalltop-corpse-XXXXXX";
-	int fd = mkstemp(path);
-	struct elf_file *file;
-
-	assert_true(fd >= 0);
-	unlink(path);
-	assert_int_equal(elf_open("/proc/self/exe", &file, NULL), 0);
-	corpse->size = file->size;
-	assert_int_equal(elf_code_ranges(file, &corpse->code, 1), 1);
-	assert_int_equal(elf_vaddr_to_offset(file, corpse->code.start, &corpse->code.start), 0);
-	assert_int_equal(ftruncate(fd, (off_t)corpse->size), 0);
-	corpse->map = mmap(NULL, corpse->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_ptr_not_equal(corpse->map, MAP_FAILED);
-	assert_int_equal(elf_pread(file, 0, corpse->map, corpse->size), 0);
-	damage(corpse->map, file, seed);
-	assert_int_equal(mprotect(corpse->map, corpse->size, PROT_READ | PROT_EXEC), 0);
-	elf_close(file);
-	close(fd);
-}
-
-/* A stack that is nothing but addresses of code in the damaged file. */
-static void ask_corpse(struct world *world, const struct corpse *corpse, uint64_t seed)
-{
-	static uint64_t words[STACK_PAGES * STACK_PAGE / sizeof(uint64_t)];
-	uint64_t length = corpse->code.end - corpse->code.start;
-	uint64_t code = (uintptr_t)corpse->map + corpse->code.start;
-	struct stack_request request = {
-		.cookie = seed,
-		.target = TARGET + 1,
-		.base = 0x10000,
-		.present = (1U << STACK_PAGES) - 1,
-		.pages = (const uint8_t *)words,
-	};
-
-	if (length > corpse->size - corpse->code.start)
-		length = corpse->size - corpse->code.start;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		words[i] = code + next_random(&seed) % length;
-	request.regs[STACK_RIP] = words[0];
-	request.regs[STACK_RSP] = request.regs[STACK_RBP] = request.base;
-	ask(world, &request);
-}
-
-static void test_corpus(void **state)
+/* A child that is there and does nothing: the limit ends it, and another one goes on. */
+static void test_stuck(void **state)
 {
 	static struct victim victim;
 	static struct world world;
-	struct memory memory;
-	struct proc *self;
+	struct stacks_totals totals;
 
 	(void)state;
 	start_victim(&victim, deep_one);
-	assert_int_equal(proc_open(getpid(), &self, NULL), 0);
-	assert_int_equal(memory_open(&memory, getpid(), NULL), 0);
-	for (uint64_t seed = 0; seed < SEEDS; seed++) {
-		struct corpse corpse = {0};
-
-		make_corpse(&corpse, seed);
-		open_world(&world, &victim);
-		assert_int_equal(stacks_target(world.stacks, TARGET + 1, self, &memory, NULL), 0);
-		for (int i = 0; i < CORRUPT_REQUESTS; i++)
-			ask_corpse(&world, &corpse, seed * CORRUPT_REQUESTS + i);
-		ask(&world, &victim.request);
-		assert_int_equal(world.end, STACK_COMPLETE);
-		assert_chain(&world);
-		close_world(&world);
-		munmap(corpse.map, corpse.size);
-	}
-	memory_close(&memory);
-	proc_close(self);
+	open_world(&world, &victim);
+	ask(&world, &victim.request);
+	stacks_patience(world.stacks, 300);
+	assert_int_equal(kill(stacks_child(world.stacks), SIGSTOP), 0);
+	ask(&world, &victim.request);
+	assert_int_equal(world.end, STACK_FAILED);
+	stacks_patience(world.stacks, DEADLINE_MS);
+	ask(&world, &victim.request);
+	assert_int_equal(world.end, STACK_COMPLETE);
+	assert_chain(&world);
+	stacks_totals(world.stacks, &totals);
+	assert_int_equal(totals.restarts, 1);
+	close_world(&world);
 	end_victim(&victim);
 }
 
@@ -635,10 +553,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_too_deep), cmocka_unit_test(test_unsure),
 		cmocka_unit_test(test_refusals), cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_jail),	 cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_corpus),
+		cmocka_unit_test(test_stuck),
 	};
 
-	if (child_wanted(argc, argv))
-		return child_main();
+	if (stacks_child_wanted(argc, argv))
+		return stacks_child_main();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,13 @@ static void test_origin(void **state)
 		 FRAME_BOUNDARY},
 		{{"async_task::raw::RawTask<F,T,S,M>::run", NULL, "/srv/shop", true, true},
 		 FRAME_BOUNDARY},
+		{{"<async_executor::AsyncCallOnDrop<Fut,Cleanup> as core::future::future::Future>::"
+		  "poll",
+		  NULL, "/srv/shop", true, true},
+		 FRAME_RUNTIME},
+		{{"async_process::driver::{{closure}}", NULL, "/srv/shop", true, true},
+		 FRAME_RUNTIME},
+		{{"blocking::Executor::main_loop", NULL, "/srv/shop", true, true}, FRAME_RUNTIME},
 		{{"parking_lot::raw_mutex::RawMutex::lock_slow", NULL, "/srv/shop", true, true},
 		 FRAME_LIBRARY},
 		{{"rare::f", REGISTRY "rare-1.0.0/src/lib.rs", "/srv/shop", true, true},
@@ -133,7 +140,45 @@ static void test_path(void **state)
 			assert_string_equal(out, cases[i].path);
 	}
 	/* Too long for the room that there is: not cut. */
+	assert_int_equal(origin_of_file("src/main.rs"), FRAME_USER);
+	assert_int_equal(
+		origin_of_file("/root/.cargo/registry/src/index.crates.io-1/tokio-1.54.1/src/"
+			       "task/local.rs"),
+		FRAME_RUNTIME);
+	assert_int_equal(
+		origin_of_file("/root/.cargo/registry/src/index.crates.io-1/hyper-1.9.0/src/"
+			       "rt.rs"),
+		FRAME_LIBRARY);
+	assert_int_equal(origin_of_file("/rustc/90b35a6239c3d8/library/std/src/thread/mod.rs"),
+			 FRAME_STD);
 	assert_false(origin_path(cases[0].file, cases[0].name, out, 12));
+}
+
+/* A static program: its C library has no file of its own. */
+static void test_settle(void **state)
+{
+	struct frame frames[] = {
+		{.function = "clock_nanosleep", .origin = FRAME_USER, .from = FRAME_FROM_SYMBOL},
+		{.function = "std::thread::sleep", .origin = FRAME_STD},
+		{.function = "compress", .origin = FRAME_USER, .from = FRAME_FROM_SYMBOL},
+		{.function = "parse",
+		 .origin = FRAME_USER,
+		 .from = FRAME_FROM_LINE,
+		 .inlined = true},
+		{.function = "std::panicking::try", .origin = FRAME_STD},
+		{.function = "shop::main", .origin = FRAME_USER, .from = FRAME_FROM_SYMBOL},
+		{.function = "main", .origin = FRAME_USER, .from = FRAME_FROM_SYMBOL},
+		{.function = "_start", .origin = FRAME_SYSTEM, .from = FRAME_FROM_SYMBOL},
+	};
+	static const enum frame_origin want[] = {
+		FRAME_SYSTEM, FRAME_STD,  FRAME_USER, FRAME_USER,
+		FRAME_STD,    FRAME_USER, FRAME_USER, FRAME_SYSTEM,
+	};
+
+	(void)state;
+	origin_settle(frames, COUNT(frames));
+	for (size_t i = 0; i < COUNT(frames); i++)
+		assert_int_equal(frames[i].origin, want[i]);
 }
 
 int main(void)
@@ -142,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_crate),
 		cmocka_unit_test(test_origin),
 		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_settle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

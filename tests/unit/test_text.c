@@ -161,6 +161,7 @@ static void test_finding_stack(void **state)
 		    "  culprit:  src/db.rs:42 in shop::load_user, calling std::thread::sleep "
 		    "(100 % of the blocked time in this type's stacks)\n"
 		    "  about:    fd 7: pipe\\x1b\n"
+		    "  kernel:   futex_wait\n"
 		    "  stack:    ... 1 frame of the system\n"
 		    "            std::thread::sleep  shop+0x1000 (symbol)\n"
 		    "           >shop::load_user  src/db.rs:42:9 (inlined)\n"
@@ -169,6 +170,7 @@ static void test_finding_stack(void **state)
 		    "  advice:   In place of std::thread::sleep: sleep().await. Move the call ");
 	fixture_close(&f);
 	report_of_stack(&f, true);
+	fixture_has(&f, "  kernel:   futex_do_wait\n           >futex_wait\n  stack:");
 	fixture_has(&f, "  stack:    libc.so.6+0x20000000000003 (no name)\n");
 	fixture_has(&f, "            tokio::runtime::task::raw::poll  shop+0x2000 (dwarf)\n");
 	fixture_close(&f);

@@ -161,13 +161,13 @@ static struct tokio_queue *fake_open(struct fake *f)
 	return q;
 }
 
-static void expect(const struct tokio_depth *d, uint64_t value)
+static void expect(const struct runtime_depth *d, uint64_t value)
 {
 	assert_true(d->known);
 	assert_int_equal(d->value, value);
 }
 
-static void expect_unknown(const struct tokio_depth *d)
+static void expect_unknown(const struct runtime_depth *d)
 {
 	assert_false(d->known);
 	assert_non_null(d->why);
@@ -218,7 +218,7 @@ static void test_candidates(void **state)
 
 static void test_sample(void **state)
 {
-	const struct tokio_depths *d;
+	const struct runtime_depths *d;
 	struct tokio_queue *q;
 	struct fake f;
 
@@ -226,7 +226,7 @@ static void test_sample(void **state)
 	fake_init(&f);
 	q = fake_open(&f);
 	assert_non_null(q);
-	assert_int_equal(tokio_queue_flavour(q), TOKIO_FLAVOUR_MULTI_THREAD);
+	assert_int_equal(tokio_queue_flavour(q), FLAVOR_MULTI_THREAD);
 	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
 	assert_int_equal(d->workers, WORKERS);
 	assert_false(d->closed);
@@ -244,7 +244,7 @@ static void test_sample(void **state)
 /* Values that stop making sense after opening are unknown one by one; the rest stays. */
 static void test_sample_unknown(void **state)
 {
-	const struct tokio_depths *d;
+	const struct runtime_depths *d;
 	struct tokio_queue *q;
 	struct fake f;
 
@@ -271,7 +271,7 @@ static void test_sample_unknown(void **state)
 
 static void test_sample_stale(void **state)
 {
-	const struct tokio_depths *d = NULL;
+	const struct runtime_depths *d = NULL;
 	struct tokio_queue *q;
 	struct err err;
 	struct fake f;
@@ -342,7 +342,7 @@ static void test_invariants(void **state)
 /* No pool is found: the scheduler's values stay, the pool's say why they are missing. */
 static void test_no_pool(void **state)
 {
-	const struct tokio_depths *d;
+	const struct runtime_depths *d;
 	struct tokio_queue *q;
 	struct fake f;
 
@@ -369,7 +369,7 @@ static void test_no_pool(void **state)
 /* Features of the crate move the scheduler's part or the pool's pointer: found when unique. */
 static void test_moved(void **state)
 {
-	const struct tokio_depths *d;
+	const struct runtime_depths *d;
 	struct tokio_queue *q;
 	uint64_t pool;
 	struct fake f;
@@ -431,7 +431,7 @@ static void test_garbage(void **state)
 /* One flipped byte of a good handle: opens or not, but a value that is known is the true one. */
 static void test_flips(void **state)
 {
-	const struct tokio_depths *d;
+	const struct runtime_depths *d;
 	struct tokio_queue *q;
 	struct fake f;
 

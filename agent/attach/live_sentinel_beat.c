@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What tells two polls of one task apart: the counters of a worker's scheduler. Its context is a
+ * structure on the worker's own stack that a thread-local word near the task's id points to, and it
+ * points to the structure with the counters. Both and the counters are learned by looking at workers
+ * again and again while they sleep: a counter is what grew, moderately, each time that the worker
+ * has run since the last look; of several the fastest are taken together. The kernel part checks it
+ * on: where another task is polled, they must have moved.
+ */
+#include "attach/live_sentinel.h"
+
+#include "util/xalloc.h"
+
+#include <string.h>
+
+#define NEAR 1024 /* bytes of thread-local memory on either side of the id */
+#define PATHS 64
+#define THREADS 256
+#define CONTEXT_WORDS 16
+#define CORE_BYTES 512
+#define CORE_LITTLE 256 /* where the allocator does not say how large it is */
+#define CORE_WORDS (CORE_BYTES / 4)
+#define GROWTH_MAX (1U << 20) /* between two looks; what grows faster is a clock */
+#define GOOD_ENOUGH 6
+#define WRONG_MAX 2
+
+struct path {
+	int32_t context;
+	uint16_t core;
+	bool shared; /* several threads have the same one: it is no worker's own */
+	uint16_t good[CORE_WORDS], bad[CORE_WORDS];
+	uint64_t grown[CORE_WORDS];
+};
+
+/* A thread's counters at the last look. */
+struct seen {
+	uint32_t tid, path, words;
+	uint64_t at, runs;
+	uint32_t data[CORE_WORDS];
+};
+
+struct sentinel_beat {
+	struct path paths[PATHS];
+	uint32_t paths_count;
+	struct seen seen[THREADS];
+	uint32_t seen_count;
+};
+
+static uint64_t origin_of(const struct memory *memory, const struct wire_place *place, uint64_t fs)
+{
+	uint64_t table, block;
+
+	if (!place->module)
+		return fs;
+	if (memory_read(memory, fs + 8, &table, sizeof(table)) ||
+	    memory_read(memory, table + 16ULL * place->module, &block, sizeof(block)))
+		return 0;
+	return block;
+}
+
+static struct path *path_of(struct sentinel_beat *b, int32_t context, uint16_t core)
+{
+	for (uint32_t i = 0; i < b->paths_count; i++)
+		if (b->paths[i].context == context && b->paths[i].core == core)
+			return &b->paths[i];
+	if (b->paths_count == PATHS)
+		return NULL;
+	b->paths[b->paths_count] = (struct path){.context = context, .core = core};
+	return &b->paths[b->paths_count++];
+}
+
+static struct seen *seen_of(struct sentinel_beat *b, uint32_t tid, uint32_t path, uint64_t at)
+{
+	for (uint32_t i = 0; i < b->seen_count; i++) {
+		if (b->seen[i].path == path && b->seen[i].tid != tid && b->seen[i].at == at)
+			b->paths[path].shared = true;
+		if (b->seen[i].path == path && b->seen[i].tid == tid)
+			return &b->seen[i];
+	}
+	if (b->seen_count == THREADS)
+		return NULL;
+	b->seen[b->seen_count] = (struct seen){.tid = tid, .path = path};
+	return &b->seen[b->seen_count++];
+}
+
+/* glibc keeps the size of a piece of heap before it; nothing beyond belongs to the structure. */
+static uint32_t core_read(const struct memory *memory, uint64_t at, uint32_t data[CORE_WORDS])
+{
+	uint64_t size = 0;
+	uint32_t bytes = CORE_LITTLE;
+
+	if (memory_read(memory, at - 8, &size, sizeof(size)))
+		return 0;
+	size &= ~7ULL;
+	if (size >= 32 && size <= 4096 && size % 16 == 0)
+		bytes = size - 8 < CORE_BYTES ? size - 8 : CORE_BYTES;
+	return memory_read(memory, at, data, bytes) ? 0 : bytes / 4;
+}
+
+static void compare(struct path *path, const struct seen *was, const uint32_t *data, uint32_t words)
+{
+	for (uint32_t i = 0; i < words && i < was->words; i++) {
+		uint32_t growth = data[i] - was->data[i];
+
+		if (growth && growth < GROWTH_MAX) {
+			path->good[i]++;
+			path->grown[i] += growth;
+		} else {
+			path->bad[i]++;
+		}
+	}
+}
+
+static void core_seen(struct live *live, struct sentinel_beat *b, const struct wire_look *look,
+		      uint32_t target, struct path *path, uint64_t at)
+{
+	struct seen *seen = seen_of(b, look->tid, path - b->paths, at);
+	uint32_t data[CORE_WORDS], words;
+
+	if (!seen || path->shared || (seen->at == at && seen->runs == look->runs))
+		return;
+	words = core_read(&live->targets[target].watch->memory, at, data);
+	if (!words)
+		return;
+	if (seen->at == at)
+		compare(path, seen, data, words);
+	seen->at = at;
+	seen->runs = look->runs;
+	seen->words = words;
+	memcpy(seen->data, data, words * sizeof(*data));
+}
+
+/* What the words of a structure on the stack point to. */
+static void context_seen(struct live *live, struct sentinel_beat *b, const struct wire_look *look,
+			 uint32_t target, int32_t offset, uint64_t context)
+{
+	const struct wire_stack *copy = &live->sentinel->copy;
+	uint64_t at;
+
+	for (uint16_t i = 0; i < CONTEXT_WORDS; i++) {
+		struct path *path;
+
+		if (!live_word_at(copy, context + 8ULL * i, &at) || at % 16 ||
+		    at < WIRE_STACK_PAGE || at >= USER_END ||
+		    (at >= copy->base && at < copy->base + sizeof(copy->pages)))
+			continue;
+		path = path_of(b, offset, 8 * i);
+		if (path)
+			core_seen(live, b, look, target, path, at);
+	}
+}
+
+void sentinel_beat_look(struct live *live, uint32_t target, const struct wire_look *look)
+{
+	const struct wire_place *place = &live->kernel->places[target * WIRE_PLACES];
+	struct sentinel_target *t = &live->sentinel->targets[target];
+	const struct memory *memory = &live->targets[target].watch->memory;
+	const struct wire_stack *copy = &live->sentinel->copy;
+	struct memory_piece pieces[2 * NEAR / 8];
+	uint64_t words[2 * NEAR / 8], origin;
+
+	/* With more than one place nothing is sure yet. */
+	if (!place->valid || place[1].valid || place->ticks)
+		return;
+	if (!t->beat)
+		t->beat = xcalloc(1, sizeof(*t->beat));
+	origin = origin_of(memory, place, look->fs);
+	if (!origin)
+		return;
+	for (uint32_t i = 0; i < 2 * NEAR / 8; i++)
+		pieces[i] = (struct memory_piece){.addr = origin + place->offset - NEAR + 8ULL * i,
+						  .buf = &words[i],
+						  .len = sizeof(words[i])};
+	if (memory_readv(memory, pieces, 2 * NEAR / 8) < 0)
+		return;
+	for (uint32_t i = 0; i < 2 * NEAR / 8; i++)
+		if (!pieces[i].error && words[i] % 8 == 0 && words[i] >= copy->regs[STACK_RSP] &&
+		    words[i] < copy->base + sizeof(copy->pages) && (int64_t)i != NEAR / 8)
+			context_seen(live, t->beat, look, target,
+				     place->offset - NEAR + 8 * (int32_t)i, words[i]);
+}
+
+/* The fastest counters of a path, at most WIRE_TICKS; returns how fast the first is. */
+static uint64_t path_ticks(const struct path *path, uint16_t ticks[WIRE_TICKS], uint8_t *count)
+{
+	uint64_t first = 0, last = UINT64_MAX;
+
+	for (*count = 0; *count < WIRE_TICKS; ++*count) {
+		uint64_t best = 0;
+		uint32_t which = 0;
+
+		for (uint32_t i = 0; i < CORE_WORDS; i++)
+			if (path->good[i] >= GOOD_ENOUGH && path->bad[i] <= path->good[i] / 8 &&
+			    path->grown[i] > best && path->grown[i] < last) {
+				best = path->grown[i];
+				which = i;
+			}
+		if (!best)
+			break;
+		ticks[*count] = which * 4;
+		last = best;
+		first = first ? first : best;
+	}
+	return first;
+}
+
+void sentinel_beat_publish(struct live *live, uint32_t target)
+{
+	struct wire_place *row = &live->kernel->places[target * WIRE_PLACES], next = *row;
+	const struct sentinel_beat *b = live->sentinel->targets[target].beat;
+	uint64_t best = 0, speed;
+	uint16_t ticks[WIRE_TICKS] = {0};
+	uint8_t count;
+
+	if (!b || !row->valid || row->ticks)
+		return;
+	for (uint32_t i = 0; i < b->paths_count; i++) {
+		speed = b->paths[i].shared ? 0 : path_ticks(&b->paths[i], ticks, &count);
+		if (speed <= best)
+			continue;
+		best = speed;
+		next.context = b->paths[i].context;
+		next.core = b->paths[i].core;
+		memcpy(next.tick, ticks, sizeof(next.tick));
+		next.ticks = count;
+	}
+	if (best)
+		sentinel_place_set(row, &next);
+}
+
+int sentinel_beat_check(struct live *live, struct emit *emit)
+{
+	struct wire_totals totals;
+	bool off = false;
+
+	kernel_totals(live->kernel, &totals);
+	if (totals.beats_wrong <= WRONG_MAX + totals.beats_right / 64)
+		return 0;
+	for (uint32_t i = 0; i < live->targets_count * WIRE_PLACES; i++) {
+		struct wire_place next = live->kernel->places[i];
+
+		if (!next.ticks)
+			continue;
+		next.ticks = 0;
+		sentinel_place_set(&live->kernel->places[i], &next);
+		live->sentinel->targets[i / WIRE_PLACES].beat_off = off = true;
+	}
+	return off ? live_note(emit, ID_NONE, NOTE_WARNING,
+			       "level 0: long computing in polls is no longer looked for: what was "
+			       "taken for a scheduler's counter stood still between two polls") :
+		     0;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What a finding refers to: who waited meanwhile, and the finding that it is an effect of. */
+#include "sink/json_object.h"
+
+#include "sink/json_add.h"
+#include "sink/view.h"
+
+void json_add_victims(cJSON *o, const struct model *m, const struct finding *f)
+{
+	cJSON *list = cJSON_AddArrayToObject(o, "victims");
+
+	for (uint32_t i = 0; i < f->victims_count; i++) {
+		const struct victim *v = &f->victims[i];
+		const struct site *s = model_site(m, v->site);
+		cJSON *item = cJSON_CreateObject();
+		bool exact = s && s->delays_valid && s->delay.count;
+
+		json_add_site(item, m, v->site);
+		json_add_uint(item, "tasks", v->tasks);
+		json_add_uint(item, "worst_ns", v->worst_ns);
+		json_add_uint_if(item, "task", v->task_id, v->task_id);
+		json_add_uint_if(item, "delay_p99_ns", exact, s ? site_delay_quantile(s, 0.99) : 0);
+		json_add_uint_if(item, "delay_max_ns", exact, s ? s->delay_max_ns : 0);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+void json_add_cause(cJSON *o, const struct model *m, const struct finding *f)
+{
+	const struct finding_cause *c = &f->cause;
+	struct rule_info rule;
+	cJSON *cause;
+
+	json_add_uint(o, "effects", f->effects);
+	json_add_text(o, "alarm", severity_name(f->alarm));
+	if (!c->rule) {
+		cJSON_AddNullToObject(o, "cause");
+		return;
+	}
+	rule_info_of(c->rule, &rule);
+	cause = cJSON_AddObjectToObject(o, "cause");
+	json_add_text(cause, "rule", rule.id);
+	json_add_uint_if(cause, "runtime_id", c->runtime != ID_NONE, c->runtime);
+	json_add_site(cause, m, c->site);
+	json_add_uint(cause, "first_ns", c->first_ns);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Threads of targets and their slots: which one the current thread has, giving one, writing one so
+ * that the agent and an interrupt on top of us keep off, and what the hypervisor took.
+ */
+#ifndef BPF_SLOT_H
+#define BPF_SLOT_H
+
+#include "header.bpf.h"
+
+#include <bpf/bpf_core_read.h>
+
+#define MAX_PIDNS_LEVEL 8
+#define STOLEN_SPACE_NS 250000ULL
+#define barrier() asm volatile("" ::: "memory")
+
+static __always_inline void slot_begin(struct wire_slot *slot)
+{
+	*(volatile __u32 *)&slot->seq += 1;
+	barrier();
+}
+
+static __always_inline void slot_end(struct wire_slot *slot, __u64 now)
+{
+	slot->last_ns = now;
+	barrier();
+	*(volatile __u32 *)&slot->seq += 1;
+}
+
+/*
+ * Nanoseconds that the hypervisor has taken of the current CPU, as the scheduler's clock counts
+ * them (CONFIG_PARAVIRT_TIME_ACCOUNTING and, for the way to it, CONFIG_FAIR_GROUP_SCHED); 0 where
+ * it does not. It notices at a tick or a switch, and a tick is due whenever the CPU comes back.
+ */
+static __always_inline __u64 stolen_of_cpu(void)
+{
+	const struct task_struct *current = bpf_get_current_task_btf();
+
+	if (!bpf_core_field_exists(current->se.cfs_rq) ||
+	    !bpf_core_field_exists(((struct rq *)0)->prev_steal_time_rq))
+		return 0;
+	return current->se.cfs_rq->rq->prev_steal_time_rq;
+}
+
+/*
+ * Accounts what the hypervisor took while the current thread had the CPU: for the thread it is a
+ * preemption like any other. What was noticed too late for the poll it fell into is no poll's.
+ */
+static __always_inline void slot_stolen(struct wire_slot *slot, __u64 now)
+{
+	__u64 stolen = stolen_of_cpu(), span = stolen - slot->stolen_mark, inside = 0;
+	__u32 depth = slot->depth;
+
+	slot->stolen_ns = now;
+	if (!span)
+		return;
+	slot->stolen_mark = stolen;
+	if (depth > 0 && depth <= WIRE_MAX_DEPTH) {
+		struct wire_poll *top = &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)];
+
+		inside = now - top->start_ns < span ? now - top->start_ns : span;
+		top->preempted_ns += inside;
+	}
+	slot->preempted_ns += inside;
+	slot->waiting_ns += span - inside;
+}
+
+/*
+ * Where it is due often. The kernel notices at ticks, some milliseconds apart, so nothing is gained
+ * by asking at each poll, and the way to the number is a tenth of a poll's cost.
+ */
+static __always_inline void slot_stolen_rarely(struct wire_slot *slot, __u64 now)
+{
+	if (now - slot->stolen_ns >= STOLEN_SPACE_NS)
+		slot_stolen(slot, now);
+}
+
+static __always_inline struct wire_slot *slot_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&slots, &index);
+}
+
+/* The number of `pid` in the agent's namespace; 0 when it is not visible there. */
+static __always_inline __u32 pid_seen_by_agent(struct pid *pid)
+{
+	const void *row = (const void *)pid + bpf_core_field_offset(struct pid, numbers);
+	__u32 deepest = BPF_CORE_READ(pid, level);
+
+	for (__u32 i = 0; i < MAX_PIDNS_LEVEL && i <= deepest; i++) {
+		const struct upid *upid = row;
+
+		if (BPF_CORE_READ(upid, ns, ns.inum) == agent_pidns)
+			return BPF_CORE_READ(upid, nr);
+		row += bpf_core_type_size(struct upid);
+	}
+	return 0;
+}
+
+static __always_inline __u32 task_tid(struct task_struct *task)
+{
+	return pid_seen_by_agent(BPF_CORE_READ(task, thread_pid));
+}
+
+static __always_inline __u32 task_tgid(struct task_struct *task)
+{
+	return pid_seen_by_agent(BPF_CORE_READ(task, group_leader, thread_pid));
+}
+
+/* What is known of a thread; NULL: it has no slot. */
+static __always_inline struct thread_ref *thread_of(struct task_struct *task)
+{
+	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL, 0);
+
+	return ref && ref->regs ? ref : NULL;
+}
+
+static __always_inline struct thread_ref *thread_of_cpu(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&cpu_thread, &zero);
+}
+
+/* The slot of the thread that hit a probe, whose context is `ctx`; -1: it has none. */
+static __always_inline int current_slot(struct pt_regs *ctx)
+{
+	struct thread_ref *ref = thread_of_cpu();
+
+	if (!ref || ref->regs != (__u64)ctx)
+		ref = thread_of(bpf_get_current_task_btf());
+	return ref ? (int)ref->slot : -1;
+}
+
+/*
+ * Gives a thread, whose registers a probe would have at `regs`, a slot; returns its index, -1 (counted)
+ * when there is none left.
+ */
+static __always_inline int slot_give_to(struct task_struct *task, __u32 target, __u64 regs)
+{
+	struct thread_ref *ref;
+	struct wire_slot *slot;
+	__u32 index;
+
+	if (bpf_map_pop_elem(&free_slots, &index)) {
+		index = __sync_fetch_and_add(&totals.next_slot, 1);
+		if (index >= WIRE_MAX_SLOTS) {
+			__sync_fetch_and_sub(&totals.next_slot, 1);
+			__sync_fetch_and_add(&totals.slots_lost, 1);
+			return -1;
+		}
+	}
+	slot = slot_at(index);
+	ref = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!slot || !ref) {
+		bpf_map_push_elem(&free_slots, &index, BPF_ANY);
+		__sync_fetch_and_add(&totals.slots_lost, 1);
+		return -1;
+	}
+	ref->slot = index;
+	barrier();
+	ref->regs = regs;
+	slot_begin(slot);
+	slot->generation += 1;
+	slot->tgid = task_tgid(task);
+	slot->target = target;
+	slot->depth = 0;
+	slot->off_kind = WIRE_ON_CPU;
+	slot->first_ns = bpf_ktime_get_ns();
+	slot->hits = slot->emitted = slot->filtered = slot->lost = 0;
+	slot->task_polls = slot->poll_ns = slot->blocked_ns = slot->preempted_ns = 0;
+	slot->parked_ns = slot->waiting_ns = slot->sched = 0;
+	slot->stolen_mark = stolen_of_cpu();
+	slot->stolen_ns = slot->first_ns;
+	slot->tid = task_tid(task);
+	slot_end(slot, slot->first_ns);
+	return index;
+}
+
+static __attribute__((noinline)) int slot_give(__u32 target, __u64 regs)
+{
+	return slot_give_to(bpf_get_current_task_btf(), target, regs);
+}
+
+/* Room for a long poll of the slot's thread that ended then; NULL (counted): the ring is full. */
+static __always_inline struct wire_long_poll *long_poll_reserve(const struct wire_slot *slot,
+								__u32 index, __u64 end)
+{
+	struct wire_long_poll *rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
+
+	if (!rec) {
+		__sync_fetch_and_add(&totals.ring_lost, 1);
+		return NULL;
+	}
+	rec->head.kind = WIRE_LONG_POLL;
+	rec->head.target = slot->target;
+	rec->head.time_ns = end;
+	rec->head.tid = slot->tid;
+	rec->head.slot = index;
+	return rec;
+}
+
+#endif

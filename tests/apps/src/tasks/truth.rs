@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//! Truths that are counted inside the tasks, and tasks on the thread of block_on.
+use crate::{base, rt};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Tasks alive at once.
+const LIVE: u64 = 1000;
+
+static POLLS: AtomicU64 = AtomicU64::new(0);
+static TASKS: AtomicU64 = AtomicU64::new(0);
+static FILL: AtomicBool = AtomicBool::new(false);
+
+async fn take_turns(polls: u64) {
+    for _ in 1..polls {
+        POLLS.fetch_add(1, Relaxed);
+        rt::yield_now().await;
+    }
+    POLLS.fetch_add(1, Relaxed);
+    TASKS.fetch_add(1, Relaxed);
+}
+
+/// TASKS tasks of exactly POLLS polls, from a line on standard input on; then the counts as JSON.
+pub fn churn(tasks: u64, polls: u64) {
+    rt::workers(2);
+    base::ready();
+    let _ = std::io::stdin().read_line(&mut String::new());
+    rt::block_on(async move {
+        for begin in (0..tasks).step_by(LIVE as usize) {
+            let end = tasks.min(begin + LIVE);
+            let live: Vec<_> = (begin..end).map(|_| rt::spawn(take_turns(polls))).collect();
+            for task in live {
+                task.await;
+            }
+        }
+    });
+    let (t, p) = (TASKS.load(Relaxed), POLLS.load(Relaxed));
+    base::say(&format!("{{\"tasks\":{t},\"polls\":{p}}}"));
+    loop {
+        std::thread::park();
+    }
+}
+
+async fn fill(tasks: u64) {
+    while !FILL.load(Relaxed) {
+        rt::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..tasks {
+        rt::detach(rt::spawn(std::future::pending::<()>()));
+    }
+    base::say(&format!("{{\"queued\":{tasks}}}"));
+    std::thread::sleep(Duration::from_secs(5));
+}
+
+/// From a line on standard input on TASKS tasks wait for the only worker, for 5 s.
+pub fn queued(tasks: u64) {
+    rt::workers(1);
+    rt::detach(rt::spawn(fill(tasks)));
+    base::ready();
+    let _ = std::io::stdin().read_line(&mut String::new());
+    FILL.store(true, Relaxed);
+    loop {
+        std::thread::park();
+    }
+}
+
+#[cfg(feature = "smol")]
+async fn sleep_on_the_main_thread() {
+    loop {
+        rt::sleep(Duration::from_millis(100)).await;
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// A task that only block_on runs, on the thread that calls it.
+#[cfg(feature = "smol")]
+pub fn local() {
+    rt::workers(1);
+    base::ready();
+    rt::block_on_local(sleep_on_the_main_thread());
+}
