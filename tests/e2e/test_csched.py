@@ -177,7 +177,9 @@ def test_lengths(csched, stream, computing):
     """Each type is polled once, so each length can be compared: within 5 us and 1 %.
 
     csched takes its time inside the probes, so ours may be longer by the traps, and by whatever
-    took the CPU away between a probe and csched's look at the clock: that is in `preempted_ns`.
+    took the CPU away between a probe and csched's look at the clock: that is in `preempted_ns`, but
+    for the pauses of a virtual machine that its host does not own up to. They are rare: one of the 18
+    may be longer. A pause while the thread runs is CPU time in csched's own account of a poll.
     """
     target = csched("lengths", "--wait", computing)
     run = stream("-p", target.pid, *ALL, "--duration", "60s", command="dump")
@@ -190,18 +192,21 @@ def test_lengths(csched, stream, computing):
     sites = {s["site"]: s for s in run.of("site")}
     truths = [o for o in target.json_lines() if o.get("type", "").startswith("length_")]
     assert len(truths) == 18
-    errors = []
+    errors, paused = [], 0
     for truth in truths:
         site = sites[truth["type"]]
         assert site["polls"] == truth["polls"] == 1
         assert site["in_polls_ns"] == site["max_ns"]
         error = site["max_ns"] - truth["busy_ns"]
         errors.append(error)
-        assert 0 <= error <= 5_000 + truth["busy_ns"] // 100 + site["preempted_ns"], truth
+        assert error >= 0, truth
+        paused += error > 5_000 + truth["busy_ns"] // 100 + site["preempted_ns"]
         if computing:
             assert site["blocked_ns"] == 0
         else:
-            assert site["blocked_ns"] >= 0.9 * truth["busy_ns"] - 50_000 - site["preempted_ns"]
+            slept = truth["busy_ns"] - truth["cpu_ns"] - site["preempted_ns"]
+            assert slept - 20_000 <= site["blocked_ns"] <= site["max_ns"], truth
+    assert paused <= 1, sorted(errors)
     print(f"longer than the log says, ns: {sorted(errors)}")
 
 
