@@ -35,6 +35,18 @@ enum {
 	BPF_RB_NO_WAKEUP = 1ULL << 0,
 };
 
+/* Bits of a thread's state, __TASK_STOPPED and __TASK_TRACED in the kernel. */
+enum {
+	TASK_STOPPED = 0x4,
+	TASK_TRACED = 0x8,
+};
+
+/* Waits by its own doing: a job control signal or a debugger takes the CPU as another thread does. */
+static __attribute__((always_inline)) inline bool state_waits(unsigned int state)
+{
+	return state && !(state & (TASK_STOPPED | TASK_TRACED));
+}
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 /* Kernel names of the registers, not the ABI's. */

@@ -61,7 +61,7 @@ static __always_inline void look_fill(struct wire_look *out, struct task_struct 
 	out->tid = task_tid(task);
 	out->slot = 0;
 	out->flags = task->on_cpu ? WIRE_LOOK_ON_CPU : 0;
-	if (!task->on_cpu && task->__state)
+	if (!task->on_cpu && state_waits(task->__state))
 		out->flags |= WIRE_LOOK_ASLEEP;
 	out->syscall = regs->orig_ax;
 	out->asleep_ns = out->flags & WIRE_LOOK_ASLEEP ? asleep_for(task) : 0;

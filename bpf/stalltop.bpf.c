@@ -430,7 +430,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct thread_ref *ref = thread_of(prev), *cpu = thread_of_cpu();
 
 	if (ref)
-		switch_out(prev, ref->slot, !preempt && prev_state != 0, bpf_ktime_get_ns());
+		switch_out(prev, ref->slot, !preempt && state_waits(prev_state),
+			   bpf_ktime_get_ns());
 	ref = thread_of(next);
 	if (cpu) {
 		cpu->regs = ref ? ref->regs : 0;

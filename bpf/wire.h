@@ -264,7 +264,7 @@ struct wire_poll {
 enum wire_off_kind {
 	WIRE_ON_CPU = 0,
 	WIRE_OFF_BLOCKED = 1,	/* left the CPU voluntarily with a poll open; may be ready again */
-	WIRE_OFF_PREEMPTED = 2, /* with a poll open */
+	WIRE_OFF_PREEMPTED = 2, /* with a poll open; by another thread, a debugger or a stop */
 	WIRE_OFF_PARKED = 3,	/* voluntarily, no poll open */
 	WIRE_OFF_WAITING = 4,	/* preempted, no poll open */
 	/* Voluntarily, in the poll of a task that no probe saw: its id is in the row of the block. */

@@ -27,7 +27,7 @@ const struct field fields[] = {
 	{"poll.blocked", POLL, NS, TRACED, .need = NEED_LONG, .poll_length = true, .get = get_poll_blocked,
 	 .meaning = "part of it: voluntarily off the CPU, in a system call or a page fault"},
 	{"poll.preempted", POLL, NS, TRACED, .need = NEED_CPU, .poll_length = true, .get = get_poll_preempted,
-	 .meaning = "part of it: ready to run, but the kernel ran something else"},
+	 .meaning = "part of it: the kernel ran something else, or a signal or a debugger had stopped it"},
 	{"poll.on_cpu", POLL, NS, TRACED, .need = NEED_CPU, .poll_length = true, .get = get_poll_on_cpu,
 	 .meaning = "part of it: the rest, on the CPU"},
 	{"poll.worst_block", POLL, NS, TRACED, .need = NEED_LONG, .poll_length = true, .get = get_poll_worst_block,

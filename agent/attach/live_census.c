@@ -149,11 +149,17 @@ static void want(struct live *live, struct census_thread *t, bool wanted)
 int live_census_target(struct live *live, struct emit *emit, uint32_t target)
 {
 	uint32_t missed = 0;
+	const struct proc *proc = live->targets[target].watch->proc;
 	struct census *c;
-	int ret;
+	int ret = 0;
 
-	if (!live->stacks)
-		return 0;
+	if (proc_thread_run(proc, proc->pid) == PROC_HELD)
+		ret = live_note(emit, target, NOTE_WARNING,
+				"process %d is stopped, by a signal or a debugger: nothing runs "
+				"in it until it is continued (kill -CONT %d)",
+				proc->pid, proc->pid);
+	if (ret || !live->stacks)
+		return ret;
 	if (!live->census)
 		live->census = xcalloc(1, sizeof(*c));
 	c = live->census;

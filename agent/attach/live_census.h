@@ -40,9 +40,10 @@ struct census_thread {
 	uint64_t start_ns; /* at the latest */
 	uint64_t seen_ns;  /* it was still open then */
 	uint64_t blocked_ns, worst_ns, preempted_ns, unseen_ns;
-	uint64_t runs, runs_ns; /* got a CPU so often, when that was last seen to change */
+	uint64_t held_ns, measured_ns; /* stopped for so long; when that was last asked */
+	uint64_t runs, runs_ns;	       /* got a CPU so often, when that was last seen to change */
 	uint64_t cpu_ns;
-	bool asleep, told;
+	bool asleep, held, told;
 	int32_t syscall;
 
 	/* The last stack that was understood. */

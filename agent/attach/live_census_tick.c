@@ -89,28 +89,36 @@ static bool poll_open(const struct live *live, const struct census_thread *t)
 
 /*
  * How the time since the first look was spent. While the thread is ready or runs, the kernel's count
- * of its CPU time lags by a tick: then what is left is nobody's.
+ * of its CPU time lags by a tick: then what is left is nobody's. A thread that is found stopped was
+ * so since the last time that it was looked at, or since it ran.
  */
 static void measure(struct census_thread *t, const struct proc_sched *now, uint64_t now_ns,
-		    bool ready)
+		    enum proc_run run)
 {
+	uint64_t last = t->measured_ns > t->start_ns ? t->measured_ns : t->start_ns;
 	uint64_t whole = now_ns > t->start_ns ? now_ns - t->start_ns : 0;
 	uint64_t cpu = now->cpu_ns > t->first.cpu_ns ? now->cpu_ns - t->first.cpu_ns : 0;
 	uint64_t delay = now->delay_ns > t->first.delay_ns ? now->delay_ns - t->first.delay_ns : 0;
-	uint64_t rest = whole > cpu + delay ? whole - cpu - delay : 0;
+	uint64_t rest;
 
+	if (run == PROC_HELD && now_ns > last)
+		t->held_ns += now_ns - last;
+	t->measured_ns = now_ns;
+	delay += t->held_ns;
+	rest = whole > cpu + delay ? whole - cpu - delay : 0;
 	if (now->runs != t->runs) {
 		t->runs = now->runs;
 		t->runs_ns = now_ns;
 		t->syscall = -1;
 	}
-	t->asleep = !ready;
+	t->asleep = run == PROC_ASLEEP;
+	t->held = run == PROC_HELD;
 	t->preempted_ns = delay;
 	t->cpu_ns = cpu;
-	if (!ready && rest > t->blocked_ns)
+	if (t->asleep && rest > t->blocked_ns)
 		t->blocked_ns = rest;
-	t->unseen_ns = ready && rest > t->blocked_ns ? rest - t->blocked_ns : 0;
-	if (!ready && now_ns - t->runs_ns > t->worst_ns)
+	t->unseen_ns = !t->asleep && rest > t->blocked_ns ? rest - t->blocked_ns : 0;
+	if (t->asleep && now_ns - t->runs_ns > t->worst_ns)
 		t->worst_ns = now_ns - t->runs_ns;
 	if (t->worst_ns > t->blocked_ns)
 		t->worst_ns = t->blocked_ns;
@@ -170,6 +178,13 @@ static int emit_stack(struct live *live, struct emit *emit, struct census_thread
 	return live_emit(emit, EV_STACK, t->target, &event);
 }
 
+static enum thread_state state_of(const struct census_thread *t)
+{
+	if (t->kind != CENSUS_POLL)
+		return t->asleep ? THREAD_PARKED : THREAD_SEARCHING;
+	return t->asleep ? THREAD_BLOCKED : t->held ? THREAD_PREEMPTED : THREAD_POLLING;
+}
+
 static int emit_thread(struct live *live, struct emit *emit, const struct census_thread *t,
 		       uint32_t runtime)
 {
@@ -186,8 +201,7 @@ static int emit_thread(struct live *live, struct emit *emit, const struct census
 		.tid = t->look.tid,
 		.comm = comm,
 		.runtime = runtime,
-		.state = polls ? (t->asleep ? THREAD_BLOCKED : THREAD_POLLING) :
-				 (t->asleep ? THREAD_PARKED : THREAD_SEARCHING),
+		.state = state_of(t),
 		.worker = true,
 		.since_ns = t->asleep ? t->runs_ns : 0,
 		.site = polls ? t->site : ID_NONE,
@@ -330,7 +344,7 @@ static int row_tick(struct live *live, struct emit *emit, struct census_thread *
 	if (!proc_thread_sched(proc, t->look.tid, &sched) ||
 	    (polls && (!poll_open(live, t) || !probes_tell(live, t, sched.runs))))
 		return row_end(live, emit, t);
-	measure(t, &sched, emit->now, proc_thread_ready(proc, t->look.tid));
+	measure(t, &sched, emit->now, proc_thread_run(proc, t->look.tid));
 	if (polls)
 		return poll_tick(live, emit, t, all, open);
 	/* Its time on the CPU may be polls that nobody sees. */

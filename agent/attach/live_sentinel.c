@@ -336,7 +336,8 @@ int live_sentinel_open_block(struct live *live, struct emit *emit, uint32_t inde
 	if (!s->copy.present)
 		live_stack_read(live, &s->copy);
 	task = task_on(live, &s->copy, s->copy.task_id);
-	if (!task || proc_thread_ready(live->targets[slot->target].watch->proc, slot->tid))
+	if (!task ||
+	    proc_thread_run(live->targets[slot->target].watch->proc, slot->tid) != PROC_ASLEEP)
 		return 0;
 	if (!is_poll(live, task)) {
 		set_idle(live, index, task->id);

@@ -123,7 +123,7 @@ static int emit_open_poll(struct live *live, struct emit *emit, const struct wir
 
 	poll_event(live, out, poll, slot->tid, runtime, emit->now);
 	out->off_cpu = slot->off_kind != WIRE_ON_CPU;
-	if (slot->off_kind == WIRE_OFF_BLOCKED && proc_thread_ready(proc, slot->tid)) {
+	if (slot->off_kind == WIRE_OFF_BLOCKED && proc_thread_run(proc, slot->tid) != PROC_ASLEEP) {
 		out->unseen_ns = off;
 	} else if (slot->off_kind == WIRE_OFF_BLOCKED) {
 		out->blocked_ns += off;

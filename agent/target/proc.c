@@ -67,15 +67,17 @@ uint32_t proc_threads(const struct proc *proc)
 	return read_stat_field(proc->pid, 20, &threads) ? 0 : threads;
 }
 
-bool proc_thread_ready(const struct proc *proc, pid_t tid)
+enum proc_run proc_thread_run(const struct proc *proc, pid_t tid)
 {
 	char path[64], buf[1024], *p;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", proc->pid, tid);
 	if (read_small(path, buf, sizeof(buf)) < 0)
-		return false;
+		return PROC_ASLEEP;
 	p = strrchr(buf, ')');
-	return p && strncmp(p, ") R", 3) == 0;
+	if (!p || p[1] != ' ')
+		return PROC_ASLEEP;
+	return p[2] == 'R' ? PROC_READY : p[2] == 'T' || p[2] == 't' ? PROC_HELD : PROC_ASLEEP;
 }
 
 bool proc_thread_sched(const struct proc *proc, pid_t tid, struct proc_sched *out)

@@ -58,8 +58,14 @@ uint64_t proc_exec_kib(const struct proc *proc);
 /* Number of CPUs that it may use. */
 uint32_t proc_cpus(const struct proc *proc);
 
-/* Whether the kernel would run this thread now, or does; false when it sleeps or is gone. */
-bool proc_thread_ready(const struct proc *proc, pid_t tid);
+enum proc_run {
+	PROC_ASLEEP, /* or gone */
+	PROC_READY,  /* the kernel would run it now, or does */
+	PROC_HELD,   /* stopped, by a job control signal or a debugger */
+};
+
+/* What this thread does now. */
+enum proc_run proc_thread_run(const struct proc *proc, pid_t tid);
 
 /* What the scheduler has counted of a thread. */
 struct proc_sched {

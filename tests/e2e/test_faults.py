@@ -65,9 +65,27 @@ def test_stopped_target(app, stalltop):
     target = app("blocking_call")
     os.kill(target.pid, signal.SIGSTOP)
     seen = stalltop("check", "-p", target.pid, "--duration", "700ms", "--json")
-    assert seen.rc == 0, "nothing happens in it"
+    assert seen.rc == 0, f"nothing happens in it: {seen.findings}"
+    assert any("is stopped" in n["text"] for n in seen.of("note")), seen.stdout
     os.kill(target.pid, signal.SIGCONT)
     assert stalltop("check", "-p", target.pid, "--duration", "1s").rc == 1
+
+
+def test_stopped_while_watched(app, stream):
+    """What a job control signal takes in the middle of a poll is not that poll's doing."""
+    target = app("stuck_poll", args=(1, 1))  # one second each, by the clock
+    run = stream("-p", target.pid, "--level", 1, "--duration", "60s", command="dump")
+    run.attached()
+    run.watch(1.5)  # the one that was open then is over
+    os.kill(target.pid, signal.SIGSTOP)
+    run.watch(2)
+    os.kill(target.pid, signal.SIGCONT)
+    run.watch(1)
+    run.stop()
+    taken = sum(s["preempted_ns"] for s in run.of("site"))
+    assert taken > 1e9, "the poll that was open says that it was held"
+    assert sum(s["blocked_ns"] for s in run.of("site")) < 5e8
+    assert [f["message"] for f in run.of_rule("blocking-call")] == []
 
 
 PROGRAM_32 = """

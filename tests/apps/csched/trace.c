@@ -266,9 +266,9 @@ static void print_type(FILE *out, const struct log_type *t)
 {
 	fprintf(out,
 		"{\"type\":\"%s\",\"location\":\"%s\",\"blocking\":%s,\"polls\":%" PRIu64
-		",\"busy_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64 ",\"max_ns\":%" PRIu64 ",\"spawned\":%" PRIu64
-		",\"wakes\":%" PRIu64 ",\"completed\":%" PRIu64 ",\"detached\":%" PRIu64
-		",\"dropped\":%" PRIu64 "}\n",
+		",\"busy_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64 ",\"max_ns\":%" PRIu64
+		",\"spawned\":%" PRIu64 ",\"wakes\":%" PRIu64 ",\"completed\":%" PRIu64
+		",\"detached\":%" PRIu64 ",\"dropped\":%" PRIu64 "}\n",
 		t->name, t->location, t->blocking ? "true" : "false", t->polls, t->busy_ns,
 		t->cpu_ns, t->max_ns, t->spawned, t->wakes, t->completed, t->detached, t->dropped);
 }
