@@ -38,7 +38,7 @@ def start(driver):
 
     def run(*args, ready="stalltop", **terminal):
         argv = [driver, "--rules", str(HERE / "rules"), *args]
-        t = Terminal(argv, **terminal)
+        t = Terminal(argv, synced=True, **terminal)
         opened.append(t)
         if ready:
             t.wait_text(ready, deadline=20)

@@ -90,7 +90,7 @@ def svg(screen):
 def take(driver, script, keys):
     """(text, svg) of a screen."""
     argv = [driver, "--script", script, "--rules", str(HERE / "rules"), "--ticks", TICKS]
-    t = Terminal(argv, cols=COLS, rows=ROWS)
+    t = Terminal(argv, cols=COLS, rows=ROWS, synced=True)
     try:
         t.wait_text("stalltop", deadline=20)
         t.settle()

@@ -3,7 +3,8 @@
 
 TERM is screen-256color: pyte does not know REP (repeat a character), which xterm's terminfo has.
 
-Nothing here sleeps for a fixed time: every wait is for a condition, with a deadline.
+Nothing here sleeps for a fixed time: every wait is for a condition, with a deadline. Only of a program
+that cannot be asked (`synced`) nothing but silence tells that it has drawn.
 """
 
 import fcntl
@@ -75,9 +76,12 @@ class Timeout(AssertionError):
 
 
 class Terminal:
-    """`session`: the program gets a shell-like parent, so that job control works."""
+    """`session`: the program gets a shell-like parent, so that job control works.
+    `synced`: it is the driver, which tells when all keys so far were read and drawn."""
 
-    def __init__(self, argv, cols=80, rows=24, env=None, term="screen-256color", session=None):
+    def __init__(self, argv, cols=80, rows=24, env=None, term="screen-256color", session=None,
+                 synced=False):
+        self.synced, self.typed, self.syncs = synced, 0, 0
         self.cols, self.rows = cols, rows
         self.screen = Screen(cols, rows)
         self.stream = Stream(self.screen)
@@ -141,8 +145,35 @@ class Terminal:
         return True
 
     def settle(self):
+        if self.synced and self.status is None:
+            self._sync()
+        else:
+            self.silence()
+
+    def silence(self):
         while self.pump(QUIET):
             pass
+
+    def _sync(self):
+        self.syncs += 1
+        mark, end, at = b"\x1b]7777;%d\x1b\\" % self.syncs, time.monotonic() + 20, len(self.raw)
+        try:
+            self.control.sendall(b"sync %d %d\n" % (self.typed, self.syncs))
+        except OSError:
+            return  # it has ended
+        while mark not in self.raw[at:]:
+            if not self.pump(0.05) and self._ended():
+                return
+            if time.monotonic() > end:
+                raise Timeout("the view does not answer:\n" + self.text())
+
+    def _ended(self):
+        """Its exit code is left for wait_exit()."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def type(self, data):
+        self.typed += len(data)
+        os.write(self.master, data)
 
     def lines(self):
         return [line.rstrip() for line in self.screen.display]
@@ -167,11 +198,17 @@ class Terminal:
     def wait_no_text(self, needle, deadline=5.0):
         return self.wait(lambda text: needle not in text, f"absence of {needle!r}", deadline)
 
+    def keys_of_line(self, keys):
+        """What the terminal's line or another program takes: the view never reads it."""
+        os.write(self.master, keys)
+
     def keys(self, *names):
         for name in names:
-            os.write(self.master, KEYS.get(name, name).encode())
+            self.type(KEYS.get(name, name).encode())
             # An Esc must not run together with what follows it.
-            if name == "esc":
+            if name == "esc" and self.synced:
+                self._sync()
+            elif name == "esc":
                 end = time.monotonic() + 0.12
                 while time.monotonic() < end:
                     self.pump(0.02)
@@ -180,7 +217,7 @@ class Terminal:
         """Pressed and let go, in the coding 1006. Button 0 left, 2 right, 64 and 65 the wheel."""
         place = f"\x1b[<{button};{x + 1};{y + 1}"
         # The wheel is never let go.
-        os.write(self.master, (place + "M" + (place + "m" if button < 3 else "")).encode())
+        self.type((place + "M" + (place + "m" if button < 3 else "")).encode())
 
     def click(self, text, button=0):
         """In the middle of the first place of `text` on the screen."""
@@ -242,3 +279,10 @@ class Terminal:
             os.close(self.master)
         self.master = -1
         self.control.close()
+
+
+def press(t, *keys):
+    """Each key once what the one before it did is on the screen."""
+    for key in keys:
+        t.keys(key)
+        t.settle()

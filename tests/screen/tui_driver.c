@@ -8,6 +8,8 @@
  *
  * Descriptor 3, where there is one, takes commands, a line each, answered by "ok":
  * "tick N" (N times 100 ms), "end" (the program ends), "segv", "abort", "exit" (without closing).
+ * "sync N I" is answered on the terminal, by the control string "7777;I" (OSC), once N bytes of keys
+ * have been read and what they led to was drawn.
  * --rules PATH takes rules from there in place of the built-in ones: the golden screens must not
  * change when the text of a rule does. --run lets the clock run by itself. Exit codes: 0 quit, 3 no live view here, 143 SIGTERM.
  */
@@ -21,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ask.h"
@@ -56,7 +59,21 @@ struct script {
 	struct ev_cost cost;
 	struct snapshot snap;
 	bool ended;
+	bool sync; /* asked for, and not answered yet */
+	unsigned long sync_keys, sync_id;
 };
+
+static size_t keys_read;
+
+/* In place of the one of libc, for curses too: bytes that were read from the terminal are counted. */
+ssize_t read(int fd, void *buf, size_t size)
+{
+	ssize_t n = syscall(SYS_read, fd, buf, size);
+
+	if (n > 0 && isatty(fd))
+		keys_read += (size_t)n;
+	return n;
+}
 
 static void apply(struct script *s, struct event event)
 {
@@ -455,6 +472,8 @@ static bool control(struct script *s, struct sink *sink)
 		abort();
 	else if (!strncmp(line, "exit", 4))
 		exit(7);
+	else if (sscanf(line, "sync %lu %lu", &s->sync_keys, &s->sync_id) == 2)
+		return s->sync = true;
 	sink->ops->snapshot(sink, &s->snap);
 	return write(CONTROL_FD, "ok\n", 3) == 3;
 }
@@ -480,6 +499,17 @@ static bool on_signal(int fd)
 	return read(fd, &info, sizeof(info)) == sizeof(info) && info.ssi_signo == SIGWINCH;
 }
 
+/* false: nobody reads. */
+static bool answer_sync(struct script *s, struct sink *sink)
+{
+	char mark[32];
+	int n = snprintf(mark, sizeof(mark), "\033]7777;%lu\033\\", s->sync_id);
+
+	s->sync = false;
+	sink->ops->snapshot(sink, &s->snap);
+	return write(STDOUT_FILENO, mark, (size_t)n) == n;
+}
+
 /* As main's loop: input, signals, time; a change of size is a reason to draw. */
 static int loop(struct script *s, struct sink *sink, bool run)
 {
@@ -490,8 +520,14 @@ static int loop(struct script *s, struct sink *sink, bool run)
 	};
 
 	for (;;) {
-		int rc = poll(fds, 3, run ? 100 : -1);
+		bool answer = s->sync && keys_read >= s->sync_keys;
+		int rc = poll(fds, 3, answer ? 0 : run ? 100 : -1);
 
+		if (answer && rc == 0) {
+			if (!answer_sync(s, sink))
+				return 8;
+			continue;
+		}
 		if (rc < 0 && errno != EINTR)
 			return 8;
 		if (rc > 0 && fds[1].revents && !on_signal(fds[1].fd))
