@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define DELETED " (deleted)"
+#define KTHREAD_FLAG 0x00200000 /* PF_KTHREAD, in the flags of stat */
 
 static int read_small(const char *path, char *buf, size_t size)
 {
@@ -142,6 +143,14 @@ bool proc_execed(const struct proc *proc)
 	return image && image != proc->image;
 }
 
+/* One that has let go of its memory because it ends has no program either. */
+static bool is_kernel_thread(pid_t pid)
+{
+	uint64_t flags;
+
+	return read_stat_field(pid, 9, &flags) == 0 && (flags & KTHREAD_FLAG);
+}
+
 int proc_refresh(struct proc *proc, struct err *err)
 {
 	char path[64];
@@ -152,7 +161,7 @@ int proc_refresh(struct proc *proc, struct err *err)
 	read_comm(path, proc->comm);
 	snprintf(path, sizeof(path), "/proc/%d/exe", proc->pid);
 	n = readlink(path, proc->exe, sizeof(proc->exe) - 1);
-	if (n < 0 && errno == ENOENT && proc_same(proc))
+	if (n < 0 && errno == ENOENT && is_kernel_thread(proc->pid))
 		return err_set(err, -ENOENT, "process %d is a kernel thread: nothing to attach to",
 			       proc->pid);
 	if (n < 0 && (errno == EACCES || errno == EPERM))
