@@ -136,6 +136,7 @@ static void poll_event(const struct census_thread *t, uint32_t runtime, uint64_t
 		.length_ns = end > t->start_ns ? end - t->start_ns : 0,
 		.blocked_ns = t->blocked_ns,
 		.preempted_ns = t->preempted_ns,
+		.unseen_ns = t->unseen_ns,
 		.worst_block_ns = t->worst_ns,
 		.syscall = t->syscall,
 		.loose_end = true,
@@ -232,7 +233,6 @@ static int emit_open(struct live *live, struct emit *emit, struct census_thread 
 	int ret;
 
 	poll_event(t, runtime, emit->now, &event.as_poll);
-	event.as_poll.unseen_ns = t->unseen_ns;
 	event.as_poll.off_cpu = t->asleep;
 	if (event.as_poll.length_ns < live->opts.threshold_ns)
 		return 0;
