@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from helpers_attach import until
+
 WALK = """
 import gdb
 next(t for t in gdb.selected_inferior().threads() if t.ptid[1] == {tid}).switch()
@@ -42,8 +44,12 @@ def gdb_frames(pid, tid, tmp_path):
 @pytest.mark.parametrize("profile", ["lines", "release", "release-stripped"])
 def test_frames_are_those_of_gdb(app, stalltop, tmp_path, profile):
     target = app("hung", profile=profile, args=["mutex"])
-    run = stalltop("dump", "-p", target.pid, "--json")
-    worker, = [w for w in run.of("worker") if w["state"] == "blocked"]
+
+    def blocked():
+        run = stalltop("dump", "-p", target.pid, "--json")
+        return [w for w in run.of("worker") if w["state"] == "blocked"]
+
+    worker, = until(blocked, what="it hangs")
     ours = [(f["binary"], f["offset"]) for f in worker["stack"] if not f["inlined"]]
     theirs = gdb_frames(target.pid, worker["tid"], tmp_path)
     assert worker["stack_end"] == "complete" and len(theirs) > 8
