@@ -19,7 +19,7 @@ int parse_stack(struct parse *p, const cJSON *node)
 }
 
 static int add_call(struct parse *p, const cJSON *node, bool by_syscall, const char *advice,
-		    const char *runtime)
+		    const char *runtimes)
 {
 	struct rule_call *call = &p->rule->calls[p->rule->calls_count];
 	int ret = parse_type(p, node, NODE_STRING);
@@ -31,7 +31,7 @@ static int add_call(struct parse *p, const cJSON *node, bool by_syscall, const c
 	if (p->rule->calls_count == RULE_CALLS)
 		return text_fail(&p->text, p->err, text_value(&p->text, node),
 				 "more than %d calls; use patterns with *", RULE_CALLS);
-	*call = (struct rule_call){.syscall = -1, .advice = advice, .runtime = runtime};
+	*call = (struct rule_call){.syscall = -1, .advice = advice, .runtimes = runtimes};
 	if (by_syscall)
 		call->syscall = syscall_number(node->valuestring);
 	else
@@ -49,13 +49,13 @@ static int read_call(struct parse *p, const cJSON *node)
 		{"runtime", NODE_STRING, false, NULL},
 	};
 	const cJSON *v[4], *one;
-	const char *advice, *runtime;
+	const char *advice, *runtimes;
 	int ret = parse_object(p, node, specs, 4, v);
 
 	if (!ret)
 		ret = parse_line(p, v[2], 300);
 	if (!ret && v[3])
-		ret = parse_line(p, v[3], 40);
+		ret = parse_line(p, v[3], 200);
 	if (!ret && !v[0] && !v[1])
 		return parse_fail(p, node,
 				  "no call; write \"call\": [\"std::thread::sleep\"] or "
@@ -65,10 +65,10 @@ static int read_call(struct parse *p, const cJSON *node)
 	if (ret)
 		return ret;
 	advice = parse_copy(p, v[2]);
-	runtime = parse_copy(p, v[3]);
+	runtimes = parse_copy(p, v[3]);
 	for (size_t i = 0; i < 2; i++)
 		cJSON_ArrayForEach(one, v[i]) {
-			ret = add_call(p, one, i == 1, advice, runtime);
+			ret = add_call(p, one, i == 1, advice, runtimes);
 			if (ret)
 				return ret;
 		}
@@ -104,11 +104,23 @@ int parse_calls(struct parse *p, const cJSON *node)
 
 int parse_only_calls(struct parse *p, const cJSON *node, const cJSON *calls)
 {
-	if (!cJSON_IsTrue(node))
+	static const char *const names[] = {"foreign"};
+	size_t want;
+	int ret;
+
+	if (!node || cJSON_IsFalse(node))
 		return 0;
+	p->rule->only_calls = CALLS_ONLY;
+	if (!cJSON_IsTrue(node)) {
+		ret = parse_type(p, node, NODE_STRING);
+		if (!ret)
+			ret = parse_word(p, node, "calls", names, 1, &want);
+		if (ret)
+			return ret;
+		p->rule->only_calls = CALLS_FOREIGN;
+	}
 	if (!calls)
 		return text_fail(&p->text, p->err, text_key(&p->text, node),
 				 "\"only_calls\" needs \"calls\": a list, or the id of a rule");
-	p->rule->only_calls = true;
 	return 0;
 }

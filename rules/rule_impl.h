@@ -97,7 +97,14 @@ struct rule_call {
 	int32_t syscall;
 	const char *advice;
 	const char *
-		runtime; /* whose executor it enters: in its own tasks it is another matter; NULL */
+		runtimes; /* whose executor it enters, names with a space between; NULL: no one's */
+};
+
+/* Whether stacks without one of the rule's calls count for nothing. */
+enum only_calls {
+	CALLS_ALL,
+	CALLS_ONLY,
+	CALLS_FOREIGN /* that enters another runtime's executor */
 };
 
 enum rule_group { GROUP_SITE, GROUP_WORKER, GROUP_RUNTIME, GROUP_TARGET };
@@ -136,7 +143,7 @@ struct rule {
 	enum stack_want stack;
 	struct rule_call calls[RULE_CALLS];
 	uint32_t calls_count;
-	bool only_calls;	       /* stacks without one of its calls count for nothing */
+	enum only_calls only_calls;
 	struct rule_name calls_from;   /* the rule whose calls these are; id NULL: its own */
 	const struct rule *calls_rule; /* that rule, set when all are loaded; NULL: its own */
 	char **owned;

@@ -217,9 +217,22 @@ static int32_t poll_frames(const struct site_stack *row)
 	return row->culprit;
 }
 
+/* Whether the call enters the executor of a runtime that is not of this kind (NULL: of any). */
+static bool is_foreign(const struct rule_call *call, const char *kind)
+{
+	size_t len = kind ? strlen(kind) : 0;
+
+	for (const char *at = call->runtimes; at; at = strchr(at, ' ')) {
+		at += *at == ' ';
+		if (len && strncmp(at, kind, len) == 0 && (at[len] == ' ' || !at[len]))
+			return false;
+	}
+	return call->runtimes;
+}
+
 /*
- * An executor that a poll runs is found further out than what its future does: in all of the poll. A
- * call that enters the runtime `kind` itself (NULL: any) is none.
+ * An executor that a poll runs is found further out than what its future does: in all of the poll.
+ * `kind` is that of the task's own runtime; NULL not known.
  */
 static bool row_in_call(const struct rule *rule, const struct site_stack *row, const char *kind)
 {
@@ -233,7 +246,7 @@ static bool row_in_call(const struct rule *rule, const struct site_stack *row, c
 			continue;
 		function_path(row->frames[i].function, path, sizeof(path));
 		call = call_of_frame(calls_of(rule), path, NULL);
-		if (call && !(kind && call->runtime && !strcmp(kind, call->runtime)))
+		if (call && (rule->only_calls != CALLS_FOREIGN || is_foreign(call, kind)))
 			return true;
 	}
 	return false;

@@ -88,7 +88,7 @@ MIDDLE = """\
 | `exempt` | lists `sites` and `threads` (patterns with `*` and `?`), `syscalls` (names), `kinds` (`task`, `blocking`, `worker`), `frames` (functions; see below), `polls` (`handed_off`: see below) |
 | `stack` | which stacks of a site show the fault: `off_cpu` (where it blocks), `on_cpu` (where it computes) or `any`; without it a finding has none |
 | `calls` | well-known calls and what to write in their place, or the id of the rule whose list it is; see below |
-| `only_calls` | `true`: only stacks with one of the `calls` within the poll count for anything; see below |
+| `only_calls` | `true`: only stacks with one of the `calls` within the poll count for anything; `"foreign"`: with one that enters the executor of another runtime; see below |
 | `example`, `link`, `enabled` | `before` and `after` code; where to read on; `false` switches the rule off |
 
 | key of a case | meaning |
@@ -134,7 +134,8 @@ one that does. There the call is looked for in all frames of the task's poll, no
 a poll has entered is the program's own code again. What lies outside the poll (`block_on` around a worker's loop) does not count.
 Where `block_on` is inlined into the task and the program has no line tables, its frame is not there to see: of smol's, in a release build,
 only the crate `parking` is left, in which other calls wait, too.
-With `runtime`, a call enters that runtime's executor (its name as in `stalltop list`): in that runtime's own tasks it is none.
+`runtime` says whose executor a call enters (names as in `stalltop list`, with a space between). With `"only_calls": "foreign"` that is what counts: a call that has none, or that of the
+task's own runtime, does not.
 
 `exempt` `frames` are functions below which a poll may block or compute: `block_in_place` has first given the worker's other tasks to
 another thread. Such stacks count for nothing: they stand for no finding, and while all stacks that are known of a task type (of the

@@ -181,6 +181,11 @@ static void test_mixed_runtimes_wait(void **state)
 {
 	(void)state;
 	assert_int_equal(mixed_with("async_io::driver::block_on"), SEVERITY_WARNING);
+	assert_int_equal(mixed_with("async_std::task::builder::Builder::blocking"),
+			 SEVERITY_WARNING);
+	/* What is left of smol's block_on where it is inlined; parking alone may be anybody's. */
+	assert_int_equal(mixed_with("async_io::reactor::ReactorLock::react"), SEVERITY_WARNING);
+	assert_int_equal(mixed_with("parking::Inner::park"), SEVERITY_INFO);
 	assert_int_equal(mixed_with("tokio::runtime::context::runtime::enter_runtime"),
 			 SEVERITY_INFO);
 	assert_int_equal(mixed_with("futures_executor::local_pool::block_on"), SEVERITY_INFO);
