@@ -227,8 +227,8 @@ static void word_cause(const struct render *r, char *out, size_t size)
 /* Who spawns the tasks: the place, and the function where it is known. */
 static void word_spawner(const struct render *r, char *out, size_t size)
 {
-	if (r->spawn && r->spawn->culprit >= 0)
-		frame_text(&r->spawn->frames[r->spawn->culprit], out, size);
+	if (r->spawn)
+		spawner_text(r->m, r->spawn, out, size);
 }
 
 static const struct backlog *backlog_of(const struct render *r)

@@ -92,8 +92,10 @@ void kernel_text(const struct site_stack *row, char *out, size_t size);
 /* A call of `line` for each of its functions, innermost first. */
 void kernel_lines(const struct site_stack *row, stack_line_fn *line, void *ctx);
 
-/* Of a stack of a spawn: "src/db.rs:42 in shop::load_user (83 % of 12 spawns looked at)". */
-void spawn_text(const struct site *site, const struct site_stack *row, double share, char *out,
-		size_t size);
+/* Of a stack of a spawn: the frame that spawns, else "a poll of shop::accept"; as it is when neither is known. */
+void spawner_text(const struct model *m, const struct site_stack *row, char *out, size_t size);
+/* The same with numbers: "src/db.rs:42 in shop::load_user (83 % of 12 spawns looked at)". */
+void spawn_text(const struct model *m, const struct site *site, const struct site_stack *row,
+		double share, char *out, size_t size);
 
 #endif

@@ -162,14 +162,23 @@ void kernel_lines(const struct site_stack *row, stack_line_fn *line, void *ctx)
 		     row->kernel[i]);
 }
 
-void spawn_text(const struct site *site, const struct site_stack *row, double share, char *out,
-		size_t size)
+void spawner_text(const struct model *m, const struct site_stack *row, char *out, size_t size)
+{
+	const struct site *spawner = row->kind == STACK_SPAWN ? model_site(m, row->spawner) : NULL;
+
+	if (row->culprit >= 0)
+		frame_text(&row->frames[row->culprit], out, size);
+	else if (spawner)
+		snprintf(out, size, "a poll of %s", spawner->name);
+}
+
+void spawn_text(const struct model *m, const struct site *site, const struct site_stack *row,
+		double share, char *out, size_t size)
 {
 	uint64_t taken = site->stacks->taken[STACK_SPAWN];
 	char at[FRAME_TEXT] = "", part[FMT_SIZE], count[FMT_SIZE];
 
-	if (row->culprit >= 0)
-		frame_text(&row->frames[row->culprit], at, sizeof(at));
+	spawner_text(m, row, at, sizeof(at));
 	snprintf(out, size, "%s (%s of %s spawn%s looked at)",
 		 *at ? at : "no frame of the program is known",
 		 fmt_ratio(part, sizeof(part), share),

@@ -67,7 +67,7 @@ static void read_spawn(struct proof *e, struct pool *pool, const struct model *m
 		return;
 	spawn = site_spawn(site, &share);
 	if (spawn)
-		spawn_text(site, spawn, share, text, sizeof(text));
+		spawn_text(m, site, spawn, share, text, sizeof(text));
 	else
 		snprintf(text, sizeof(text), "n/a (%s)", site_no_spawn(site));
 	pool_add(pool, &e->spawn, "", text);

@@ -44,14 +44,14 @@ static void read_octaves(const struct site *s, struct row *row)
 	}
 }
 
-static void read_spawn(const struct site *s, struct row *row)
+static void read_spawn(const struct model *m, const struct site *s, struct row *row)
 {
 	const struct site_stack *spawn;
 	double share;
 
 	spawn = site_spawn(s, &share);
 	if (spawn)
-		spawn_text(s, spawn, share, row->spawned, sizeof(row->spawned));
+		spawn_text(m, s, spawn, share, row->spawned, sizeof(row->spawned));
 	else
 		snprintf(row->spawned, sizeof(row->spawned), "n/a: %s", site_no_spawn(s));
 }
@@ -102,7 +102,7 @@ static void read_row(struct view *view, const struct model *m, const struct site
 					   -1;
 	row->busy_rate = series_rate_known(s->series ? &s->series->busy_ns : NULL, SHARES_OVER);
 	read_octaves(s, row);
-	read_spawn(s, row);
+	read_spawn(m, s, row);
 }
 
 /* A site that was never polled says nothing yet; there may be a thousand of them. */

@@ -58,6 +58,8 @@ static bool task_after(const uint8_t *bytes, const struct insn *insn, struct whe
 static void choose_site(struct plan_probe *probe, const struct elf_file *elf)
 {
 	bool wake = probe->program == PLAN_SCHEDULE;
+	/* What makes tasks of one type is not asked for the task. */
+	bool taskless = probe->program == PLAN_SPAWN && probe->site != RUNTIME_ANY;
 	struct whereabouts task = {.in = probe->task_in};
 	uint8_t bytes[ENTRY_BYTES];
 	ssize_t have = elf_read_some(elf, probe->function, bytes, sizeof(bytes));
@@ -84,8 +86,9 @@ static void choose_site(struct plan_probe *probe, const struct elf_file *elf)
 		probe->task_offset = task.offset;
 		if (probe->class == INSN_EMULATED && !probe->refused)
 			return;
-		if (insn.flow != INSN_NEXT || !task_after(bytes + at, &insn, &task) ||
-		    (!wake && task.in != probe->task_in))
+		if (insn.flow != INSN_NEXT ||
+		    (!taskless && (!task_after(bytes + at, &insn, &task) ||
+				   (!wake && task.in != probe->task_in))))
 			return;
 		at += insn.len;
 	}

@@ -143,6 +143,8 @@ struct site_stack {
 	 */
 	int32_t culprit;
 	int32_t call; /* what the culprit called: the frame just inside it; -1 none */
+	/* Of a spawn: the task type whose poll spawns; ID_NONE not known, or none. */
+	uint32_t spawner;
 
 	enum lock_kind lock_kind; /* of the block, as in struct ev_stack */
 	uint32_t lock_owner, lock_seen;

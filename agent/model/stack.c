@@ -109,17 +109,58 @@ static int32_t find_call(const struct frame *frames, int32_t culprit)
 	return call;
 }
 
+/* The task type whose poll function this is; ID_NONE: no one's, or that of several types. */
+static uint32_t polled_site(const struct model *m, uint32_t target, const struct frame *f)
+{
+	uint32_t found = ID_NONE;
+
+	for (uint32_t i = 0; i < m->sites_count && i < MODEL_MAX_SITES; i++) {
+		const struct site *site = &m->sites[i];
+
+		if (site->id == ID_NONE || site->target != target || site->kind == SITE_WORKER ||
+		    !is_poll(m, site, f))
+			continue;
+		if (found != ID_NONE)
+			return ID_NONE;
+		found = i;
+	}
+	return found;
+}
+
+/*
+ * The poll that spawns, if one does: the frame of its function is the first that is not inlined,
+ * from the innermost boundary on; where names do not tell that, the first that is known.
+ */
+static uint32_t spawning_site(const struct model *m, const struct event *event, int32_t *limit)
+{
+	const struct ev_stack *ev = &event->as_stack;
+	int32_t count = (int32_t)ev->frames_count;
+	int32_t first = first_of(ev->frames, count, FRAME_BOUNDARY);
+	uint32_t site;
+
+	*limit = first < 0 ? count : first;
+	for (int32_t i = first < 0 ? 0 : first; i < count; i++) {
+		if (ev->frames[i].inlined)
+			continue;
+		site = polled_site(m, event->target, &ev->frames[i]);
+		if (first >= 0)
+			return site;
+		if (site == ID_NONE)
+			continue;
+		*limit = i;
+		return site;
+	}
+	return ID_NONE;
+}
+
 /*
  * Who spawns: whoever called the runtime. A task that spawns does so in its poll; what is further
  * out is the runtime again.
  */
-static int32_t find_spawner(const struct frame *frames, uint32_t count)
+static int32_t find_spawner(const struct frame *frames, int32_t limit)
 {
-	int32_t limit = first_of(frames, (int32_t)count, FRAME_BOUNDARY), found;
+	int32_t found = first_of(frames, limit, FRAME_USER);
 
-	if (limit < 0)
-		limit = (int32_t)count;
-	found = first_of(frames, limit, FRAME_USER);
 	return found >= 0 ? found : first_of(frames, limit, FRAME_LIBRARY);
 }
 
@@ -155,11 +196,13 @@ static uint64_t frame_hash(uint64_t hash, const struct ev_stack *ev, int32_t i)
 	return fnv(hash, &f->offset, sizeof(f->offset));
 }
 
-static uint64_t stack_key(const struct ev_stack *ev, int32_t culprit)
+static uint64_t stack_key(const struct ev_stack *ev, int32_t culprit, uint32_t spawner)
 {
 	unsigned char kind = (unsigned char)ev->kind;
 	uint64_t hash = fnv(FNV_BASIS, &kind, 1);
 
+	if (culprit < 0 && spawner != ID_NONE)
+		hash = fnv(hash, &spawner, sizeof(spawner));
 	hash = frame_hash(hash, ev, culprit);
 	return frame_hash(hash, ev, culprit - 1);
 }
@@ -401,8 +444,9 @@ int stack_apply(struct model *m, const struct event *event)
 {
 	const struct ev_stack *ev = &event->as_stack;
 	struct site_stack *row;
+	uint32_t spawner = ID_NONE;
+	int32_t culprit, limit;
 	struct site *site;
-	int32_t culprit;
 	uint64_t key;
 	size_t room;
 
@@ -415,9 +459,13 @@ int stack_apply(struct model *m, const struct event *event)
 	if (!site->stacks)
 		site->stacks = xcalloc(1, sizeof(*site->stacks));
 	site->stacks->taken[ev->kind]++;
-	culprit = ev->kind == STACK_SPAWN ? find_spawner(ev->frames, ev->frames_count) :
-					    find_culprit(m, site, ev->frames, ev->frames_count);
-	key = stack_key(ev, culprit);
+	if (ev->kind == STACK_SPAWN) {
+		spawner = spawning_site(m, event, &limit);
+		culprit = find_spawner(ev->frames, limit);
+	} else {
+		culprit = find_culprit(m, site, ev->frames, ev->frames_count);
+	}
+	key = stack_key(ev, culprit, spawner);
 	room = frames_room(ev) + kernel_room(ev);
 	row = row_find(site->stacks, key, ev->kind);
 	if (m->index->stack_bytes + room > MODEL_MAX_STACK_BYTES) {
@@ -430,6 +478,7 @@ int stack_apply(struct model *m, const struct event *event)
 		row = row_new(m, site->stacks, ev);
 	row->key = key;
 	row->kind = ev->kind;
+	row->spawner = spawner;
 	row_count(row, event);
 	if (!row->frames || ev->span_ns >= row->worst_ns)
 		row_capture(m, row, ev, culprit, room);

@@ -283,8 +283,10 @@ static int name_sites(const struct found *f, struct runtime_found *out, struct e
 
 	task_namer_for(f->object, &async_task_dialect, &options);
 	ret = task_namer_open(f->object->elf, &options, &namer, err);
-	if (!ret)
+	if (!ret) {
 		fill_sites(f, namer, out);
+		async_task_spawn_find(f->object, out);
+	}
 	task_namer_free(namer);
 	elf_drop_symbols(f->object->elf);
 	return ret;

@@ -20,6 +20,11 @@ extern const struct runtime_queue_ops async_task_queues;
 #define ASYNC_QUEUE_WORDS 80
 bool async_queue_unbounded(const uint64_t *words, uint64_t *received, uint64_t *sent);
 
+/* async_task_spawn.c */
+
+/* Fills the spawns of `found`. The symbols of object->elf must be loaded, if it has any. */
+void async_task_spawn_find(struct object *object, struct runtime_found *found);
+
 /* async_task_pool.c */
 
 /*

@@ -95,4 +95,7 @@ void task_name_site(struct task_namer *n, const struct task_functions *words, un
 /* Where this build keeps its counters, by its debug information, also a separate file's; -ENOENT. */
 int task_namer_layout(struct task_namer *n, struct tokio_layout *out);
 
+/* Whether a demangled name ends so: "::spawn". */
+bool task_name_ends(const char *name, const char *tail);
+
 #endif

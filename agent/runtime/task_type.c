@@ -219,3 +219,10 @@ void evidence_clear(struct evidence *e)
 	}
 	e->n = 0;
 }
+
+bool task_name_ends(const char *name, const char *tail)
+{
+	size_t len = strlen(name), want = strlen(tail);
+
+	return len >= want && strcmp(name + len - want, tail) == 0;
+}

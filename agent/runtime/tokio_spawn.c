@@ -2,6 +2,7 @@
 /* Where tasks are made; see tokio_spawn.h. */
 #include "runtime/tokio_spawn.h"
 
+#include "runtime/task_name.h"
 #include "target/demangle.h"
 #include "target/insn.h"
 #include "util/map.h"
@@ -42,13 +43,6 @@ struct search {
 	bool any[MAKER_CELL]; /* which of the makers of any type exist */
 };
 
-static bool ends_with(const char *text, const char *tail)
-{
-	size_t len = strlen(text), want = strlen(tail);
-
-	return len >= want && strcmp(text + len - want, tail) == 0;
-}
-
 /* "<tokio::..::OwnedTasks<S>>::bind_inner" in v0, "tokio::..::OwnedTasks<S>::bind_inner" else. */
 static bool is_maker(const char *symbol, size_t i)
 {
@@ -62,7 +56,7 @@ static bool is_maker(const char *symbol, size_t i)
 	while (*at == '<')
 		at++;
 	return strncmp(at, makers[i].head, strlen(makers[i].head)) == 0 &&
-	       ends_with(name, makers[i].tail);
+	       task_name_ends(name, makers[i].tail);
 }
 
 static void add(struct search *s, uint64_t function, uint32_t site)

@@ -287,10 +287,11 @@ static void add_stack(cJSON *o, const struct model *m, const struct finding *f)
 }
 
 /* Where most tasks of the type are spawned; null and the reason when it is not known. */
-static void add_spawn(cJSON *o, const struct site *site, bool frames)
+static void add_spawn(cJSON *o, const struct model *m, const struct site *site, bool frames)
 {
 	double share = 1;
 	const struct site_stack *row = site_spawn(site, &share);
+	const struct site *spawner;
 	cJSON *spawn;
 
 	if (!row) {
@@ -302,6 +303,8 @@ static void add_spawn(cJSON *o, const struct site *site, bool frames)
 		spawn = place_object(&row->frames[row->culprit]);
 	else
 		spawn = cJSON_CreateObject();
+	spawner = model_site(m, row->spawner);
+	json_add_text(spawn, "in_poll_of", spawner ? spawner->name : NULL);
 	json_add_share(spawn, "share", share, 1);
 	json_add_uint(spawn, "spawns", site->stacks->taken[STACK_SPAWN]);
 	if (frames) {
@@ -347,7 +350,7 @@ cJSON *json_finding(const struct model *m, const struct finding *f)
 	add_stack(o, m, f);
 	json_add_victims(o, m, f);
 	json_add_cause(o, m, f);
-	add_spawn(o, v.site, true);
+	add_spawn(o, m, v.site, true);
 	json_add_text(o, "message", f->message);
 	add_advice(o, m, f);
 	json_add_text(o, "link", v.rule.link);
@@ -456,7 +459,7 @@ cJSON *json_site(const struct model *m, const struct site *s)
 	json_add_uint_if(o, "tasks_seen", s->tasks_valid, s->seen);
 	json_add_uint_if(o, "tasks_ended", site_live_known(m, s), s->ended);
 	json_add_uint_if(o, "tasks_live", site_live_known(m, s), s->live);
-	add_spawn(o, s, true);
+	add_spawn(o, m, s, true);
 	return o;
 }
 
@@ -487,7 +490,7 @@ cJSON *json_task(const struct model *m, const struct task_view *v)
 	}
 	json_add_uint_if(o, "refs", known, row->refs);
 	json_add_uint_if(o, "wakes", row->wakes_valid, row->wakes);
-	add_spawn(o, model_site(m, row->site), false);
+	add_spawn(o, m, model_site(m, row->site), false);
 	return o;
 }
 

@@ -287,7 +287,7 @@ static void print_spawn(FILE *out, const struct text_style *style, const struct 
 			text_clean(text, sizeof(text), site_no_spawn(site)));
 		return;
 	}
-	spawn_text(site, row, share, line, sizeof(line));
+	spawn_text(m, site, row, share, line, sizeof(line));
 	fprintf(out, "  spawned:  %s\n", text_clean(text, sizeof(text), line));
 	text_stack(out, style, "stack:", row);
 }

@@ -11,10 +11,6 @@
 #define MAX_ROWS 16384
 #define MAX_NAMES 16384
 
-#define EH_HDR_COUNT_U4 0x03 /* DW_EH_PE_udata4 */
-#define EH_HDR_TABLE 0x3b    /* DW_EH_PE_datarel | DW_EH_PE_sdata4: what all linkers write */
-#define EH_HDR_PTR_S4 0x1b   /* DW_EH_PE_pcrel | DW_EH_PE_sdata4 */
-
 static Elf *open_elf(const struct elf_file *file)
 {
 	return file ? elf_begin(file->fd, ELF_C_READ_MMAP, NULL) : NULL;
@@ -128,47 +124,9 @@ Dwarf_Frame *module_row(struct module *module, uint64_t vaddr)
 	return frame;
 }
 
-/* An entry of the table: both relative to the header. */
-static bool read_entry(const struct module *module, uint64_t at, uint64_t *start)
-{
-	uint64_t base = module->file->eh_hdr.start;
-	int32_t word;
-
-	if (elf_read(module->file, at, &word, sizeof(word)))
-		return false;
-	*start = base + (uint64_t)(int64_t)word;
-	return true;
-}
-
 uint64_t module_function_start(const struct module *module, uint64_t vaddr)
 {
-	const struct elf_file *file = module->file;
-	uint64_t table, low = 0, high, start, found = 0;
-	struct {
-		uint8_t version, ptr, count, table;
-		int32_t frame;
-		uint32_t entries;
-	} head;
-
-	if (!file || elf_read(file, file->eh_hdr.start, &head, sizeof(head)) || head.version != 1 ||
-	    head.ptr != EH_HDR_PTR_S4 || head.count != EH_HDR_COUNT_U4 ||
-	    head.table != EH_HDR_TABLE)
-		return 0;
-	table = file->eh_hdr.start + sizeof(head);
-	high = head.entries;
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2;
-
-		if (!read_entry(module, table + middle * 8, &start))
-			return 0;
-		if (start <= vaddr) {
-			found = start;
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return found;
+	return module->file ? elf_function_start(module->file, vaddr) : 0;
 }
 
 void module_trim(struct module *module)

@@ -137,6 +137,12 @@ bool elf_symbol_exported(const struct elf_file *f, const struct elf_symbol *symb
 /* All symbols that start at addr: *first and the count. */
 size_t elf_symbols_at(struct elf_file *f, uint64_t addr, const struct elf_symbol **first);
 
+/*
+ * Where the function around vaddr begins, or, between two, the one before, by the table that unwinders
+ * search; 0: there is none, or of another form than linkers write.
+ */
+uint64_t elf_function_start(const struct elf_file *f, uint64_t vaddr);
+
 /* Sections; -ENOENT when there is none of that name. */
 int elf_section(const struct elf_file *f, const char *name, struct elf_section *out);
 

@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-from harness import Pressure, room
+from harness import Pressure, changed_text, room
 from test_rules import FAULTS, REST_SECONDS, SHORT_AGE, brief
 
 VERSIONS = {"smol": "2.0.2", "async-std": "1.13.2"}
@@ -277,6 +277,29 @@ def test_thread_of_block_on(app, stream):
     assert [t["id"] for t in tasks] == [None]
     (finding,) = run.of_rule("blocking-call")
     assert finding["site"] == "tasks::truth::sleep_on_the_main_thread"
+
+
+SPAWNED = (("smol", "release"), ("smol", "lto-abort"), ("smol", "release-stripped"),
+           ("async-std", "release"), ("smol-1.3", "release"))
+
+
+def test_spawn_sites(app, stalltop):
+    """Which task spawns is known in every build: its code is inlined into its poll function here."""
+    targets = {app("tasks", r, p, args=("task_explosion",)).pid: (r, p) for r, p in SPAWNED}
+    run = stalltop("dump", "-p", ",".join(map(str, targets)), "--json", "--duration", "4s")
+    assert run.rc == 0, run
+    for pid, build in targets.items():
+        sites = {s["site"]: s for s in run.of("site") if s["pid"] == pid}
+        flood = max(sites.values(), key=lambda s: s["tasks_seen"] or 0)
+        assert flood["spawn"], (build, flood["spawn_unknown_because"])
+        spawner = flood["spawn"]["in_poll_of"]
+        assert spawner in sites and spawner != flood["site"], (build, flood["spawn"])
+        assert flood["spawn"]["share"] == 1 and sites[spawner]["tasks_seen"] == 1, build
+        if build[1] == "release":
+            assert flood["site"] == "tasks::faulty::send_mail"
+            assert spawner == "tasks::faulty::mail_everyone"
+            assert "spawn_unchecked" in flood["spawn"]["stack"][0]["function"], flood["spawn"]
+        assert changed_text(pid) == []
 
 
 def test_list(app, stalltop):

@@ -208,6 +208,69 @@ static void tells_the_blocking_pool(void **state)
 	world_free(w);
 }
 
+static void has_spawn(const struct world *w, size_t i, uint64_t at, uint32_t site)
+{
+	assert_true(i < w->found.spawns_count);
+	assert_int_equal(w->found.spawns[i].function, at);
+	assert_int_equal(w->found.spawns[i].site, site);
+}
+
+/*
+ * Of a function of the crates that is made for one type the entry, of all others the instruction;
+ * bytes in the middle of another instruction are none.
+ */
+static void finds_what_makes_tasks(void **state)
+{
+	static const char body[] =
+		"functions 1, 8, 0x30\n table 1, schedule1\n layout 1, 8, 128, 40, 48, 48\n"
+		"functions 2, 8, 0x30\n table 2, schedule2\n layout 2, 8, 128, 40, 48, 48\n"
+		"functions 3, 8, 0x30\n table 3, schedule3\n layout 3, 8, 128, 40, 48, 48\n"
+		".macro begin name\n .type \\name, @function\n \\name:\n .cfi_startproc\n"
+		" push %rbx\n .endm\n"
+		".macro end name\n pop %rbx\n ret\n .cfi_endproc\n .size \\name, . - \\name\n .endm\n"
+		".text\n"
+		"begin _ZN10async_task8runnable15spawn_unchecked17h0123456789abcdefE\n"
+		" lea vtable1(%rip), %rax\n"
+		"end _ZN10async_task8runnable15spawn_unchecked17h0123456789abcdefE\n"
+		"begin _ZN10async_task8runnable15spawn_unchecked17h1123456789abcdefE\n"
+		" lea vtable1(%rip), %rax\n lea vtable2(%rip), %r9\n"
+		"end _ZN10async_task8runnable15spawn_unchecked17h1123456789abcdefE\n"
+		"begin _ZN3app6accept17h0123456789abcdefE\n"
+		" lea vtable2(%rip), %rcx\n"
+		" .byte 0x48, 0xb8, 0x48, 0x8d, 0x05\n .long vtable3 - . - 4\n .byte 0\n"
+		"end _ZN3app6accept17h0123456789abcdefE\n";
+	struct world *w = world_make(body, true);
+	const struct elf_symbol *symbol;
+	uint64_t entry;
+
+	(void)state;
+	assert_int_equal(detect(w), 0);
+	assert_int_equal(w->found.spawns_count, 4);
+	entry = w->found.spawns[0].function;
+	assert_int_equal(elf_load_symbols(w->object.elf, NULL), 0);
+	symbol = elf_symbol_at(w->object.elf, entry);
+	assert_non_null(symbol);
+	assert_int_equal(symbol->addr, entry);
+	assert_int_equal(symbol->size, 10);
+	has_spawn(w, 0, entry, 0);
+	has_spawn(w, 1, entry + 11, 0);
+	has_spawn(w, 2, entry + 18, 1);
+	has_spawn(w, 3, entry + 28, 1);
+	assert_int_equal(w->found.sites[0].spawns, SPAWNS_KNOWN);
+	assert_int_equal(w->found.sites[2].spawns, SPAWNS_NO_SYMBOL);
+	/* Stripped: where functions begin is known, their names are not. */
+	runtime_found_clear(&w->found);
+	elf_close(w->object.elf);
+	elf_fixture_run(&w->fx, "strip at.so");
+	assert_int_equal(elf_open(fixture_path(&w->fx, "at.so"), &w->object.elf, NULL), 0);
+	assert_int_equal(detect(w), 0);
+	assert_int_equal(w->found.spawns_count, 4);
+	has_spawn(w, 0, entry + 1, 0);
+	has_spawn(w, 1, entry + 11, 0);
+	has_spawn(w, 3, entry + 28, 1);
+	world_free(w);
+}
+
 static void reads_states(void **state)
 {
 	static const struct {
@@ -298,6 +361,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_only_looks_alike),
 		cmocka_unit_test(wants_traces_of_the_crate),
 		cmocka_unit_test(tells_the_blocking_pool),
+		cmocka_unit_test(finds_what_makes_tasks),
 		cmocka_unit_test(reads_states),
 		cmocka_unit_test(knows_a_living_header),
 		cmocka_unit_test(plans_wakes_behind_schedule),

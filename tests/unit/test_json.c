@@ -293,7 +293,7 @@ static void test_finding_stack(void **state)
 		"\"stack_share\":1,\"stacks\":1,\"victims\":[],\"effects\":0,\"alarm\":\"critical\",\"cause\":null,\"spawn\":{"
 		"\"function\":\"shop::load_user\","
 		"\"file\":\"/home/u/shop/src/db.rs\",\"line\":42,\"column\":9,"
-		"\"binary\":\"/srv/shop\",\"offset\":8192,\"share\":1,\"spawns\":1,"
+		"\"binary\":\"/srv/shop\",\"offset\":8192,\"in_poll_of\":null,\"share\":1,\"spawns\":1,"
 		"\"stack\":[{\"function\":null,");
 	fixture_has(&f, "\"stack_end\":\"unsure\"},\"spawn_unknown_because\":null,\"message\":");
 	fixture_has(&f, "\"advice\":\"In place of std::thread::sleep: sleep().await. Move the ");

@@ -367,6 +367,41 @@ static void blames_the_spawner(void **state)
 	model_free(m);
 }
 
+/* The poll that spawns tells its task type, also where its code is inlined into the runtime's. */
+static void names_the_poll_that_spawns(void **state)
+{
+	static const struct {
+		struct frame frames[4];
+		uint32_t count, spawner;
+		int32_t culprit;
+	} cases[] = {
+		{{RUNTIME, RUNTIME, POLL, RUNTIME}, 4, 0, -1},
+		{{RUNTIME, NAMELESS(0x40), BODY, NAMELESS(0x90)}, 4, 0, -1},
+		{{RUNTIME, USER("app::accept"), POLL}, 3, 0, 1},
+		{{RUNTIME, BOUNDARY, RUNTIME, POLL}, 4, ID_NONE, -1},
+		{{RUNTIME, USER("app::main")}, 2, ID_NONE, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ev_stack ev = stack_of(cases[i].frames, cases[i].count, 0);
+		struct model *m = watched_poll();
+
+		ev.kind = STACK_SPAWN;
+		SEND(m, T0, ev);
+		assert_int_equal(row_of(m, STACK_SPAWN)->spawner, cases[i].spawner);
+		assert_int_equal(row_of(m, STACK_SPAWN)->culprit, cases[i].culprit);
+		/* Another type with the same function: nobody knows which. */
+		APPLY(m, EV_SITE, T0, 0,
+		      .as_site = {.site = 1, .name = "app::twin", .offset = POLL_START});
+		SEND(m, T0 + 1, ev);
+		SEND(m, T0 + 2, ev);
+		if (cases[i].spawner != ID_NONE && cases[i].frames[2].start == POLL_START)
+			assert_int_equal(row_of(m, STACK_SPAWN)->spawner, ID_NONE);
+		model_free(m);
+	}
+}
+
 static void keeps_the_kernel_of_the_longest(void **state)
 {
 	static const char *const asleep[] = {"schedule", "do_nanosleep"};
@@ -471,6 +506,7 @@ int main(void)
 		cmocka_unit_test(lightest_makes_room),
 		cmocka_unit_test(bounded_memory),
 		cmocka_unit_test(blames_the_spawner),
+		cmocka_unit_test(names_the_poll_that_spawns),
 		cmocka_unit_test(keeps_the_kernel_of_the_longest),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(forgotten_after_exec),

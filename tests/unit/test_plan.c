@@ -234,8 +234,14 @@ static void probes_what_makes_tasks(void **state)
 	assert_int_equal(plan.probes[2].task_in, PLAN_TASK_RSI);
 	assert_int_equal(plan.probes[2].class, INSN_EMULATED);
 	assert_int_equal(plan.probes[2].vaddr - plan.probes[2].function, 3);
-	/* Only its first instruction has the task: dear, but in a window that is bearable. */
+	/* Of one type: the task is not asked for. */
 	assert_int_equal(plan.probes[3].site, 0);
+	assert_int_equal(plan.probes[3].class, INSN_EMULATED);
+	assert_int_equal(plan.probes[3].vaddr - plan.probes[3].function, 3);
+	plan_clear(&plan);
+	/* Only its first instruction has the task: dear, but in a window that is bearable. */
+	spawns[1].site = RUNTIME_ANY;
+	plan_make(&plan, &w->object, &w->found, 2);
 	assert_int_equal(plan.probes[3].class, INSN_STEPPED);
 	assert_int_equal(plan.probes[3].vaddr, plan.probes[3].function);
 	plan_clear(&plan);

@@ -59,6 +59,13 @@ static void test_spawn(void **state)
 					   .column = 3,
 					   .origin = FRAME_USER,
 					   .from = FRAME_FROM_PLACE};
+	static const struct frame inlined[] = {
+		{.function = "async_task::runnable::spawn_unchecked", .origin = FRAME_RUNTIME},
+		{.function = "async_task::raw::RawTask<F,T,S,M>::run",
+		 .binary = "/shop",
+		 .start = 0x80,
+		 .origin = FRAME_BOUNDARY},
+	};
 	struct ev_stack ev = world_stack(spawning, 2);
 	const struct site_stack *row;
 	const struct site *site;
@@ -84,14 +91,25 @@ static void test_spawn(void **state)
 	ev.frames_count = 1;
 	world_send(&w, ev);
 	row = site_spawn(site, &share);
-	spawn_text(site, row, share, text, sizeof(text));
+	spawn_text(w.m, site, row, share, text, sizeof(text));
 	assert_string_equal(text, "shop::accept (75.0 % of 4 spawns looked at)");
 	/* A place without a function. */
 	for (int i = 0; i < 4; i++)
 		world_send(&w, ev);
 	row = site_spawn(site, &share);
-	spawn_text(site, row, share, text, sizeof(text));
+	spawn_text(w.m, site, row, share, text, sizeof(text));
 	assert_string_equal(text, "src/main.rs:12 (62.5 % of 8 spawns looked at)");
+	/* No frame of the program, but the poll that it is in. */
+	APPLY(w.m, EV_BINARY, w.now, 0, .as_binary = {.path = "/shop", .runtime = "tokio"});
+	APPLY(w.m, EV_SITE, w.now, 0,
+	      .as_site = {.site = SITE_OTHER, .name = "shop::other", .offset = 0x80});
+	ev.frames = inlined;
+	ev.frames_count = 2;
+	for (int i = 0; i < 16; i++)
+		world_send(&w, ev);
+	row = site_spawn(site, &share);
+	spawn_text(w.m, site, row, share, text, sizeof(text));
+	assert_string_equal(text, "a poll of shop::other (66.7 % of 24 spawns looked at)");
 	/* A finding about something else has no stack for it. */
 	block(&w, 20 * MS);
 	f = world_find(&w, "blocking-call", SITE_HANDLER);

@@ -136,7 +136,7 @@
 		add("Victims", f.victims.map(v => v.tasks + " of " + known(v.site) + ", up to " + duration(v.worst_ns)).join("; "));
 		add("Effect of", f.cause ? f.cause.rule + (f.cause.site ? " of " + f.cause.site : "") : "");
 		add("Effects", f.effects ? count(f.effects) + (f.effects === 1 ? " other finding" : " other findings") : "");
-		add("Spawned", f.spawn ? place(f.spawn) : "");
+		add("Spawned", !f.spawn ? "" : f.spawn.binary ? place(f.spawn) : f.spawn.in_poll_of ? "a poll of " + f.spawn.in_poll_of : "");
 		add("Values", Object.entries(f.values).map(([k, v]) => k + " " + valueText(k, v)).join(", "));
 		return list;
 	}
