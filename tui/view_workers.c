@@ -10,7 +10,7 @@
 struct row {
 	uint64_t key;
 	uint32_t tid;
-	bool announced, worker, main, ended, shares_known;
+	bool announced, worker, root, main, ended, shares_known;
 	struct ev_thread now; /* `comm` is not used: it is the model's */
 	char comm[32], site[NAME_SIZE], runtime[64];
 	uint64_t for_ns;     /* in its state, or in the open poll */
@@ -95,6 +95,7 @@ static void read_row(struct view *view, const struct model *m, const struct work
 	row->tid = w->now.tid;
 	row->announced = w->announced;
 	row->worker = now.worker || !w->announced;
+	row->root = now.root;
 	row->main = t && t->pid == row->tid;
 	row->ended = has_ended(m, w);
 	row->now = now;
@@ -181,7 +182,7 @@ static void cell_comm(const void *context, const void *row_, struct cell *cell)
 
 	(void)context;
 	snprintf(cell->text, sizeof(cell->text), "%s%s",
-		 row->worker || row->main ? "" : "pool: ", row->comm);
+		 row->worker || row->main || row->root ? "" : "pool: ", row->comm);
 }
 
 static void cell_state(const void *context, const void *row_, struct cell *cell)
@@ -212,7 +213,9 @@ static void cell_site(const void *context, const void *row_, struct cell *cell)
 	} else {
 		cell->role = ROLE_DIM;
 		snprintf(cell->text, sizeof(cell->text), "%s",
-			 row->main ? "(main thread)" : "(blocking pool)");
+			 row->main ? "(main thread)" :
+			 row->root ? "(block_on)" :
+				     "(blocking pool)");
 	}
 }
 
@@ -339,6 +342,7 @@ static void workers_detail(const struct view *view, const void *row_, struct lin
 		out, "kind", "%s",
 		row->worker ? "worker: polls tasks" :
 		row->main ? "main thread: no task polled so far, at most the future of a block_on" :
+		row->root ? "in block_on: no task polled so far, at most its future" :
 			    "blocking pool: no task polled so far");
 	lines_value(out, "runtime", "%s", row->runtime[0] ? row->runtime : "n/a");
 	lines_value(out, "state", "%s for %s", state_text(row), FMT_DURATION(row->for_ns));

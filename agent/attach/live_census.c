@@ -358,13 +358,6 @@ static enum census_kind judge_poll(struct live *live, struct census_thread *t,
 	return live_word_at(t->copy, t->frame_at, &t->frame_is) ? CENSUS_POLL : CENSUS_OTHER;
 }
 
-static bool is_block_on(const struct frame *f)
-{
-	return f->origin == FRAME_RUNTIME && f->function &&
-	       !strncmp(f->function, "tokio::", strlen("tokio::")) &&
-	       strstr(f->function, "block_on");
-}
-
 static enum census_kind judge(struct live *live, struct census_thread *t,
 			      const struct frame *frames, uint32_t count)
 {
@@ -381,7 +374,7 @@ static enum census_kind judge(struct live *live, struct census_thread *t,
 		}
 	}
 	for (uint32_t i = 0; i < count; i++)
-		if (is_block_on(&frames[i]))
+		if (live_is_block_on(&frames[i]))
 			return live_root_blocked(frames, count) ? CENSUS_ROOT_HELD : CENSUS_ROOT;
 	return CENSUS_OTHER;
 }

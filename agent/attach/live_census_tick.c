@@ -26,6 +26,18 @@ bool live_census_root(struct live *live, const struct wire_slot *slot)
 	return t && (t->kind == CENSUS_ROOT || t->kind == CENSUS_ROOT_HELD);
 }
 
+const struct wire_look *live_census_sleeps(struct live *live, const struct wire_slot *slot)
+{
+	const struct census_thread *t = census_find(live, slot->target, slot->tid);
+	struct proc_sched now;
+
+	if (!t || t->kind < CENSUS_ROOT || t->kind == CENSUS_OTHER ||
+	    !(t->look.flags & WIRE_LOOK_ASLEEP) || slot->off_kind != WIRE_ON_CPU ||
+	    !proc_thread_sched(live->targets[slot->target].watch->proc, slot->tid, &now))
+		return NULL;
+	return now.runs == t->look.runs ? &t->look : NULL;
+}
+
 uint32_t live_census_runtime(const struct live *live, uint32_t target)
 {
 	uint32_t found = ID_NONE;

@@ -223,7 +223,7 @@ int live_queues(struct live *live, struct emit *emit, bool slow); /* and channel
 void live_queues_close(struct live *live);
 /* The depths of its queues now; NULL: not known, err says why. */
 const struct runtime_depths *live_depths(const struct live_runtime *runtime, struct err *err);
-/* Whether the runtime's thread also runs the root future of block_on. */
+/* Whether a thread that polls tasks of the runtime may run the root future of block_on between them. */
 bool live_drives_root(const struct live *live, uint32_t runtime);
 /*
  * The site that stands for the root future of a runtime, or of one that is not known; announced with
@@ -260,6 +260,7 @@ void live_stack_spawn(struct live *live, const struct wire_stack *rec);
 int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
 		    const struct wire_slot *slot, const struct wire_poll *poll);
 
+bool live_is_block_on(const struct frame *f);
 bool live_root_blocked(const struct frame *frames, uint32_t count);
 /* Reads the pages that are missing, of a thread that does not run. */
 void live_stack_read(const struct live *live, struct wire_stack *rec);
@@ -280,6 +281,8 @@ void live_census_answer(struct live *live, uint32_t index, const struct frame *f
 void live_census_slot(struct live *live, const struct wire_slot *slot);
 /* The thread runs the root future of a runtime, and polls no task. */
 bool live_census_root(struct live *live, const struct wire_slot *slot);
+/* Such a thread sleeps as it did when it was looked at, and was never seen to leave the CPU; NULL: no. */
+const struct wire_look *live_census_sleeps(struct live *live, const struct wire_slot *slot);
 /* The runtime whose root future such a thread runs; ID_NONE: there are several, or none is known. */
 uint32_t live_census_runtime(const struct live *live, uint32_t target);
 /* Adds what the census knows to the counts of threads of each runtime; before they are judged. */

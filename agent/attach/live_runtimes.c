@@ -251,8 +251,16 @@ void live_queues_close(struct live *live)
 
 bool live_drives_root(const struct live *live, uint32_t runtime)
 {
-	return runtime < live->runtimes_count &&
-	       live->runtimes[runtime].flavor == FLAVOR_CURRENT_THREAD;
+	const struct watch_object *object;
+	const struct live_runtime *r;
+
+	if (runtime >= live->runtimes_count)
+		return false;
+	r = &live->runtimes[runtime];
+	object = live->binaries[r->binary].object;
+	/* An executor of async-task has no threads: they run it below a block_on of their own. */
+	return r->flavor == FLAVOR_CURRENT_THREAD ||
+	       (object && object->found.ops->family == WIRE_ASYNC_TASK);
 }
 
 uint32_t live_root_site(struct live *live, struct emit *emit, uint32_t target, uint32_t runtime)

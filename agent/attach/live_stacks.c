@@ -47,6 +47,17 @@ struct live_stacks {
 };
 
 /*
+ * Of Tokio, async-io (smol's own), async-global-executor and futures-lite; async-std's is inlined, of
+ * which Builder::blocking is left.
+ */
+bool live_is_block_on(const struct frame *f)
+{
+	return f->origin == FRAME_RUNTIME && f->function &&
+	       (strstr(f->function, "block_on") ||
+		strstr(f->function, "async_std::task::builder::Builder::blocking"));
+}
+
+/*
  * A block outside any poll is one of the root future when user code, called by block_on, did it;
  * everything else that such a thread waits in is the runtime's own.
  */
@@ -55,8 +66,7 @@ bool live_root_blocked(const struct frame *frames, uint32_t count)
 	bool user = false;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (user && frames[i].origin == FRAME_RUNTIME && frames[i].function &&
-		    strstr(frames[i].function, "block_on"))
+		if (user && live_is_block_on(&frames[i]))
 			return true;
 		user |= frames[i].origin == FRAME_USER;
 	}

@@ -154,6 +154,8 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 {
 	uint64_t off = slot->off_kind == WIRE_ON_CPU ? 0 : span(slot->off_since, emit->now);
 	uint64_t begun = outermost_start(slot);
+	bool root = !slot->sched && live_census_root(live, slot);
+	const struct wire_look *asleep = root ? live_census_sleeps(live, slot) : NULL;
 	uint64_t inside = slot->poll_ns + (begun ? span(begun, emit->now) : 0);
 	char raw[PROC_COMM], comm[4 * PROC_COMM];
 	struct event event = {0};
@@ -165,15 +167,18 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 		.tid = slot->tid,
 		.comm = comm,
 		.runtime = runtime,
-		.state = state_of(slot),
+		.state = asleep ? THREAD_PARKED : state_of(slot),
 		.worker = slot->sched != 0,
-		.since_ns = state_since(slot, poll),
+		.root = root,
+		.since_ns = asleep ? slot->first_ns : state_since(slot, poll),
 		.site = poll ? poll->site : ID_NONE,
 		.task_id = poll ? live_task_id(live, poll->site, poll->task_id) : 0,
 		.task_key = poll ? poll->header : 0,
 		.poll_start_ns = poll ? poll->start_ns : 0,
 		.syscall = slot->off_kind == WIRE_OFF_BLOCKED ? slot->off_syscall : -1,
-		.parked_syscall = slot->off_kind == WIRE_OFF_PARKED ? slot->off_syscall : -1,
+		.parked_syscall = asleep			    ? asleep->syscall :
+				  slot->off_kind == WIRE_OFF_PARKED ? slot->off_syscall :
+								      -1,
 		.first_ns = slot->first_ns,
 		.polls = slot->task_polls,
 		.blocked_ns = slot->blocked_ns,
@@ -186,6 +191,8 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 		t->preempted_ns += off;
 	else if (slot->off_kind == WIRE_OFF_PARKED)
 		t->parked_ns += off;
+	else if (asleep)
+		t->parked_ns += span(slot->first_ns, emit->now);
 	t->busy_ns = span(t->blocked_ns + t->preempted_ns, inside);
 	t->searching_ns = span(inside + t->parked_ns, span(slot->first_ns, emit->now));
 	return live_emit(emit, EV_THREAD, slot->target, &event);

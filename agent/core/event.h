@@ -146,11 +146,12 @@ struct ev_thread {
 	const char *comm;
 	uint32_t runtime; /* of the last task polled, ID_NONE unknown */
 	enum thread_state state;
-	bool worker;		/* has polled tasks; false: only blocking-pool work so far */
-	uint64_t since_ns;	/* when this state began */
-	uint32_t site;		/* of the open poll, ID_NONE */
-	uint64_t task_id;	/* of the open poll; 0: its runtime gives tasks none */
-	uint64_t task_key;	/* and the task's, as in ev_task */
+	bool worker;	   /* has polled tasks; false: only blocking-pool work so far, or `root` */
+	bool root;	   /* has polled none, and was in block_on when it was looked at */
+	uint64_t since_ns; /* when this state began */
+	uint32_t site;	   /* of the open poll, ID_NONE */
+	uint64_t task_id;  /* of the open poll; 0: its runtime gives tasks none */
+	uint64_t task_key; /* and the task's, as in ev_task */
 	uint64_t poll_start_ns; /* 0: none open */
 	bool early;		/* see struct ev_poll */
 	int32_t syscall;	/* that it is blocked in, -1 none */

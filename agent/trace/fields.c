@@ -128,6 +128,7 @@ static const struct trace_field thread_fields[] = {
 	DELTA(thread, task_key),
 	BOOL(thread, early),
 	INT(thread, parked_syscall),
+	BOOL(thread, root),
 };
 
 STORED(thread_end, 4);

@@ -6,6 +6,7 @@ run of stalltop; each fault must be found in its own process, and nothing else a
 have the blocking pool sleep beside their tasks, which is what it is for.
 """
 
+import json
 import pathlib
 import re
 
@@ -277,6 +278,30 @@ def test_thread_of_block_on(app, stream):
     assert [t["id"] for t in tasks] == [None]
     (finding,) = run.of_rule("blocking-call")
     assert finding["site"] == "tasks::truth::sleep_on_the_main_thread"
+
+
+def test_root_future(app, stalltop, tmp_path):
+    """Blocks in the root future of block_on, on the main thread and another: no pool thread is meant."""
+    targets = {app("tasks", r, args=("root", where)).pid: where
+               for r in ("smol-1.3", "async-std") for where in ("main", "other")}
+    file = tmp_path / "t.trace"
+    pids = ",".join(map(str, targets))
+    assert stalltop("record", "-p", pids, "-o", file, "--duration", "4s").rc == 0
+    found = stalltop("report", file, "--json").of_rule("blocking-call")
+    assert sorted(f["pid"] for f in found) == sorted(targets), brief(found)
+    for f in found:
+        assert f["site"] == "root future of block_on" and f["syscall"] == "clock_nanosleep", f
+        assert f["culprit"]["function"] == "tasks::truth::nap", f["stack"]
+        assert targets[f["pid"]] == ("main" if f["tid"] == f["pid"] else "other"), f
+    events = [json.loads(x) for x in stalltop("export", file, "--to", "ndjson").stdout.splitlines()]
+    pid_of = {o["target"]: o["pid"] for o in events if o["type"] == "target"}
+    threads = [o for o in events if o["type"] == "thread"]
+    driving = {(pid_of[t["target"]], t["comm"]) for t in threads if t["root"]}
+    assert driving >= {(p, "tasks" if w == "main" else "driver") for p, w in targets.items()}
+    assert not [t for t in threads if t["root"] and (t["worker"] or t["polls"])]
+    # A worker that slept all the time was not seen to do anything else.
+    idle = [t for t in threads if t["comm"] == "smol-1" and t["root"]][-1]
+    assert idle["state"] == "parked" and idle["searching_ns"] < idle["parked_ns"], idle
 
 
 SPAWNED = (("smol", "release"), ("smol", "lto-abort"), ("smol", "release-stripped"),

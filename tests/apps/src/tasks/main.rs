@@ -56,6 +56,7 @@ fn main() {
         ("unbounded_channel", true) => run(2, healthy::measure()),
         #[cfg(feature = "smol")]
         ("local", _) => truth::local(),
+        ("root", _) => truth::root(&base::arg(2, String::from("main"))),
         ("queued", _) => truth::queued(base::arg(2, 77)),
         ("churn", _) => truth::churn(base::arg(2, 10_000), base::arg(3, 10)),
         _ => panic!("no scenario {name:?}"),

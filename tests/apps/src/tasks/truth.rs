@@ -79,3 +79,29 @@ pub fn local() {
     base::ready();
     rt::block_on_local(sleep_on_the_main_thread());
 }
+
+#[inline(never)]
+fn nap() {
+    std::thread::sleep(Duration::from_millis(60));
+    std::hint::black_box(()); // no tail call: it has a frame
+}
+
+async fn nap_in_the_root_future() {
+    rt::detach(rt::spawn(take_turns(1)));
+    loop {
+        nap();
+        rt::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+/// The root future blocks, on the "main" thread, or on one that is "other" (called "driver").
+pub fn root(thread: &str) {
+    rt::workers(1);
+    base::ready();
+    if thread == "main" {
+        return rt::block_on(nap_in_the_root_future());
+    }
+    let driver = std::thread::Builder::new().name("driver".into());
+    let driver = driver.spawn(|| rt::block_on(nap_in_the_root_future()));
+    driver.expect("thread").join().expect("never");
+}
