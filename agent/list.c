@@ -7,14 +7,16 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static const struct table_column columns[] = {
-	{"PID", TABLE_RIGHT, 0},    {"COMM", TABLE_LEFT, 0},	    {"RUNTIME", TABLE_LEFT, 0},
-	{"VERSION", TABLE_LEFT, 0}, {"TASK TYPES", TABLE_RIGHT, 0}, {"BINARY", TABLE_LEFT, 0},
+	{"PID", TABLE_RIGHT, 0},    {"COMM", TABLE_LEFT, 0},	 {"RUNTIME", TABLE_LEFT, 0},
+	{"VERSION", TABLE_LEFT, 0}, {"WORKERS", TABLE_RIGHT, 0}, {"TASK TYPES", TABLE_RIGHT, 0},
+	{"BINARY", TABLE_LEFT, 0},
 };
 
 struct listing {
@@ -30,11 +32,16 @@ static void row(struct listing *list, const struct watch *watch, const struct wa
 	const struct runtime_found *found = &object->found;
 	char *comm = text_sanitize_dup(watch->proc->comm);
 	char *binary = text_sanitize_dup(object->object->name);
+	int64_t workers = runtime_found_workers(found, watch->proc);
 
 	table_cellf(list->table, "%d", watch->proc->pid);
 	table_cell(list->table, comm);
 	table_cell(list->table, runtime_found_name(found));
 	table_cell(list->table, found->version[0] ? found->version : NULL);
+	if (workers < 0)
+		table_cell(list->table, NULL);
+	else
+		table_cellf(list->table, "%" PRId64, workers);
 	if (found->types_later)
 		table_cell(list->table, NULL);
 	else
@@ -49,6 +56,7 @@ static void object_json(const struct watch *watch, const struct watch_object *ob
 	const struct runtime_found *found = &object->found;
 	char *comm = text_sanitize_dup(watch->proc->comm);
 	char *binary = text_sanitize_dup(object->object->name);
+	int64_t workers = runtime_found_workers(found, watch->proc);
 	cJSON *json = cJSON_CreateObject();
 	char *text;
 
@@ -60,6 +68,10 @@ static void object_json(const struct watch *watch, const struct watch_object *ob
 		cJSON_AddStringToObject(json, "version", found->version);
 	else
 		cJSON_AddNullToObject(json, "version");
+	if (workers < 0)
+		cJSON_AddNullToObject(json, "workers");
+	else
+		cJSON_AddNumberToObject(json, "workers", (double)workers);
 	if (found->types_later)
 		cJSON_AddNullToObject(json, "task_types");
 	else

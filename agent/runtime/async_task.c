@@ -292,15 +292,18 @@ static int name_sites(const struct found *f, struct runtime_found *out, struct e
 	return ret;
 }
 
-/* What the program itself would call its runtime; the first crate that left traces. */
+/*
+ * What the program itself would call its runtime: the first crate that left traces. Threads of their
+ * global executors have these names ("async-std/runtime", cut), unless the program says otherwise.
+ */
 static const struct {
-	const char *crate, *name;
+	const char *crate, *name, *workers;
 } shown[] = {
-	{"async-std", "async-std"},
-	{"smol", "smol"},
-	{"async-global-executor", "async-global-executor"},
-	{"async-executor", "async-executor"},
-	{"async-task", "async-task"},
+	{"async-std", "async-std", "async-std/runti"},
+	{"smol", "smol", "smol-"},
+	{"async-global-executor", "async-global-executor", "async-global-ex"},
+	{"async-executor", "async-executor", NULL},
+	{"async-task", "async-task", NULL},
 };
 
 static int name_runtime(const struct elf_file *elf, struct runtime_found *out)
@@ -364,6 +367,14 @@ static void state(uint64_t word, struct runtime_state *out)
 	out->ready = (word & ASYNC_TASK_SCHEDULED) && !out->running && !completed && !closed;
 }
 
+static const char *worker_names(const struct runtime_found *found)
+{
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		if (!strcmp(shown[i].name, found->name))
+			return shown[i].workers;
+	return NULL;
+}
+
 const struct runtime_ops async_task_runtime = {
 	.name = "async-task",
 	.wanted = "smol, async-std and others on async-task 4",
@@ -371,6 +382,7 @@ const struct runtime_ops async_task_runtime = {
 	.wakes_handed_over = true,
 	.detect = detect,
 	.state = state,
+	.worker_names = worker_names,
 	.queues = &async_task_queues,
 	.channels = &async_channels,
 };

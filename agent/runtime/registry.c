@@ -40,6 +40,36 @@ const char *runtime_found_types(const struct runtime_found *found, char *buf, si
 	return buf;
 }
 
+struct named {
+	const struct proc *proc;
+	const char *head;
+	int64_t count;
+};
+
+static int count_named(void *ctx, pid_t tid)
+{
+	struct named *named = ctx;
+	size_t len = strlen(named->head);
+	char comm[PROC_COMM];
+
+	proc_thread_comm(named->proc, tid, comm);
+	if (!strncmp(comm, named->head, len) && !comm[len + strspn(comm + len, "0123456789")])
+		named->count++;
+	return 0;
+}
+
+int64_t runtime_found_workers(const struct runtime_found *found, const struct proc *proc)
+{
+	struct named named = {.proc = proc};
+
+	if (found->ops->worker_names)
+		named.head = found->ops->worker_names(found);
+	/* Nobody with that name: it was not started yet, or was given other names. */
+	if (!named.head || proc_each_thread(proc, count_named, &named) || !named.count)
+		return -1;
+	return named.count;
+}
+
 const char *runtimes_wanted(char *buf, size_t size)
 {
 	size_t len = 0;

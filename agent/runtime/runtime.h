@@ -156,6 +156,11 @@ struct runtime_ops {
 	 */
 	int (*detect)(struct object *object, struct runtime_found *out, struct err *err);
 	void (*state)(uint64_t word, struct runtime_state *out);
+	/*
+	 * What the names of its workers, and of no other threads, are, as the kernel keeps names (15
+	 * bytes), before a number if they have one; NULL: they are not told by it. The op may be NULL.
+	 */
+	const char *(*worker_names)(const struct runtime_found *found);
 	const struct runtime_queue_ops *queues;	    /* NULL: depths are not known */
 	const struct runtime_channel_ops *channels; /* between its tasks; NULL: not known */
 };
@@ -168,6 +173,8 @@ void runtime_found_clear(struct runtime_found *found);
 const char *runtime_found_name(const struct runtime_found *found);
 /* "7 task types", or that they are not known yet. */
 const char *runtime_found_types(const struct runtime_found *found, char *buf, size_t size);
+/* Workers of the process by the names of its threads, without a probe; -1 not known. */
+int64_t runtime_found_workers(const struct runtime_found *found, const struct proc *proc);
 /* "Tokio 1.24 or newer, ...": what is recognised, for a person. */
 const char *runtimes_wanted(char *buf, size_t size);
 

@@ -355,13 +355,13 @@ void proc_maps_free(struct proc_map *maps, size_t count)
 	free(maps);
 }
 
-int proc_each(int (*fn)(void *ctx, pid_t pid), void *ctx)
+static int each_number(const char *folder, int (*fn)(void *ctx, pid_t id), void *ctx)
 {
 	struct dirent *entry;
 	int ret = 0;
 	DIR *dir;
 
-	dir = opendir("/proc");
+	dir = opendir(folder);
 	if (!dir)
 		return -errno;
 	while (!ret && (entry = readdir(dir)))
@@ -369,6 +369,19 @@ int proc_each(int (*fn)(void *ctx, pid_t pid), void *ctx)
 			ret = fn(ctx, atoi(entry->d_name));
 	closedir(dir);
 	return ret;
+}
+
+int proc_each(int (*fn)(void *ctx, pid_t pid), void *ctx)
+{
+	return each_number("/proc", fn, ctx);
+}
+
+int proc_each_thread(const struct proc *proc, int (*fn)(void *ctx, pid_t tid), void *ctx)
+{
+	char folder[64];
+
+	snprintf(folder, sizeof(folder), "/proc/%d/task", proc->pid);
+	return each_number(folder, fn, ctx);
 }
 
 bool proc_named(pid_t pid, const char *name)

@@ -79,6 +79,9 @@ bool proc_thread_sched(const struct proc *proc, pid_t tid, struct proc_sched *ou
 /* The name of a thread; "" when it is gone. out has PROC_COMM bytes. */
 void proc_thread_comm(const struct proc *proc, pid_t tid, char *out);
 
+/* Calls fn for each of its threads, until it returns non-zero. */
+int proc_each_thread(const struct proc *proc, int (*fn)(void *ctx, pid_t tid), void *ctx);
+
 /* A file-backed mapping. */
 struct proc_map {
 	uint64_t start, end, offset;

@@ -333,4 +333,4 @@ def test_list(app, stalltop):
     seen = {o["pid"]: o for o in run.of("process") if o["pid"] in targets}
     assert {pid: (o["runtime"], o["version"]) for pid, o in seen.items()} == \
         {pid: (r, VERSIONS[r]) for pid, r in targets.items()}
-    assert all(o["task_types"] > 5 for o in seen.values())
+    assert all(o["task_types"] > 5 and o["workers"] == 2 for o in seen.values()), seen
