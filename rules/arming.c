@@ -138,6 +138,19 @@ static bool has_wakers(const struct model *m, char *why, size_t size)
 	return say(why, size, "no task was seen whose runtime counts its wakers apart");
 }
 
+/* Which lock a thread waits for, frames tell: those of a stripped program have no names. */
+static bool has_stacks(const struct model *m, char *why, size_t size)
+{
+	bool named = false;
+
+	if (!has_tasks(m, why, size))
+		return false;
+	for (uint32_t i = 0; i < m->sites_count && !named; i++)
+		named = m->sites[i].id != ID_NONE && m->sites[i].name_from < NAME_NONE;
+	return named ||
+	       say(why, size, "the program has no symbols, so the frames of a lock have no names");
+}
+
 static bool has_channels(const struct model *m, char *why, size_t size)
 {
 	const char *reason = "they were not looked for";
@@ -162,7 +175,7 @@ static bool (*const have[])(const struct model *m, char *why, size_t size) = {
 	[NEED_CPU] = has_computing,   [NEED_TASKS] = has_tasks,	  [NEED_WAKES] = has_wakes,
 	[NEED_SELF] = has_self_wakes, [NEED_QUEUES] = has_queues, [NEED_INJECT] = has_inject,
 	[NEED_ALIVE] = has_alive,     [NEED_POOL] = has_pool,	  [NEED_CHANNELS] = has_channels,
-	[NEED_WAKERS] = has_wakers,
+	[NEED_WAKERS] = has_wakers,   [NEED_STACKS] = has_stacks,
 };
 
 static bool field_has(const struct model *m, const struct field *f, char *why, size_t size)

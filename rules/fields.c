@@ -109,6 +109,8 @@ const struct field fields[] = {
 	 .meaning = "tasks that wait with no waker left anywhere: nobody refers to them but the runtime, and who waits for their end (Tokio)"},
 	{"site.stranded_oldest", SITE, NS, SAMPLED, .need = NEED_WAKERS, .get = get_site_stranded_oldest,
 	 .meaning = "longest time since the last poll of one of these"},
+	{"site.lock_held_wait", SITE, NS, INFERRED, .need = NEED_STACKS, .windowed = true, .get = get_site_lock_held_wait,
+	 .meaning = "of its polls' blocks in a std or parking_lot Mutex the latest, within the window, in which tasks of one type that wait had the lock's address in their memory, and no thread had it on its stack"},
 	{"site.channel_depth", SITE, COUNT, SAMPLED, .need = NEED_CHANNELS, .get = get_site_channel_depth,
 	 .meaning = "messages that wait in the deepest unbounded channel that tasks of this type receive from; while the receiver is not known, that they hold an end of"},
 	{"site.channel_growth", SITE, COUNT, SAMPLED, .need = NEED_CHANNELS, .windowed = true, .get = get_site_channel_growth,
@@ -138,6 +140,8 @@ const struct field fields[] = {
 	 .get = get_worker_polls_per_second, .meaning = "polls that ended, a second"},
 	{"worker.lock_cycle_for", WORKER, NS, SAMPLED, .need = NEED_POLLS, .get = get_worker_lock_cycle_for,
 	 .meaning = "how long it has waited for a lock that, through the owners of locks, waits for this thread; known where locks name their owner"},
+	{"worker.lock_lost_for", WORKER, NS, INFERRED, .need = NEED_STACKS, .get = get_worker_lock_lost_for,
+	 .meaning = "how long it has waited for a std or parking_lot Mutex whose address no other thread has on its stack and no task that waits in its memory: it has the lock itself, or the guard was leaked"},
 
 	{"runtime.workers", RUNTIME, COUNT, SAMPLED, .get = get_runtime_workers,
 	 .meaning = "worker threads: as configured, else those that have polled"},

@@ -214,6 +214,14 @@ bool get_worker_lock_cycle_for(const struct field_ctx *c, double *out)
 	       give(out, (double)(c->m->now_ns - now->since_ns));
 }
 
+bool get_worker_lock_lost_for(const struct field_ctx *c, double *out)
+{
+	const struct ev_thread *now = &c->worker->now;
+
+	return lock_lost(c->worker) && now->since_ns && now->since_ns <= c->m->now_ns &&
+	       give(out, (double)(c->m->now_ns - now->since_ns));
+}
+
 /* --- target -------------------------------------------------------------------- */
 
 bool get_target_scheduler_share(const struct field_ctx *c, double *out)
@@ -243,4 +251,12 @@ bool get_site_stranded_oldest(const struct field_ctx *c, double *out)
 {
 	*out = (double)c->site->stranded_oldest_ns;
 	return c->site->wakers_known;
+}
+
+bool get_site_lock_held_wait(const struct field_ctx *c, double *out)
+{
+	const struct held_wait *held = c->site->stacks ? &c->site->stacks->held : NULL;
+
+	return held && held->last_ns && held->last_ns + c->window_s * NS_PER_SEC >= c->m->now_ns &&
+	       give(out, (double)held->span_ns);
 }

@@ -10,11 +10,17 @@
 #define CYCLE_SHOWN 4 /* of them in a text */
 
 static const char *const names[] = {
+	[LOCK_NONE] = "",
 	[LOCK_STD] = "std Mutex",
 	[LOCK_STD_RW] = "std RwLock",
 	[LOCK_PARKING] = "parking_lot Mutex",
 	[LOCK_PTHREAD] = "pthread mutex",
 };
+
+const char *lock_name(enum lock_kind kind)
+{
+	return names[kind];
+}
 
 /* The stack of its present wait for a lock; NULL: it waits for none, as far as is known. */
 static const struct site_stack *wait_of(const struct worker *w)
@@ -59,6 +65,13 @@ bool lock_cycle(const struct model *m, const struct worker *w)
 	return cycle_length(m, w, true) > 0;
 }
 
+bool lock_lost(const struct worker *w)
+{
+	const struct site_stack *row = wait_of(w);
+
+	return row && row->lock_found == LOCK_NOWHERE;
+}
+
 struct text_out {
 	char *s;
 	size_t size, len;
@@ -79,9 +92,13 @@ static void put(struct text_out *out, const char *fmt, ...)
 }
 
 /* "a pthread mutex that thread 12 holds"; `last`: of the wait told before, NULL. */
-static void put_wait(struct text_out *out, const struct worker *w, const struct site_stack *last)
+static void put_wait(struct text_out *out, const struct model *m, const struct worker *w,
+		     const struct site_stack *last)
 {
 	const struct site_stack *row = wait_of(w);
+	const struct site *holder = row->lock_found == LOCK_IN_TASK ?
+					    model_site(m, row->lock_site) :
+					    NULL;
 
 	if (last && last->lock_kind == row->lock_kind)
 		put(out, "one");
@@ -93,6 +110,11 @@ static void put_wait(struct text_out *out, const struct worker *w, const struct 
 		put(out, " that thread %u holds", row->lock_owner);
 	else if (row->lock_seen)
 		put(out, " that thread %u probably holds", row->lock_seen);
+	else if (holder)
+		put(out, " that a waiting task of %s probably holds across an .await",
+		    holder->name);
+	else if (row->lock_found == LOCK_NOWHERE)
+		put(out, " that nobody else has: it probably holds it itself");
 }
 
 static void put_chain(struct text_out *out, const struct model *m, const struct worker *w,
@@ -105,7 +127,7 @@ static void put_chain(struct text_out *out, const struct model *m, const struct 
 	for (uint32_t i = 0; i < length && i < CYCLE_SHOWN; i++) {
 		if (i)
 			put(out, ", and that for ");
-		put_wait(out, w, last);
+		put_wait(out, m, w, last);
 		last = wait_of(w);
 		proven &= last->lock_owner != 0;
 		w = model_worker(m, w->target, next_of(w, false));
@@ -113,7 +135,13 @@ static void put_chain(struct text_out *out, const struct model *m, const struct 
 	if (length > CYCLE_SHOWN)
 		put(out, ", and so on, round %u threads", length);
 	if (!proven)
-		put(out, " (by addresses on its stack: the lock keeps no owner)");
+		put(out, " (by where its address lies: the lock keeps no owner)");
+}
+
+/* Anything of who has what it waits for. */
+static bool tells(const struct worker *w)
+{
+	return next_of(w, false) || wait_of(w)->lock_found != LOCK_NOT_FOUND;
 }
 
 void locks_text(const struct model *m, uint32_t target, uint32_t runtime, char *out, size_t size)
@@ -129,7 +157,7 @@ void locks_text(const struct model *m, uint32_t target, uint32_t runtime, char *
 		if (w->target != target || w->now.runtime != runtime || !wait_of(w))
 			continue;
 		waits = waits ? waits : w;
-		best = !best && next_of(w, false) ? w : best;
+		best = !best && tells(w) ? w : best;
 		length = cycle_length(m, w, false);
 		if (length)
 			put_chain(&text, m, w, length);

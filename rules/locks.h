@@ -15,5 +15,9 @@
 void locks_text(const struct model *m, uint32_t target, uint32_t runtime, char *out, size_t size);
 /* The worker waits for a lock that, through the owners of locks, it waits for itself. */
 bool lock_cycle(const struct model *m, const struct worker *w);
+/* It waits for a lock of which no other thread and no waiting task has the address. */
+bool lock_lost(const struct worker *w);
+/* "std Mutex", "" for none */
+const char *lock_name(enum lock_kind kind);
 
 #endif

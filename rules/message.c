@@ -271,6 +271,29 @@ static void word_channel(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "%s", b->now.library);
 }
 
+static const struct held_wait *held_of(const struct render *r)
+{
+	const struct site *s = model_site(r->m, r->f->site);
+
+	return s && s->stacks && s->stacks->held.last_ns ? &s->stacks->held : NULL;
+}
+
+static void word_lock(const struct render *r, char *out, size_t size)
+{
+	const struct held_wait *held = held_of(r);
+
+	if (held)
+		snprintf(out, size, "%s", lock_name(held->kind));
+}
+
+static void word_lock_holder(const struct render *r, char *out, size_t size)
+{
+	const struct held_wait *held = held_of(r);
+
+	if (held)
+		site_word(r, held->holder, out, size);
+}
+
 #define IN(scope) (1u << SCOPE_##scope)
 #define EVERYWHERE (IN(POLL) | IN(SITE) | IN(WORKER) | IN(RUNTIME) | IN(TARGET))
 
@@ -294,6 +317,8 @@ static const struct message_word {
 	{"culprit", EVERYWHERE, word_culprit},
 	{"cause", EVERYWHERE, word_cause},
 	{"locks", IN(WORKER) | IN(RUNTIME), word_locks},
+	{"lock", IN(SITE), word_lock},
+	{"lock_holder", IN(SITE), word_lock_holder},
 	{"at", EVERYWHERE, word_at},
 	{"call", EVERYWHERE, word_call},
 	{"spawner", IN(POLL) | IN(SITE), word_spawner},

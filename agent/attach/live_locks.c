@@ -14,6 +14,8 @@
 #define FRESH_NS (5 * 1000000000ULL) /* a block that lasts is told again each second */
 #define MUTEX_OWNER 8		     /* in pthread_mutex_t: glibc and musl differ, see below */
 #define PARKED 3		     /* a parking_lot mutex that is locked and waited for */
+#define CONTENDED 2		     /* a std mutex, likewise */
+#define SEARCH_EVERY_NS 100000000ULL /* a search for who has a lock reads much memory */
 #define THREAD_DATA 6		     /* words around parking_lot's futex that its thread has */
 
 /* A thread that waits for a lock, as it was told last. */
@@ -21,11 +23,16 @@ struct waiting {
 	uint32_t target, tid; /* tid 0: free */
 	enum lock_kind kind;
 	uint64_t addr, sp;
-	uint64_t told_ns;
+	uint64_t told_ns, begin_ns;
+	/* What the search for who has it found last. */
+	enum lock_found found;
+	uint32_t site;
+	uint64_t task;
 };
 
 struct live_locks {
 	struct waiting list[WAITS];
+	uint64_t search_next;
 };
 
 struct lock_wait live_lock_wait(const __u64 regs[WIRE_STACK_REGS], int32_t syscall)
@@ -153,6 +160,17 @@ static uint32_t seen_on(const struct live *live, const struct waiting *me)
 	return found;
 }
 
+bool live_lock_is_held(const struct memory *memory, enum lock_kind kind, uint64_t addr)
+{
+	uint32_t word = 0;
+
+	if (memory_read(memory, addr & ~3ULL, &word, sizeof(word)))
+		return false;
+	if (kind == LOCK_PARKING)
+		return (word >> 8 * (addr & 3) & 0xff) == PARKED;
+	return word == CONTENDED;
+}
+
 /* --- the table -------------------------------------------------------------------------------- */
 
 /* The thread's row, else a free one, else the one told longest ago. */
@@ -171,11 +189,46 @@ static struct waiting *row_of(struct live_locks *locks, uint32_t target, uint32_
 	return oldest;
 }
 
+bool live_lock_waits(const struct live *live, uint32_t target, uint32_t tid, uint64_t addr)
+{
+	for (uint32_t i = 0; i < WAITS; i++) {
+		const struct waiting *w = &live->locks->list[i];
+
+		if (w->tid == tid && w->target == target)
+			return w->addr == addr;
+	}
+	return false;
+}
+
+/* Of the locks that keep no owner, those that a task may hold while it waits. */
+static bool is_sought(enum lock_kind kind)
+{
+	return kind == LOCK_STD || kind == LOCK_PARKING;
+}
+
+/* A wait that lasts keeps what was found, until the next search. */
+static void find_holder(struct live *live, const struct emit *emit, struct waiting *row,
+			const struct lock_wait *wait, struct ev_stack *stack)
+{
+	if (live->opts.level < 2 || !is_sought(row->kind) || stack->lock_seen)
+		return;
+	if (emit->now >= live->locks->search_next) {
+		live->locks->search_next = emit->now + SEARCH_EVERY_NS;
+		live_lock_holder(live, row->target, wait, stack);
+		row->found = stack->lock_found;
+		row->site = stack->lock_site;
+		row->task = stack->lock_task;
+	}
+	stack->lock_found = row->found;
+	stack->lock_site = row->site;
+	stack->lock_task = row->task;
+}
+
 void live_lock(struct live *live, const struct emit *emit, uint32_t target,
 	       const struct lock_wait *wait, struct ev_stack *stack)
 {
 	enum lock_kind kind = wait->futex ? kind_of(stack) : LOCK_NONE;
-	struct waiting *row;
+	struct waiting *row, was;
 
 	if (!live->locks)
 		live->locks = xcalloc(1, sizeof(*live->locks));
@@ -185,6 +238,7 @@ void live_lock(struct live *live, const struct emit *emit, uint32_t target,
 			*row = (struct waiting){0};
 		return;
 	}
+	was = *row;
 	*row = (struct waiting){
 		.target = target,
 		.tid = stack->tid,
@@ -192,11 +246,19 @@ void live_lock(struct live *live, const struct emit *emit, uint32_t target,
 		.addr = address_of(live, target, kind, wait),
 		.sp = wait->sp,
 		.told_ns = emit->now,
+		.begin_ns = stack->begin_ns,
 	};
+	if (was.tid == row->tid && was.target == target && was.begin_ns == row->begin_ns) {
+		row->found = was.found;
+		row->site = was.site;
+		row->task = was.task;
+	}
 	stack->lock_kind = kind;
 	stack->lock_addr = row->addr;
 	if (kind == LOCK_PTHREAD)
 		stack->lock_owner = mutex_owner(live, target, wait->futex);
 	else if (row->addr)
 		stack->lock_seen = seen_on(live, row);
+	if (row->addr)
+		find_holder(live, emit, row, wait, stack);
 }

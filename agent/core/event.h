@@ -304,6 +304,13 @@ enum lock_kind {
 	LOCK_PTHREAD, /* a mutex of libc's */
 };
 
+/* Of a lock that keeps no owner: where its address lies beside the stacks of those that wait for it. */
+enum lock_found {
+	LOCK_NOT_FOUND, /* not looked for, or in several places */
+	LOCK_IN_TASK,	/* in tasks that wait, all of one type; on no thread's stack */
+	LOCK_NOWHERE,	/* in no other task that waits, and on no other thread's stack */
+};
+
 /*
  * Comes after the poll's own events, or while it is open: unwinding takes its time. One of a spawn
  * is of the thread that makes a task of `site`, and of no poll: it has no task, runtime, span and
@@ -333,6 +340,9 @@ struct ev_stack {
 	uint32_t
 		lock_seen; /* a thread in another lock, and the only one, on whose stack its address lies; 0 */
 	uint64_t lock_addr; /* 0: not known */
+	enum lock_found lock_found;
+	uint32_t lock_site; /* with LOCK_IN_TASK: the type of these tasks */
+	uint64_t lock_task; /* and the only one; 0: there are several, or it has no id */
 };
 
 #define POLLS_MAX 4096 /* of one event */

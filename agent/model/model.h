@@ -149,6 +149,9 @@ struct site_stack {
 	enum lock_kind lock_kind; /* of the block, as in struct ev_stack */
 	uint32_t lock_owner, lock_seen;
 	uint64_t lock_addr;
+	enum lock_found lock_found;
+	uint32_t lock_site;
+	uint64_t lock_task;
 
 	uint64_t key; /* of kind, culprit and call: the same for as long as there is such a row */
 	/* The rest is private to stack.c. */
@@ -160,7 +163,17 @@ struct site_stack {
 	} last; /* the stack that came last */
 };
 
+/* The latest block in a lock that tasks which wait seem to hold. */
+struct held_wait {
+	uint64_t last_ns, begin_ns, span_ns; /* last_ns 0: there was none */
+	uint32_t tid;
+	enum lock_kind kind;
+	uint32_t holder; /* their type */
+	uint64_t task;	 /* the only one; 0 */
+};
+
 struct site_stacks {
+	struct held_wait held;
 	struct site_stack list[SITE_STACKS]; /* no order */
 	uint32_t count;
 	uint64_t taken[STACK_KINDS]; /* stacks that came, evicted ones included */

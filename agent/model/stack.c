@@ -33,7 +33,11 @@ static bool stack_acceptable(const struct model *m, const struct event *event)
 	return model_target(m, event->target) && runtime_valid(m, ev->runtime, event->target) &&
 	       site_valid(m, ev->site, event->target) && (unsigned int)ev->kind < STACK_KINDS &&
 	       (unsigned int)ev->end <= STACK_FAILED &&
-	       (unsigned int)ev->lock_kind <= LOCK_PTHREAD && frames_acceptable(ev);
+	       (unsigned int)ev->lock_kind <= LOCK_PTHREAD &&
+	       (unsigned int)ev->lock_found <= LOCK_NOWHERE &&
+	       (ev->lock_found != LOCK_IN_TASK ||
+		(ev->lock_site != ID_NONE && site_valid(m, ev->lock_site, event->target))) &&
+	       frames_acceptable(ev);
 }
 
 /* --- the culprit -------------------------------------------------------------------- */
@@ -394,6 +398,9 @@ static void row_capture(struct model *m, struct site_stack *row, const struct ev
 	row->lock_owner = ev->lock_owner;
 	row->lock_seen = ev->lock_seen;
 	row->lock_addr = ev->lock_addr;
+	row->lock_found = ev->lock_found;
+	row->lock_site = ev->lock_site;
+	row->lock_task = ev->lock_task;
 	text_set(&row->detail, ev->detail);
 }
 
@@ -440,6 +447,26 @@ void worker_stack_free(struct model *m, struct worker *w)
 	w->stack = NULL;
 }
 
+/* Who holds the lock is known while the block lasts; how long it lasted, at its end. */
+static void held_wait_keep(struct held_wait *held, const struct event *event)
+{
+	const struct ev_stack *ev = &event->as_stack;
+	bool again = held->last_ns && held->tid == ev->tid && held->begin_ns == ev->begin_ns;
+
+	if (ev->lock_found == LOCK_IN_TASK)
+		*held = (struct held_wait){
+			.begin_ns = ev->begin_ns,
+			.tid = ev->tid,
+			.kind = ev->lock_kind,
+			.holder = ev->lock_site,
+			.task = ev->lock_task,
+		};
+	else if (!again)
+		return;
+	held->last_ns = event->time_ns;
+	held->span_ns = ev->span_ns;
+}
+
 int stack_apply(struct model *m, const struct event *event)
 {
 	const struct ev_stack *ev = &event->as_stack;
@@ -459,6 +486,8 @@ int stack_apply(struct model *m, const struct event *event)
 	if (!site->stacks)
 		site->stacks = xcalloc(1, sizeof(*site->stacks));
 	site->stacks->taken[ev->kind]++;
+	if (ev->kind == STACK_OFF_CPU)
+		held_wait_keep(&site->stacks->held, event);
 	if (ev->kind == STACK_SPAWN) {
 		spawner = spawning_site(m, event, &limit);
 		culprit = find_spawner(ev->frames, limit);

@@ -219,7 +219,7 @@ static const struct trace_field note_fields[] = {
 STORED(tick, 4);
 static const struct trace_field tick_fields[] = {UINT(tick, unused)};
 
-STORED(stack, 128);
+STORED(stack, 144);
 static const struct trace_field stack_fields[] = {
 	UINT(stack, tid),
 	ID(stack, runtime),
@@ -241,6 +241,9 @@ static const struct trace_field stack_fields[] = {
 	UINT(stack, lock_owner),
 	UINT(stack, lock_seen),
 	UINT(stack, lock_addr),
+	ENUM(stack, lock_found, LOCK_NOWHERE),
+	ID(stack, lock_site),
+	UINT(stack, lock_task),
 };
 
 /*

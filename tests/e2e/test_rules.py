@@ -56,6 +56,7 @@ MORE_FAULTS = {
     "worker-tuning": dict(group="runtime"),
     "cancelled-midway": dict(function="store_order"),
     "lost-wakeup": dict(function="await_flag", options=("lost-wakeup.age=2s",)),
+    "lock-across-await": dict(function="quote_price"),
     "unbounded-channel": dict(function="read_sensor",
                               options=("unbounded-channel.window=2s",
                                        "unbounded-channel.lasting=1s")),
@@ -195,7 +196,8 @@ def test_other_faulty(app, stream, rule):
     mine = run.of_rule(rule)
     assert len(mine) == 1, brief(mine)
     others = [f for f in run.at_least("warning")
-              if f["rule"] != rule and f["rule"] not in want.get("allowed", ())]
+              if f["rule"] != rule and f["rule"] not in want.get("allowed", ()) and
+              (f["cause"] or {}).get("rule") != rule]
     assert brief(others) == [], "another rule fires"
     if want.get("group") == "runtime":
         assert mine[0]["site"] is None and mine[0]["runtime"] == "tokio"
@@ -219,9 +221,9 @@ def test_other_healthy_twin(app, stalltop, rule):
     assert run.footer["polls"] > 50, "it was watched at work"
 
 
-def deadlock_of(app, stream, kind, said):
+def deadlock_of(app, stream, said, *args):
     """The finding, once its message says so; it is the only alarm."""
-    run = stream("-p", app("faults", args=("deadlock", "bad", "500", kind)).pid)
+    run = stream("-p", app("faults", args=args).pid)
     run.until(lambda o: said in "".join(f["message"] for f in run.of_rule("deadlock")), 20)
     run.watch(REST_SECONDS)
     run.stop()
@@ -236,16 +238,32 @@ def deadlock_of(app, stream, kind, said):
 
 def test_circle_of_owned_locks(app, stream):
     """Two of three workers wait for each other: libc's mutexes say who has them."""
-    found = deadlock_of(app, stream, "pthread", "holds")
+    found = deadlock_of(app, stream, "holds", "deadlock", "bad", "500", "pthread")
     assert re.search(r"thread (\d+) waits for a pthread mutex that thread (\d+) holds, and that "
                      r"for one that thread \1 holds$", found["message"]), found["message"]
 
 
 def test_circle_by_addresses(app, stream):
     """parking_lot's locks keep no owner; both workers stand still."""
-    found = deadlock_of(app, stream, "parking_lot", "probably holds")
+    found = deadlock_of(app, stream, "probably holds", "deadlock", "bad", "500", "parking_lot")
     assert re.search(r"thread (\d+) waits for a parking_lot Mutex that thread (\d+) probably holds, "
                      r"and that for one that thread \1 probably holds", found["message"])
+
+
+def test_lock_taken_twice(app, stream):
+    """One of two workers waits for a std Mutex that its own poll has."""
+    found = deadlock_of(app, stream, "for a lock that nobody else has", "lock-across-await", "bad",
+                        "itself")
+    assert found["evidence"] == "inferred" and found["values"]["worker.lock_lost_for_ns"] >= 2000 * MS
+
+
+def test_lock_of_a_thread(app, stream):
+    """A thread has the lock, asleep or computing; a task that waits only refers to it."""
+    run = stream("-p", app("faults", args=("lock-across-await", "bad", "thread")).pid)
+    run.until(lambda o: any(f["count"] >= 10 for f in run.of_rule("blocking-call")), 20)
+    run.stop()
+    found = run.at_least("warning")
+    assert {f["rule"] for f in found} == {"blocking-call"}, brief(found)
 
 
 def mixed(run):

@@ -132,11 +132,112 @@ static void test_guess(void **state)
 	assert_null(world_find(&w, "deadlock", ID_NONE));
 	assert_string_equal(said(&w), "thread 21 waits for a std Mutex that thread 22 probably "
 				      "holds, and that for one that thread 21 probably holds (by "
-				      "addresses on its stack: the lock keeps no owner)");
+				      "where its address lies: the lock keeps no owner)");
 	/* One owner of two is not enough either. */
 	waits(&w, 22, owned(21));
 	judge(&w);
 	assert_null(world_find(&w, "deadlock", ID_NONE));
+	world_close(&w);
+}
+
+static struct ev_stack held_by(enum lock_found found, uint64_t begin_ns)
+{
+	return (struct ev_stack){
+		.lock_kind = LOCK_STD,
+		.lock_addr = 64,
+		.lock_found = found,
+		.lock_site = SITE_OTHER,
+		.begin_ns = begin_ns,
+	};
+}
+
+/* What nobody else has is waited for in vain, but only as long as it is that wait. */
+static void test_nobody(void **state)
+{
+	const struct finding *f;
+	struct world w;
+
+	(void)state;
+	open_four(&w);
+	waits(&w, 21, held_by(LOCK_NOWHERE, T0));
+	judge(&w);
+	f = world_find(&w, "deadlock", ID_NONE);
+	assert_non_null(f);
+	assert_int_equal(f->evidence, EVIDENCE_INFERRED);
+	assert_true(finding_value_of(f, "worker.lock_lost_for") >= 7000.0 * MS);
+	assert_string_equal(said(&w), "thread 21 waits for a std Mutex that nobody else has: it "
+				      "probably holds it itself (by where its address lies: the "
+				      "lock keeps no owner)");
+	assert_null(world_find(&w, "lock-across-await", ID_NONE));
+	world_close(&w);
+}
+
+/* The stack at the end of the block knows its length, and no holder; then time goes by. */
+static void test_kept_over_await(void **state)
+{
+	const struct finding *f;
+	struct ev_stack last;
+	struct world w;
+
+	(void)state;
+	open_four(&w);
+	waits(&w, 21, held_by(LOCK_IN_TASK, T0));
+	TICK(w.m, w.now);
+	rules_eval(w.rules, w.m);
+	f = world_find(&w, "lock-across-await", SITE_HANDLER);
+	assert_non_null(f);
+	assert_true(f->open);
+	assert_int_equal(f->severity, SEVERITY_WARNING);
+	assert_int_equal(f->worst_ns, 5000 * MS);
+	assert_non_null(strstr(f->message, "shop::handler blocked its worker for 5.00 s in a std "
+					   "Mutex that a waiting task of shop::other holds"));
+	assert_non_null(strstr(said(&w), "that a waiting task of shop::other probably holds "
+					 "across an .await"));
+	assert_null(world_find(&w, "deadlock", ID_NONE));
+	last = held_by(LOCK_NOT_FOUND, T0);
+	last.tid = 21;
+	last.kind = STACK_OFF_CPU;
+	last.poll_start_ns = T0;
+	last.span_ns = 5700 * MS;
+	last.frames = frames;
+	last.frames_count = LEN(frames);
+	w.now += 800 * MS;
+	world_send(&w, last);
+	judge(&w);
+	assert_int_equal(f->worst_ns, 5700 * MS);
+	assert_true(f->open);
+	/* Blocks in locks of other kinds, or with an owner, do not keep it open. */
+	last.begin_ns = w.now;
+	last.span_ns = 20 * MS;
+	for (int i = 0; i < 6; i++) {
+		world_send(&w, last);
+		judge(&w);
+	}
+	assert_false(f->open);
+	assert_int_equal(f->worst_ns, 5700 * MS);
+	world_close(&w);
+}
+
+/* A trace may say anything. */
+static void test_bad_holder(void **state)
+{
+	struct ev_stack stack = held_by(LOCK_IN_TASK, T0);
+	struct world w;
+	struct event event = {.time_ns = T0, .kind = EV_STACK};
+
+	(void)state;
+	open_four(&w);
+	stack.tid = 21;
+	stack.site = SITE_HANDLER;
+	event.as_stack = stack;
+	assert_int_equal(model_apply(w.m, &event), 0);
+	event.as_stack.lock_site = SITES;
+	assert_int_equal(model_apply(w.m, &event), -EINVAL);
+	event.as_stack.lock_site = ID_NONE;
+	assert_int_equal(model_apply(w.m, &event), -EINVAL);
+	event.as_stack = stack;
+	event.as_stack.lock_found = LOCK_NOWHERE + 1;
+	assert_int_equal(model_apply(w.m, &event), -EINVAL);
 	world_close(&w);
 }
 
@@ -168,9 +269,9 @@ static void test_old_stack(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_circle),
-		cmocka_unit_test(test_itself),
-		cmocka_unit_test(test_guess),
+		cmocka_unit_test(test_circle),		cmocka_unit_test(test_itself),
+		cmocka_unit_test(test_guess),		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_kept_over_await), cmocka_unit_test(test_bad_holder),
 		cmocka_unit_test(test_old_stack),
 	};
 

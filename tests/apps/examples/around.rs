@@ -2,6 +2,7 @@
 //! What the examples of the rules take for granted.
 pub use std::future::poll_fn;
 pub use std::io;
+pub use std::rc::Rc;
 pub use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 pub use std::sync::{Arc, Mutex};
 pub use std::task::Poll;

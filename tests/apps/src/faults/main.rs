@@ -10,6 +10,7 @@ mod cancelled_midway;
 mod deadlock;
 mod detached_task;
 mod large_future;
+mod lock_across_await;
 mod lost_wakeup;
 mod migration;
 mod nested_runtime;
@@ -30,6 +31,7 @@ fn main() {
         "deadlock" => deadlock::run(healthy, common::arg(3, 2500), &common::arg(4, String::new())),
         "detached-task" => detached_task::run(healthy),
         "large-future" => large_future::run(healthy),
+        "lock-across-await" => lock_across_await::run(healthy, common::arg(3, String::new())),
         "lost-wakeup" => lost_wakeup::run(healthy),
         "migration" => migration::run(healthy),
         "nested-runtime" => nested_runtime::run(healthy),
