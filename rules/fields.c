@@ -60,6 +60,8 @@ const struct field fields[] = {
 	 .meaning = "polls on another thread than the task's last one, a second"},
 	{"site.moved_share", SITE, RATIO, TRACED, .need = NEED_TASKS, .windowed = true, .get = get_site_moved_share,
 	 .meaning = "part of its polls that are such"},
+	{"site.moved_busy", SITE, RATIO, INFERRED, .need = NEED_TASKS, .windowed = true, .get = get_site_moved_busy,
+	 .meaning = "time in these polls, if they last as long as the others: its busy share times the moved share; what cold caches could have slowed down at most. 100% is one worker's time"},
 	{"site.cancelled_recent", SITE, COUNT, TRACED, .need = NEED_TASKS, .windowed = true,
 	 .get = get_site_cancelled_recent,
 	 .meaning = "tasks aborted in the window after they had been polled"},
@@ -107,6 +109,8 @@ const struct field fields[] = {
 
 	{"site.stranded", SITE, COUNT, SAMPLED, .need = NEED_WAKERS, .get = get_site_stranded,
 	 .meaning = "tasks that wait with no waker left anywhere: nobody refers to them but the runtime, and who waits for their end (Tokio)"},
+	{"site.stranded_missed", SITE, COUNT, SAMPLED, .need = NEED_WAKERS, .get = get_site_stranded_missed,
+	 .meaning = "of these, those that were polled more than once, so something did wake them, or whose end somebody awaits: none that waits for ever on purpose from its first poll on"},
 	{"site.stranded_oldest", SITE, NS, SAMPLED, .need = NEED_WAKERS, .get = get_site_stranded_oldest,
 	 .meaning = "longest time since the last poll of one of these"},
 	{"site.lock_held_wait", SITE, NS, INFERRED, .need = NEED_STACKS, .windowed = true, .get = get_site_lock_held_wait,

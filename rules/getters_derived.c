@@ -58,6 +58,17 @@ bool get_site_moved_share(const struct field_ctx *c, double *out)
 	       share(&c->site->series->moved, &c->site->series->polls, c->window_s, out);
 }
 
+/* Polls of tasks that have moved are taken to last as long as the others. */
+bool get_site_moved_busy(const struct field_ctx *c, double *out)
+{
+	double moved;
+
+	if (!get_site_moved_share(c, &moved) || !get_site_busy_share(c, out))
+		return false;
+	*out *= moved;
+	return true;
+}
+
 /* A shorter history than the window is a lower bound. */
 bool get_site_cancelled_recent(const struct field_ctx *c, double *out)
 {
@@ -244,6 +255,12 @@ bool get_target_scheduler_share(const struct field_ctx *c, double *out)
 bool get_site_stranded(const struct field_ctx *c, double *out)
 {
 	*out = c->site->stranded;
+	return c->site->wakers_known;
+}
+
+bool get_site_stranded_missed(const struct field_ctx *c, double *out)
+{
+	*out = c->site->stranded_missed;
 	return c->site->wakers_known;
 }
 

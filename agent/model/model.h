@@ -212,6 +212,7 @@ struct site {
 	uint64_t idle_oldest_ns;	   /* longest time since its last poll */
 	bool wakers_known;		   /* of some task; then the next two hold */
 	uint32_t stranded;		   /* idle, with no waker left */
+	uint32_t stranded_missed;	   /* of these, awaited by somebody, or woken before */
 	uint64_t stranded_oldest_ns;	   /* longest time since the last poll of one */
 
 	/* A value a second; allocated at the first activity, NULL before. */

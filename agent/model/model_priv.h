@@ -22,7 +22,7 @@ struct site_tally {
 	uint32_t live, idle, ready, running, completed_held, detached;
 	uint64_t held_oldest_ns, idle_oldest_ns;
 	bool wakers_known;
-	uint32_t stranded;
+	uint32_t stranded, stranded_missed;
 	uint64_t stranded_oldest_ns;
 };
 

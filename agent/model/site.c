@@ -143,6 +143,7 @@ void site_scanned(struct model *m, struct site *site, bool truncated)
 	site->idle_oldest_ns = tally->idle_oldest_ns;
 	site->wakers_known |= tally->wakers_known;
 	site->stranded = tally->stranded;
+	site->stranded_missed = tally->stranded_missed;
 	site->stranded_oldest_ns = tally->stranded_oldest_ns;
 	if (site->live > site->live_peak)
 		site->live_peak = site->live;

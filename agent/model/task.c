@@ -58,6 +58,7 @@ static void tally_add(struct site_tally *tally, const struct ev_task *row, uint6
 		keep_max(&tally->idle_oldest_ns, idle);
 		if (row->wakers == WAKERS_NONE) {
 			tally->stranded++;
+			tally->stranded_missed += row->has_handle || row->polls > 1;
 			keep_max(&tally->stranded_oldest_ns, idle);
 		}
 	}

@@ -266,6 +266,26 @@ def test_lock_of_a_thread(app, stream):
     assert {f["rule"] for f in found} == {"blocking-call"}, brief(found)
 
 
+def test_waiting_for_ever(app, stream):
+    """A detached task that waits for ever, polled once, may do so on purpose: no warning."""
+    run = stream("-p", app("faults", args=("lost-wakeup", "bad", "2000", "forever")).pid,
+                 "--set", "lost-wakeup.age=1s")
+    run.finding("lost-wakeup", 20, "info")
+    run.stop()
+    finding, = run.of_rule("lost-wakeup")
+    assert finding["severity"] == "info" and "on purpose" in finding["message"]
+
+
+def test_many_short_polls_move(app, stream):
+    """25 000 polls/s on another worker than before, of two microseconds each, cost little."""
+    run = stream("-p", app("idle10k").pid, "--set", "migration.window=2s", "--set",
+                 "migration.high=5000")
+    run.finding("migration", 20, "info")
+    run.watch(REST_SECONDS)
+    run.stop()
+    assert [f["severity"] for f in run.of_rule("migration")] == ["info"]
+
+
 def mixed(run):
     return [(f["severity"], f["site"]) for f in run.of_rule("mixed-runtimes")]
 

@@ -223,11 +223,13 @@ static void second(struct world *w, struct ev_site_stats *sum, struct ev_site_st
 	world_run(w, SEC, 500 * MS);
 }
 
-static bool fires(const char *rule, struct ev_site_stats by, uint64_t searching_ns)
+/* How grave it is; -1: it does not fire. */
+static int severity_of(const char *rule, struct ev_site_stats by, uint64_t searching_ns)
 {
 	struct ev_site_stats sum = {.site = SITE_HANDLER, .tasks_valid = true, .self_valid = true};
+	const struct finding *found;
 	struct world w;
-	bool found;
+	int severity;
 
 	world_open(&w);
 	for (int i = 0; i < 8; i++) {
@@ -235,9 +237,15 @@ static bool fires(const char *rule, struct ev_site_stats by, uint64_t searching_
 		w.searching[0] += searching_ns;
 		second(&w, &sum, by);
 	}
-	found = world_find(&w, rule, SITE_HANDLER) != NULL;
+	found = world_find(&w, rule, SITE_HANDLER);
+	severity = found ? (int)found->severity : -1;
 	world_close(&w);
-	return found;
+	return severity;
+}
+
+static bool fires(const char *rule, struct ev_site_stats by, uint64_t searching_ns)
+{
+	return severity_of(rule, by, searching_ns) >= 0;
 }
 
 static void test_tiny_tasks(void **state)
@@ -259,6 +267,17 @@ static void test_migration(void **state)
 	assert_true(fires("migration", (struct ev_site_stats){.polls = 4000, .moved = 1300}, 0));
 	assert_false(fires("migration", (struct ev_site_stats){.polls = 4000, .moved = 1100}, 0));
 	assert_false(fires("migration", (struct ev_site_stats){.polls = 2000, .moved = 900}, 0));
+	/* Half of 50 000 polls of 2 and of 15 us: 5 and 38 % of a worker. */
+	assert_int_equal(severity_of("migration",
+				     (struct ev_site_stats){
+					     .polls = 50000, .moved = 25000, .busy_ns = 100 * MS},
+				     0),
+			 SEVERITY_INFO);
+	assert_int_equal(severity_of("migration",
+				     (struct ev_site_stats){
+					     .polls = 50000, .moved = 25000, .busy_ns = 750 * MS},
+				     0),
+			 SEVERITY_WARNING);
 }
 
 static void test_busy_poll(void **state)

@@ -35,7 +35,8 @@ static void test_state_word(void **state)
 }
 
 /* Three tasks, polled last at `last_ns`; of one it is not known. */
-static void scan(struct world *w, enum task_wakers wakers, uint64_t last_ns)
+static void scan(struct world *w, enum task_wakers wakers, uint64_t last_ns, uint64_t polls,
+		 bool handle)
 {
 	for (uint32_t i = 0; i < 3; i++)
 		APPLY(w->m, EV_TASK, w->now, 0,
@@ -44,8 +45,9 @@ static void scan(struct world *w, enum task_wakers wakers, uint64_t last_ns)
 				  .site = SITE_HANDLER,
 				  .first_ns = T0,
 				  .last_ns = last_ns,
-				  .polls = 1,
+				  .polls = polls,
 				  .state_valid = true,
+				  .has_handle = handle,
 				  .wakers = i ? wakers : WAKERS_UNKNOWN});
 	APPLY(w->m, EV_TASK_SCAN, w->now, 0, .as_task_scan = {.rows = 3});
 }
@@ -53,7 +55,7 @@ static void scan(struct world *w, enum task_wakers wakers, uint64_t last_ns)
 static void run(struct world *w, uint32_t seconds, enum task_wakers wakers, uint64_t last_ns)
 {
 	for (uint32_t i = 0; i < seconds; i++) {
-		scan(w, wakers, last_ns ? last_ns : w->now);
+		scan(w, wakers, last_ns ? last_ns : w->now, 2, false);
 		world_tick(w, SEC);
 	}
 }
@@ -87,11 +89,37 @@ static void test_rule(void **state)
 	world_close(&w);
 }
 
+/* One that waits for ever on purpose looks like one that forgot its waker in its first poll. */
+static void test_polled_once(void **state)
+{
+	const struct finding *found;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_stats(&w, (struct ev_site_stats){
+				.site = SITE_HANDLER, .polls = 1, .seen = 3, .tasks_valid = true});
+	w.now += 12 * SEC;
+	scan(&w, WAKERS_NONE, T0, 1, false);
+	world_tick(&w, SEC);
+	found = world_find(&w, "lost-wakeup", SITE_HANDLER);
+	assert_non_null(found);
+	assert_int_equal(found->severity, SEVERITY_INFO);
+	assert_non_null(strstr(found->message, "on purpose"));
+	/* Somebody awaits its end: nobody awaits what never ends. */
+	scan(&w, WAKERS_NONE, T0, 1, true);
+	world_tick(&w, SEC);
+	assert_int_equal(found->severity, SEVERITY_WARNING);
+	assert_null(strstr(found->message, "on purpose"));
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_state_word),
 		cmocka_unit_test(test_rule),
+		cmocka_unit_test(test_polled_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Fault: three tasks, one of them awaited, look at a flag, return Pending and leave no waker. Twin:
 //! they leave it with the flag, which is set each second; beside one that waits for ever and can be
-//! aborted.
+//! aborted. KIND `forever`: only one that waits for ever, detached.
 use crate::common;
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -18,6 +18,7 @@ struct Flag {
 
 async fn await_flag(flag: Arc<Flag>, healthy: bool) {
     loop {
+        sleep(Duration::from_millis(10)).await;
         poll_fn(|cx| {
             if healthy {
                 flag.waiting.lock().expect("waiting").push(cx.waker().clone());
@@ -28,7 +29,6 @@ async fn await_flag(flag: Arc<Flag>, healthy: bool) {
             Poll::Pending
         })
         .await;
-        sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -49,6 +49,10 @@ async fn wait_for_ever() {
 async fn watch_flag(healthy: bool) {
     // The attach comes first: a task that is not polled again would not be seen.
     sleep(Duration::from_millis(common::arg(3, 2000))).await;
+    if common::arg(4, String::new()) == "forever" {
+        tokio::spawn(wait_for_ever());
+        return;
+    }
     let flag = Arc::new(Flag::default());
     tokio::spawn(raise_flag(flag.clone()));
     for _ in 0..2 {
