@@ -334,8 +334,9 @@ static void findings_empty(const struct view *view, struct lines *out)
 		return;
 	}
 	lines_add(out, ROLE_NORMAL, 0,
-		  "%s polls of %u future types were seen; the longest took %s.",
-		  FMT_COUNT((double)state->polls), state->sites, FMT_DURATION(state->longest_ns));
+		  "%s polls of %u future type%s were seen; the longest took %s.",
+		  FMT_COUNT((double)state->polls), state->sites, state->sites == 1 ? "" : "s",
+		  FMT_DURATION(state->longest_ns));
 }
 
 static void findings_footer(const struct view *view, const void *row_, struct lines *out)

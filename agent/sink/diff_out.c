@@ -80,10 +80,11 @@ static void put_side(FILE *out, const char *letter, const struct diff_side *side
 	struct totals t;
 
 	totals_of(&t, side->model);
-	fprintf(out, "%s: %s, %s, %s polls of %" PRIu32 " task types", letter,
+	fprintf(out, "%s: %s, %s, %s polls of %" PRIu32 " task type%s", letter,
 		text_clean(name, sizeof(name), side->name),
 		fmt_duration(duration, sizeof(duration), t.duration_ns),
-		fmt_count(polls, sizeof(polls), (double)t.polls), t.task_types);
+		fmt_count(polls, sizeof(polls), (double)t.polls), t.task_types,
+		t.task_types == 1 ? "" : "s");
 	if (t.cost_valid)
 		fprintf(out, ", level %d", side->model->cost.level);
 	fputc('\n', out);
@@ -110,9 +111,9 @@ static void put_occurrences(FILE *out, const struct diff_finding *f)
 	fprintf(out, "%" PRIu64 " time%s, %.3g a second", f->count, f->count == 1 ? "" : "s",
 		f->per_second);
 	if (f->worst_ns)
-		fprintf(out, ", worst %s, in all %s",
-			fmt_duration(worst, sizeof(worst), f->worst_ns),
-			fmt_duration(total, sizeof(total), f->total_ns));
+		fprintf(out, ", worst %s", fmt_duration(worst, sizeof(worst), f->worst_ns));
+	if (f->total_ns)
+		fprintf(out, ", in all %s", fmt_duration(total, sizeof(total), f->total_ns));
 }
 
 static void put_finding(FILE *out, const struct diff_row *row)

@@ -104,9 +104,9 @@ static void print_times(FILE *out, const struct model *m, const struct finding *
 			fmt_duration(a, sizeof(a), since(f->open_since_ns, m->now_ns)));
 	fputc('\n', out);
 	if (f->worst_ns)
-		fprintf(out, "  lasted:   worst %s%s, in all %s\n", f->loose ? "at least " : "",
-			fmt_duration(a, sizeof(a), f->worst_ns),
-			fmt_duration(b, sizeof(b), f->total_ns));
+		fprintf(out, "  lasted:   worst %s%s%s%s\n", f->loose ? "at least " : "",
+			fmt_duration(a, sizeof(a), f->worst_ns), f->total_ns ? ", in all " : "",
+			f->total_ns ? fmt_duration(b, sizeof(b), f->total_ns) : "");
 }
 
 static void print_evidence(FILE *out, const struct finding_view *v)
