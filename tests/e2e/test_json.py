@@ -167,7 +167,8 @@ def test_reader_that_leaves(app):
     """`| head -1`: no message, no endless run."""
     import harness
     target = app("blocking_call")
-    proc = subprocess.Popen([harness.BINARY, "top", "-p", str(target.pid), "--json"],
+    words = ["top", "-p", target.pid, "--json"]
+    proc = subprocess.Popen([harness.BINARY, *harness.unbudgeted(words)],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert json.loads(proc.stdout.readline())["type"] == "header"

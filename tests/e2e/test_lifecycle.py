@@ -51,8 +51,8 @@ def test_exec_during_attach(app):
     for target, delay in reversed(list(zip(targets, delays))):
         time.sleep(max(0, begin + 1 - delay - time.monotonic()))
         runs.append(subprocess.Popen([harness.BINARY, "check", "-p", str(target.pid), "--fail-on",
-                                      "warning", "--duration", "2500ms"], stderr=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, text=True))
+                                      "warning", "--duration", "2500ms", "--overhead", "100%"],
+                                     stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
     for one, delay in zip(runs, reversed(delays)):
         out, err = one.communicate(timeout=20)
         assert one.returncode == 1, (delay, out, err)
@@ -137,7 +137,8 @@ def test_exit_during_attach(root, path_of):
     path, codes = path_of("churn"), {}
     target = subprocess.Popen([path, "10", "1"], stdout=subprocess.DEVNULL)
     begin = time.monotonic()
-    watch = subprocess.Popen([harness.BINARY, "top", "--json", "-p", str(target.pid)],
+    watch = subprocess.Popen([harness.BINARY, "top", "--overhead", "100%", "--json", "-p",
+                              str(target.pid)],
                              stdout=subprocess.PIPE)
     watch.stdout.readline()
     step = (time.monotonic() - begin) / 28

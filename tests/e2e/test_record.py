@@ -173,7 +173,8 @@ def waited_ns(pid):
 def test_killed_at_any_moment(app, root, tmp_path, tool, stalltop, moment):
     target = app("idle10k", args=(1000, 5000))
     file = tmp_path / "t.trace"
-    proc = subprocess.Popen([harness.BINARY, "record", "-p", str(target.pid), "-o", file],
+    words = ["record", "-p", target.pid, "-o", file]
+    proc = subprocess.Popen([harness.BINARY, *harness.unbudgeted(words)],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: size_of(file), 20, "the first chunk")
@@ -219,7 +220,8 @@ def test_cannot_write(app, mounted, stalltop, tmp_path):
 
 def test_pipe(app, root, stalltop, tmp_path, tool):
     target = app("blocking_call_ok")
-    argv = [harness.BINARY, "record", "-p", str(target.pid), "-o", "-", "--duration"]
+    argv = [harness.BINARY, "record", "-p", str(target.pid), "-o", "-", "--overhead", "100%",
+            "--duration"]
     # To its end: whole, though nothing could be gone back to.
     with open(tmp_path / "copy.trace", "wb") as copy:
         whole = subprocess.run(argv + ["1s"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -256,8 +258,9 @@ def test_rotation(app, stalltop, tmp_path, tool):
 def test_flight_recorder(app, root, stalltop, tmp_path):
     """Written on a finding, on a signal, on a death; each file holds what it is about."""
     target = app("blocking_call")
-    proc = subprocess.Popen([harness.BINARY, "record", "-p", str(target.pid), "--last", "30s", "-o",
-                             tmp_path / "f.trace"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    words = ["record", "-p", target.pid, "--last", "30s", "-o", tmp_path / "f.trace"]
+    proc = subprocess.Popen([harness.BINARY, *harness.unbudgeted(words)],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     lines = harness.Lines(proc.stderr)
 
     def wrote(cause):
@@ -309,7 +312,7 @@ def test_live_view_keeps_a_minute(app, root, tmp_path, stalltop):
     target = app("blocking_call")
     here = os.getcwd()
     os.chdir(tmp_path)
-    t = Terminal([harness.BINARY, "-p", str(target.pid)], cols=120, rows=40)
+    t = Terminal([harness.BINARY, *harness.unbudgeted(["-p", target.pid])], cols=120, rows=40)
     os.chdir(here)
     try:
         t.wait_text("CRITICAL", 20)

@@ -22,7 +22,7 @@ def view(root):
     opened = []
 
     def run(*args, ready="stalltop", **terminal):
-        t = Terminal([harness.BINARY, *map(str, args)], **terminal)
+        t = Terminal([harness.BINARY, *harness.unbudgeted(args)], **terminal)
         opened.append(t)
         t.wait_text(ready, deadline=30)
         return t
