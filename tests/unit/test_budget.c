@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The overhead budget against simulated targets: how it settles, samples, and gives back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "attach/budget.h"
+
+#define MS 1000000ULL
+#define SECOND (1000 * MS)
+#define TICK (50 * MS)
+#define HIT_NS 700
+#define SITES 500
+
+/* A target, and an agent that does what it is told. */
+struct sim {
+	struct budget budget;
+	struct budget_site sites[SITES];
+	struct budget_input in;
+	double rate[SITES]; /* polls a second that the program would do */
+	double part[SITES];
+	double other_rate; /* hits a second of wakes, at level 3, and ends of tasks, at level 2 */
+	double cores;
+	uint64_t attach_ns, spent; /* what the target has paid since it was last asked */
+	uint64_t splits, opens, stays, lowers;
+	uint64_t in_since, in_ns; /* of windows */
+	bool closing;
+};
+
+static void sim_init(struct sim *s, uint8_t level)
+{
+	const struct budget_opts opts = {
+		.ratio = 0.02, .level = level, .may_lower = true, .may_sample = true};
+
+	memset(s, 0, sizeof(*s));
+	budget_init(&s->budget, &opts);
+	s->in = (struct budget_input){.now = 1000 * SECOND, .sites = s->sites, .count = SITES};
+	for (int i = 0; i < SITES; i++)
+		s->sites[i].hit_ns = HIT_NS;
+	s->cores = 1;
+	s->attach_ns = 2 * MS;
+}
+
+static bool probed(const struct sim *s, int i)
+{
+	return !s->sites[i].out || s->budget.state == BUDGET_IN;
+}
+
+/* A tick of the program: a probe makes a hot loop slower than it is by itself. */
+static void sim_run(struct sim *s)
+{
+	double left = s->cores * TICK;
+	double wakes = s->budget.level >= 3 ? s->other_rate : 0;
+	double ends = s->budget.level >= 2 ? s->other_rate / 100 : 0;
+
+	s->in.now += TICK;
+	for (int i = 0; i < SITES; i++) {
+		double hits = s->rate[i] * TICK / SECOND;
+
+		if (!probed(s, i))
+			continue;
+		if (hits * HIT_NS > left)
+			hits = left / HIT_NS;
+		left -= hits * HIT_NS;
+		s->part[i] += hits;
+		s->sites[i].hits += (uint64_t)s->part[i];
+		s->spent += (uint64_t)s->part[i] * HIT_NS;
+		s->part[i] -= (uint64_t)s->part[i];
+	}
+	s->in.other_cost_ns += (uint64_t)((wakes + ends) * HIT_NS * TICK / SECOND);
+	s->spent += (uint64_t)((wakes + ends) * HIT_NS * TICK / SECOND);
+	s->in.target_cpu_ns += (uint64_t)(s->cores * TICK);
+}
+
+static void sim_act(struct sim *s, enum budget_act act)
+{
+	switch (act) {
+	case BUDGET_KEEP: break;
+	case BUDGET_LOWER: s->lowers++; break;
+	case BUDGET_SPLIT:
+		s->splits++;
+		s->closing = true;
+		break;
+	case BUDGET_CLOSE: s->closing = true; break;
+	case BUDGET_STAY: s->stays++; break;
+	case BUDGET_OPEN:
+		s->opens++;
+		s->spent += s->attach_ns;
+		s->in_since = s->in.now;
+		budget_opened(&s->budget, &s->in, s->attach_ns);
+		break;
+	}
+}
+
+/* Runs for so long; the share of the target's CPU time that it cost. */
+static double sim_for(struct sim *s, double seconds)
+{
+	uint64_t ticks = (uint64_t)(seconds * SECOND / TICK), cpu = s->in.target_cpu_ns;
+
+	s->spent = 0;
+	for (uint64_t i = 0; i < ticks; i++) {
+		sim_run(s);
+		if (s->closing) { /* detached a tick later */
+			s->closing = false;
+			s->spent += s->attach_ns;
+			budget_closed(&s->budget, s->in.now, s->attach_ns);
+		}
+		sim_act(s, budget_step(&s->budget, &s->in));
+	}
+	return (double)s->spent / (double)(s->in.target_cpu_ns - cpu);
+}
+
+static void hot_loop(void **state)
+{
+	struct sim s;
+	double cost;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.rate[3] = 11e6;
+	s.rate[4] = 100;
+	sim_for(&s, 2);
+	assert_true(s.sites[3].out);
+	assert_false(s.sites[4].out);
+	cost = sim_for(&s, 120);
+	assert_true(cost < 0.02);
+	assert_true(cost > 0.001);
+	assert_int_equal(s.splits, 1);
+	assert_int_equal(s.stays, 0);
+	assert_int_equal(s.lowers, 0);
+	assert_in_range(s.opens, 5, 26);
+}
+
+static void little_cpu(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.cores = 0.02; /* counted as a tenth */
+	s.rate[0] = 2000;
+	sim_for(&s, 10);
+	assert_int_equal(s.splits, 0); /* 1.4 ms of 100 a second */
+	s.rate[0] = 8000;
+	sim_for(&s, 3);
+	assert_true(s.sites[0].out);
+}
+
+static void burst(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	sim_for(&s, 2);
+	s.rate[0] = 50000; /* 3.5 %, for less than two periods */
+	sim_for(&s, 0.4);
+	s.rate[0] = 0;
+	sim_for(&s, 10);
+	assert_int_equal(s.splits, 0);
+}
+
+static void up_and_down(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	for (double rate = 1000; rate < 1e6; rate *= 1.5) {
+		s.rate[7] = rate;
+		sim_for(&s, 2);
+	}
+	assert_true(s.sites[7].out);
+	assert_int_equal(s.splits, 1);
+	for (double rate = 1e6; rate > 1000; rate /= 1.5) {
+		s.rate[7] = rate;
+		sim_for(&s, 2);
+	}
+	sim_for(&s, 15);
+	assert_false(s.sites[7].out);
+	assert_int_equal(s.splits, 1);
+	assert_int_equal(s.stays, 1);
+	assert_int_equal(s.budget.state, BUDGET_ALL);
+}
+
+static void two_of_many(void **state)
+{
+	struct sim s;
+	uint32_t out = 0;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.cores = 2;
+	for (int i = 0; i < SITES; i++)
+		s.rate[i] = 20;
+	s.rate[100] = 400000;
+	s.rate[400] = 300000;
+	sim_for(&s, 2);
+	assert_true(s.sites[100].out && s.sites[400].out);
+	assert_true(sim_for(&s, 60) < 0.02);
+	for (int i = 0; i < SITES; i++)
+		out += s.sites[i].out;
+	assert_int_equal(out, 2);
+	/* The agent's rows grow, and one more becomes hot. */
+	s.rate[0] = 300000;
+	sim_for(&s, 8);
+	assert_true(s.sites[0].out);
+	assert_int_equal(s.budget.out_count, 3);
+}
+
+/* A load that costs just what is allowed, now a little more and now a little less. */
+static void at_the_limit(void **state)
+{
+	struct sim s;
+	uint64_t changes;
+
+	(void)state;
+	sim_init(&s, 2);
+	for (int i = 0; i < 400; i++) {
+		s.rate[0] = 0.02 / HIT_NS * 1e9 * (i / 5 % 2 ? 1.1 : 0.9);
+		sim_for(&s, 1);
+	}
+	changes = s.splits + s.stays;
+	assert_true(changes <= 1);
+}
+
+/* A load that comes and goes in a rhythm that fools windows: it is given back less and less often. */
+static void on_and_off(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	for (int i = 0; i < 60; i++) {
+		s.rate[0] = i % 2 ? 1e6 : 0;
+		sim_for(&s, 10);
+	}
+	assert_true(s.splits >= 1);
+	assert_true(s.splits <= 12);
+	assert_true(s.stays <= s.splits);
+}
+
+static void idle(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.cores = 0;
+	sim_for(&s, 60);
+	assert_int_equal(s.splits + s.opens + s.lowers, 0);
+	s.cores = 1;
+	s.rate[0] = 1e6;
+	sim_for(&s, 2);
+	assert_true(s.sites[0].out);
+	s.cores = 0;
+	s.rate[0] = 0;
+	sim_for(&s, 90);
+	assert_false(s.sites[0].out);
+}
+
+static void levels(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 3);
+	s.other_rate = 60000; /* 4.2 % */
+	sim_for(&s, 2);
+	assert_int_equal(s.budget.level, 2);
+	assert_int_equal(s.lowers, 1);
+	sim_for(&s, 20);
+	assert_int_equal(s.budget.level, 2);
+	s.other_rate = 6000000; /* ends of tasks cost as much */
+	sim_for(&s, 2);
+	assert_int_equal(s.budget.level, 1);
+	assert_int_equal(s.splits, 0);
+	/* Nothing is left that could be saved. */
+	s.in.other_cost_ns += SECOND;
+	sim_for(&s, 5);
+	assert_int_equal(s.budget.level, 1);
+	/* Neither is allowed. */
+	sim_init(&s, 3);
+	s.budget.opts.may_lower = s.budget.opts.may_sample = false;
+	s.other_rate = 60000;
+	s.rate[0] = 1e6;
+	sim_for(&s, 5);
+	assert_int_equal(s.budget.level, 3);
+	assert_false(s.sites[0].out);
+	assert_true(s.budget.cost_ratio > 0.02);
+}
+
+static void fixed_sites_stay(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.rate[0] = s.rate[1] = 1e5;
+	s.sites[0].fixed = true;
+	sim_for(&s, 5);
+	assert_false(s.sites[0].out);
+	assert_true(s.sites[1].out);
+}
+
+/* A thread ended, and what it had counted is gone. */
+static void backwards(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.rate[0] = 10000;
+	for (int i = 0; i < 50; i++) {
+		sim_for(&s, 0.3);
+		s.sites[0].hits = s.sites[0].hits > 5000 ? s.sites[0].hits - 5000 : 0;
+		s.in.other_cost_ns = 0;
+		s.in.target_cpu_ns -= 10 * MS;
+	}
+	assert_int_equal(s.splits + s.lowers, 0);
+}
+
+static void clock_jumps(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.rate[0] = 1000;
+	sim_for(&s, 3);
+	s.in.now += 3600 * SECOND; /* suspended; the counters did not move */
+	sim_for(&s, 3);
+	s.in.now -= 7200 * SECOND;
+	sim_for(&s, 3);
+	assert_int_equal(s.splits, 0);
+	s.rate[0] = 1e6;
+	sim_for(&s, 3);
+	assert_true(s.sites[0].out);
+	s.in.now -= 1800 * SECOND; /* the next window must not be hours away */
+	sim_for(&s, 70);
+	assert_true(s.opens >= 1);
+	/* In the middle of a window. */
+	while (s.budget.state != BUDGET_IN)
+		sim_for(&s, 0.05);
+	s.in.now -= 100 * SECOND;
+	sim_for(&s, 1);
+	assert_int_not_equal(s.budget.state, BUDGET_IN);
+}
+
+/* Putting probes in is dear: then it is done seldom. */
+static void dear_windows(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.rate[0] = 1e6;
+	s.attach_ns = 100 * MS;
+	sim_for(&s, 3);
+	assert_true(sim_for(&s, 300) < 0.02);
+	assert_in_range(s.opens, 4, 15);
+}
+
+static void failed_window(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.rate[0] = 1e6;
+	sim_for(&s, 2);
+	assert_int_equal(s.budget.state, BUDGET_OUT);
+	budget_failed(&s.budget, s.in.now);
+	s.opens = 0;
+	sim_for(&s, 55);
+	assert_int_equal(s.opens, 0);
+	sim_for(&s, 10);
+	assert_true(s.opens >= 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hot_loop),	cmocka_unit_test(little_cpu),
+		cmocka_unit_test(burst),	cmocka_unit_test(up_and_down),
+		cmocka_unit_test(two_of_many),	cmocka_unit_test(at_the_limit),
+		cmocka_unit_test(on_and_off),	cmocka_unit_test(idle),
+		cmocka_unit_test(levels),	cmocka_unit_test(fixed_sites_stay),
+		cmocka_unit_test(backwards),	cmocka_unit_test(clock_jumps),
+		cmocka_unit_test(dear_windows), cmocka_unit_test(failed_window),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
