@@ -14,6 +14,7 @@
 #define TASK_BYTES 4096	   /* of one task; in a larger one it is not known what lies */
 #define TASKS_MAX 4096
 #define TASKS_A_READ 64
+#define AROUND_BYTES 256   /* an object that has the lock in it begins so far before it, at most */
 #define REG_RDI 5 /* as live_stacks.c has them */
 
 /* Threads that run have no stack that could be read: they are looked at again. */
@@ -44,16 +45,28 @@ static bool has_word(const uint64_t *words, size_t count, uint64_t word)
 	return false;
 }
 
+/*
+ * A thread may keep a pointer to what the lock lies in, an Arc's memory for one, and make the lock's
+ * address of it when it unlocks.
+ */
+static bool has_around(const uint64_t *words, size_t count, uint64_t addr)
+{
+	for (size_t i = 0; i < count; i++)
+		if (addr - words[i] <= AROUND_BYTES)
+			return true;
+	return false;
+}
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
-static bool stack_has(const struct memory *memory, uint64_t sp, uint64_t word)
+static bool stack_has(const struct memory *memory, uint64_t sp, uint64_t addr)
 {
 	uint64_t words[PIECE_BYTES / 8];
 
 	for (uint32_t at = 0; at < THREAD_BYTES; at += PIECE_BYTES) {
 		if (memory_read(memory, (sp & ~7ULL) + at, words, sizeof(words)))
 			return false;
-		if (has_word(words, PIECE_BYTES / 8, word))
+		if (has_around(words, PIECE_BYTES / 8, addr))
 			return true;
 	}
 	return false;
@@ -101,7 +114,7 @@ static void on_thread(void *ctx, const struct wire_look *look)
 	if (look->flags & WIRE_LOOK_ON_CPU)
 		s->on_thread = running_has(s, &slot);
 	else
-		s->on_thread = has_word((const uint64_t *)look->regs, WIRE_STACK_REGS, s->addr) ||
+		s->on_thread = has_around((const uint64_t *)look->regs, WIRE_STACK_REGS, s->addr) ||
 			       stack_has(s->memory, look->regs[STACK_RSP], s->addr);
 }
 
