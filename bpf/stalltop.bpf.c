@@ -535,6 +535,10 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
+/* Programs of their own, which count their hits as those above do. */
+#include "usdt.bpf.h"
+#include "spawn.bpf.h"
+
 /* The other threads are gone by now (each went through on_exit); this one starts afresh. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task)
@@ -553,11 +557,9 @@ int BPF_PROG(on_exec, struct task_struct *task)
 			slot_end(slot, bpf_ktime_get_ns());
 		}
 	}
-	if (target)
+	if (target) {
+		objects_forget(*target);
 		ring_process(WIRE_PROCESS_EXEC, *target, tgid, 0, 0);
+	}
 	return 0;
 }
-
-/* Programs of their own, which count their hits as those above do. */
-#include "usdt.bpf.h"
-#include "spawn.bpf.h"

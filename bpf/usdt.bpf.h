@@ -11,6 +11,21 @@
 
 #include "poll.bpf.h"
 
+/*
+ * The target runs another program, on which the probes of the old one are until they are detached:
+ * what they say is of no object any more.
+ */
+static __always_inline void objects_forget(__u32 target)
+{
+	for (__u32 i = 0; i < WIRE_MAX_OBJECTS; i++) {
+		__u32 index = i;
+		struct wire_object *row = bpf_map_lookup_elem(&objects, &index);
+
+		if (row && row->target == target)
+			row->id = 0;
+	}
+}
+
 #define TASK_ID_BITS 48 /* of WIRE_TASK_KEY */
 
 struct probe_hit {
@@ -53,6 +68,15 @@ static __attribute__((noinline)) __u64 arg_elsewhere(const void *ctx, __u32 row,
 	return arg_sized(value, arg->size, arg->is_signed);
 }
 
+/* NULL: the row is another object's by now. */
+static __always_inline struct wire_object *object_row(__u32 object)
+{
+	__u32 index = WIRE_OBJECT_ROW(object);
+	struct wire_object *row = bpf_map_lookup_elem(&objects, &index);
+
+	return row && row->id == object ? row : NULL;
+}
+
 static __always_inline void probe_begin(struct probe_hit *hit, struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
@@ -62,7 +86,7 @@ static __always_inline void probe_begin(struct probe_hit *hit, struct pt_regs *c
 	hit->sp = ctx->sp;
 	hit->object = cookie;
 	hit->probe = WIRE_COOKIE_PROBE(cookie);
-	hit->row = bpf_map_lookup_elem(&objects, &hit->object);
+	hit->row = object_row(hit->object);
 	hit->arg[0] = ctx->di;
 	hit->arg[1] = ctx->si;
 	hit->arg[2] = ctx->dx;
@@ -82,27 +106,29 @@ static __always_inline bool task_number(const struct probe_hit *hit)
 
 /* --- task types ------------------------------------------------------------------------- */
 
-static __always_inline void type_fill(const struct type_key *key, __u32 target, __u32 site,
-				      __u32 index)
+/* Returns the type's site; -1: there is none. */
+static __always_inline int type_fill(const struct type_key *key, __u32 target, __u32 number)
 {
-	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &site);
+	__u32 index = WIRE_OBJECT_ROW(key->object) * WIRE_TYPES + number;
 	struct wire_type *type = bpf_map_lookup_elem(&type_rows, &index);
+	__u32 site = type ? type->site : WIRE_NO_SITE;
+	struct wire_site *cfg = bpf_map_lookup_elem(&sites, &site);
 
 	if (!cfg || !type)
-		return;
+		return -1;
 	cfg->target = target;
 	cfg->family = WIRE_USDT;
 	cfg->kind = key->kind;
 	cfg->verified = WIRE_VERIFY;
 	type->name = key->name;
 	type->location = key->location;
-	type->site = site;
 	type->kind = key->kind;
 	bpf_probe_read_user_str(type->name_text, sizeof(type->name_text), (const void *)key->name);
 	bpf_probe_read_user_str(type->location_text, sizeof(type->location_text),
 				(const void *)key->location);
 	barrier();
 	*(volatile __u8 *)&type->ready = 1;
+	return site;
 }
 
 /*
@@ -114,10 +140,11 @@ static __attribute__((noinline)) int type_new(struct type_key *key)
 	struct wire_object *object;
 	__u32 number, site, *found;
 	long failed;
+	int filled;
 
 	if (!key)
 		return -1;
-	object = bpf_map_lookup_elem(&objects, &key->object);
+	object = object_row(key->object);
 	if (!object)
 		return -1;
 	number = __sync_fetch_and_add(&object->used, 1);
@@ -125,15 +152,16 @@ static __attribute__((noinline)) int type_new(struct type_key *key)
 		__sync_fetch_and_sub(&object->used, 1);
 		number = WIRE_TYPES - 1;
 	}
-	site = object->first_site + number;
 	if (number == WIRE_TYPES - 1) {
 		struct type_key others = {0, 0, key->object, WIRE_SITE_TASK};
 
-		type_fill(&others, object->target, site, key->object * WIRE_TYPES + number);
-		return site;
+		return type_fill(&others, object->target, number);
 	}
 	/* Filled before anybody can find it. */
-	type_fill(key, object->target, site, key->object * WIRE_TYPES + number);
+	filled = type_fill(key, object->target, number);
+	if (filled < 0)
+		return -1;
+	site = filled;
 	failed = bpf_map_update_elem(&types, key, &site, BPF_NOEXIST);
 	if (failed) {
 		found = bpf_map_lookup_elem(&types, key);
@@ -409,7 +437,7 @@ int on_probe_end(struct pt_regs *ctx)
 static __always_inline bool depth_told(const struct probe_hit *hit)
 {
 	__u64 kind = hit->arg[1], queue = hit->arg[2];
-	__u32 index = hit->object * WIRE_DEPTHS + (kind & 3) * (WIRE_DEPTHS / 4) +
+	__u32 index = WIRE_OBJECT_ROW(hit->object) * WIRE_DEPTHS + (kind & 3) * (WIRE_DEPTHS / 4) +
 		      (queue & (WIRE_DEPTHS / 4 - 1));
 	struct wire_depth *told;
 

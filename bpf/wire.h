@@ -516,8 +516,11 @@ enum wire_probe {
 	WIRE_PROBES
 };
 
-#define WIRE_MAX_OBJECTS 64 /* mapped objects with such probes */
-#define WIRE_TYPES 256	    /* task types of one; the last stands for those beyond */
+#define WIRE_MAX_OBJECTS 64 /* mapped objects with such probes, at a time; a power of two */
+/* Whoever has a row has a number of its own: what comes late, for a former owner, has another. */
+#define WIRE_OBJECT(row, generation) ((__u32)(row) | (__u32)(generation) << 8)
+#define WIRE_OBJECT_ROW(object) ((object) & (WIRE_MAX_OBJECTS - 1))
+#define WIRE_TYPES 256 /* task types of one; the last stands for those beyond */
 #define WIRE_NAME_TEXT 96
 #define WIRE_LOCATION_TEXT 72
 #define WIRE_USDT_ARGS 4
@@ -545,21 +548,21 @@ struct wire_args {
 #define WIRE_COOKIE_PROBE(cookie) ((cookie) >> 32 & 0xff)
 #define WIRE_COOKIE_ARGS(cookie) ((cookie) >> 40 & 0xffff)
 
-/* Written by the agent, but for `used`. */
+/* Written by the agent, but for `used`, and `id` when the target runs another program. */
 struct wire_object {
 	__u32 target;
-	__u32 first_site; /* of WIRE_TYPES that are reserved for it */
-	__u32 used;	  /* types met so far */
-	__u32 valid;
+	__u32 first_site; /* one of those that are reserved for it, and stays so */
+	__u32 used;	  /* number of the next type */
+	__u32 id;	  /* WIRE_OBJECT(); 0: nobody's */
 };
 
-/* A task type that was met; row = object * WIRE_TYPES + number. */
+/* A task type that was met; row = WIRE_OBJECT_ROW() * WIRE_TYPES + number. */
 struct wire_type {
 	__u64 name, location; /* addresses in the target */
-	__u32 site;
-	__u8 kind;  /* enum wire_site_kind */
-	__u8 ready; /* set last: the row is filled, and in use */
-	__u8 sent;  /* the agent's: it has announced it */
+	__u32 site;	      /* the agent's: reserved for it */
+	__u8 kind;	      /* enum wire_site_kind */
+	__u8 ready;	      /* set last: the row is filled, and in use */
+	__u8 sent;	      /* the agent's: it has announced it */
 	__u8 pad8;
 	char name_text[WIRE_NAME_TEXT]; /* "" where it could not be read without a fault */
 	char location_text[WIRE_LOCATION_TEXT];
@@ -573,7 +576,7 @@ enum wire_task_flags {
 	WIRE_TASK_QUEUED = 8,	/* it is in a run queue (level 3; else until its first poll) */
 };
 
-/* The depth that a probe told last; row = object * WIRE_DEPTHS + kind * WIRE_DEPTHS / 4 + index. */
+/* The depth that a probe told last; row = WIRE_OBJECT_ROW() * WIRE_DEPTHS + kind * WIRE_DEPTHS / 4 + index. */
 #define WIRE_DEPTHS 256
 struct wire_depth {
 	__u64 runtime; /* 0: none was told */

@@ -129,9 +129,9 @@ static int map_all(struct kernel *k, struct err *err)
 	k->objects = map_array(skel->maps.objects, sizeof(*k->objects), WIRE_MAX_OBJECTS,
 			       PROT_READ | PROT_WRITE);
 	k->types = map_array(skel->maps.type_rows, sizeof(*k->types), WIRE_MAX_OBJECTS * WIRE_TYPES,
-			     PROT_READ);
+			     PROT_READ | PROT_WRITE);
 	k->told = map_array(skel->maps.told_depths, sizeof(*k->told),
-			    WIRE_MAX_OBJECTS * WIRE_DEPTHS, PROT_READ);
+			    WIRE_MAX_OBJECTS * WIRE_DEPTHS, PROT_READ | PROT_WRITE);
 	k->parks = map_array(skel->maps.parks, sizeof(*k->parks), WIRE_MAX_SLOTS,
 			     PROT_READ | PROT_WRITE);
 	k->places = map_array(skel->maps.places, sizeof(*k->places), WIRE_MAX_TARGETS * WIRE_PLACES,
@@ -256,6 +256,7 @@ int kernel_open(const struct kernel_opts *opts, struct kernel **out, struct err 
 	k->on_probe_end_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_end) : -1;
 	k->on_probe_other_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_other) : -1;
 	k->probe_args_fd = bpf_map__fd(k->skel->maps.probe_args);
+	k->types_fd = bpf_map__fd(k->skel->maps.types);
 	k->on_spawn_fd = k->spawns ? bpf_program__fd(k->skel->progs.on_spawn) : -1;
 	k->vtables_fd = bpf_map__fd(k->skel->maps.vtables);
 	k->targets_fd = bpf_map__fd(k->skel->maps.targets);
@@ -304,11 +305,9 @@ void kernel_close(struct kernel *k)
 	if (k->objects)
 		munmap(k->objects, array_bytes(sizeof(*k->objects), WIRE_MAX_OBJECTS));
 	if (k->told)
-		munmap((void *)k->told,
-		       array_bytes(sizeof(*k->told), WIRE_MAX_OBJECTS * WIRE_DEPTHS));
+		munmap(k->told, array_bytes(sizeof(*k->told), WIRE_MAX_OBJECTS * WIRE_DEPTHS));
 	if (k->types)
-		munmap((void *)k->types,
-		       array_bytes(sizeof(*k->types), WIRE_MAX_OBJECTS * WIRE_TYPES));
+		munmap(k->types, array_bytes(sizeof(*k->types), WIRE_MAX_OBJECTS * WIRE_TYPES));
 	if (k->parks)
 		munmap(k->parks, array_bytes(sizeof(*k->parks), WIRE_MAX_SLOTS));
 	if (k->places)

@@ -32,8 +32,8 @@ struct kernel {
 	const struct wire_task *tasks;	  /* WIRE_MAX_TASKS; NULL below level 2 */
 	const uint64_t *task_flags;	  /* WIRE_MAX_TASKS; NULL below level 2 */
 	struct wire_object *objects;	  /* WIRE_MAX_OBJECTS */
-	const struct wire_type *types;	  /* WIRE_MAX_OBJECTS * WIRE_TYPES */
-	const struct wire_depth *told;	  /* WIRE_MAX_OBJECTS * WIRE_DEPTHS */
+	struct wire_type *types;	  /* WIRE_MAX_OBJECTS * WIRE_TYPES */
+	struct wire_depth *told;	  /* WIRE_MAX_OBJECTS * WIRE_DEPTHS */
 	uint64_t *roots; /* WIRE_MAX_SLOTS: generation of a thread that may run a root future */
 	uint64_t *parks; /* likewise: where such a thread parks (WIRE_PARK) */
 	struct wire_place *places;     /* WIRE_MAX_TARGETS * WIRE_PLACES */
@@ -44,7 +44,7 @@ struct kernel {
 	struct ring_buffer *ring;
 	int on_poll_fd, on_dealloc_fd, on_schedule_fd, on_spawn_fd; /* -1: not in this level */
 	int vtables_fd, targets_fd, ring_fd;
-	int on_probe_begin_fd, on_probe_end_fd, on_probe_other_fd, probe_args_fd;
+	int on_probe_begin_fd, on_probe_end_fd, on_probe_other_fd, probe_args_fd, types_fd;
 	/* Private to kernel_look.c. */
 	int on_look_fd, wanted_fd;
 	uint32_t *give_tid, *give_target;

@@ -428,8 +428,7 @@ static void live_source_close(struct source *source)
 	live_queues_close(live);
 	for (uint32_t i = 0; i < live->targets_count; i++)
 		watch_free(live->targets[i].watch);
-	for (size_t i = 0; i < live->binaries_count; i++)
-		live_usdt_forget(&live->binaries[i]);
+	live_usdt_close(live);
 	map_free(&live->runtime_ids);
 	free(live->targets);
 	free(live->binaries);
@@ -456,7 +455,7 @@ static uint32_t choose_max_sites(struct watch **watches, size_t count, uint32_t 
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < watches[i]->count; j++)
 			found += watches[i]->objects[j]->found.types_later ?
-					 WIRE_TYPES :
+					 4 * WIRE_TYPES : /* and what it may run later */
 					 watches[i]->objects[j]->found.sites_count;
 	while (max < 2 * found + 2)
 		max *= 2;

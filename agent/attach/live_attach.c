@@ -210,6 +210,7 @@ out:
 	/* The pid could have been reused between the look and the attach: then nothing stays. */
 	if (!ret && !proc_same(object->object->proc)) {
 		detach(binary);
+		live_usdt_release(live, binary);
 		ret = err_set(err, -ESRCH, "process %d ended during the attach",
 			      object->object->proc->pid);
 	}
@@ -236,6 +237,7 @@ void live_detach_target(struct live *live, uint32_t target)
 		if (binary->target != target)
 			continue;
 		detach(binary);
+		live_usdt_release(live, binary);
 		for (uint32_t s = 0; s < binary->sites; s++)
 			live->sites[binary->first_site + s].found = NULL;
 		binary->object = NULL;
@@ -365,6 +367,10 @@ int live_exec(struct live *live, struct emit *emit, uint32_t target)
 	char *exe;
 	int ret;
 
+	/* What it had shown, from which nothing comes any more. */
+	ret = live_drain(live, emit);
+	if (ret)
+		return ret;
 	t->exec_pending = false;
 	live_detach_target(live, target);
 	watch_reset(t->watch);

@@ -68,7 +68,7 @@ struct live_binary {
 	size_t spawns_count;
 	bool spawns_stepped; /* one of them at least */
 	uint32_t first_site, sites;
-	uint32_t usdt;		  /* number of its row in `objects`, plus one; 0: none */
+	uint32_t usdt;		  /* WIRE_OBJECT(): its row in `objects`; 0: none */
 	struct runtime_site *met; /* WIRE_TYPES task types, as they are met */
 };
 
@@ -152,6 +152,18 @@ struct live_scan {
 	uint32_t sent[WIRE_MAX_TARGETS];
 };
 
+/*
+ * What is given to the objects with probe points, and taken back when they are detached. Numbers of
+ * sites are not used twice, but those that were reserved and never met a task type.
+ */
+struct live_usdt {
+	uint32_t generation;
+	bool objects[WIRE_MAX_OBJECTS];
+	uint32_t args[WIRE_MAX_ARG_ROWS]; /* whose argument formats; 0: nobody's */
+	uint32_t *spare;		  /* sites */
+	size_t spare_count, spare_cap;
+};
+
 struct live {
 	struct source source;
 	struct live_opts opts;
@@ -164,8 +176,8 @@ struct live {
 	size_t sites_count, sites_cap;
 	struct live_runtime *runtimes;
 	size_t runtimes_count, runtimes_cap;
-	struct map runtime_ids;	       /* (handle, target) -> id */
-	uint32_t usdt_count, arg_rows; /* rows given of the kernel side's tables */
+	struct map runtime_ids; /* (handle, target) -> id */
+	struct live_usdt usdt;	/* rows given of the kernel side's tables */
 
 	struct live_stacks *stacks; /* NULL: there are none */
 	struct census *census;	    /* NULL: nobody was looked at */
@@ -358,7 +370,9 @@ int live_usdt_look(struct live *live, struct emit *emit);
 /* Queue depths that its probes told last, `each` with room for WIRE_DEPTHS; false: none. */
 bool live_usdt_depths(const struct live *live, const struct live_runtime *runtime,
 		      struct ev_queues *out, uint32_t *each);
-void live_usdt_forget(struct live_binary *binary);
+/* Its probes are detached: what it had is for others. Announce what it has met before. */
+void live_usdt_release(struct live *live, struct live_binary *binary);
+void live_usdt_close(struct live *live);
 bool live_is_usdt(const struct live *live, uint32_t site);
 /* What the probes have told of a task: there is no header to read. */
 void live_usdt_check(const struct live *live, const struct wire_task *row, uint32_t index,

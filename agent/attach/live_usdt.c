@@ -16,17 +16,20 @@
 #define PAGE 4096
 
 /* Where the argument formats of a probe are; 0: they are the usual ones. -ENOSPC: no room. */
-static int args_row(struct live *live, const struct runtime_probe *probe)
+static int args_row(struct live *live, uint32_t object, const struct runtime_probe *probe)
 {
-	uint32_t row = live->arg_rows;
+	uint32_t row = 0;
 
 	if (!probe->has_args)
 		return 0;
-	if (row >= WIRE_MAX_ARG_ROWS)
+	while (row < WIRE_MAX_ARG_ROWS && live->usdt.args[row])
+		row++;
+	if (row == WIRE_MAX_ARG_ROWS)
 		return -ENOSPC;
 	if (bpf_map_update_elem(live->kernel->probe_args_fd, &row, &probe->args, BPF_ANY))
 		return -errno;
-	return (int)++live->arg_rows;
+	live->usdt.args[row] = object;
+	return (int)row + 1;
 }
 
 static int attach_probes(struct live *live, struct live_binary *binary, const struct plan *plan,
@@ -40,7 +43,7 @@ static int attach_probes(struct live *live, struct live_binary *binary, const st
 
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_probe *probe = &plan->probes[i];
-		int args = probe->probe ? args_row(live, probe->probe) : 0;
+		int args = probe->probe ? args_row(live, binary->usdt, probe->probe) : 0;
 
 		if (probe->program != program || probe->refused || args < 0)
 			continue;
@@ -48,7 +51,7 @@ static int attach_probes(struct live *live, struct live_binary *binary, const st
 		sites[n++] = (struct link_site){
 			.offset = probe->offset,
 			.semaphore = probe->probe->semaphore,
-			.cookie = WIRE_USDT_COOKIE(binary->usdt - 1, probe->probe->probe, args),
+			.cookie = WIRE_USDT_COOKIE(binary->usdt, probe->probe->probe, args),
 		};
 	}
 	ret = link_attach(&binary->links[program], fd, object->path, object->proc->pid, sites, n,
@@ -72,26 +75,135 @@ static bool has_wakes(const struct plan *plan)
 	return false;
 }
 
-/* Sites for the task types to come. */
+static struct wire_type *types_of(const struct live *live, const struct live_binary *binary)
+{
+	return &live->kernel->types[(size_t)WIRE_OBJECT_ROW(binary->usdt) * WIRE_TYPES];
+}
+
+/* A number that no event has, or ever had; ID_NONE: there is no room. */
+static uint32_t site_take(struct live *live, struct live_site site)
+{
+	uint32_t id = live->sites_count;
+
+	if (live->usdt.spare_count) {
+		id = live->usdt.spare[--live->usdt.spare_count];
+	} else if (id + 1 < live->kernel->max_sites) {
+		live->sites = xgrow(live->sites, &live->sites_cap, id + 1, sizeof(*live->sites));
+		live->sites_count++;
+	} else {
+		return ID_NONE;
+	}
+	live->sites[id] = site;
+	return id;
+}
+
+static void site_give_back(struct live *live, uint32_t id)
+{
+	struct live_usdt *u = &live->usdt;
+
+	u->spare = xgrow(u->spare, &u->spare_cap, u->spare_count + 1, sizeof(*u->spare));
+	u->spare[u->spare_count++] = id;
+}
+
+/*
+ * Sites for the task types to come, from the last number on: the one for all beyond first, and the
+ * types take the rest as they come. Where there are fewer than an object can have, more types share.
+ */
+static uint32_t reserve_sites(struct live *live, struct live_binary *binary, bool wakes)
+{
+	struct wire_type *rows = types_of(live, binary);
+	uint32_t first = WIRE_TYPES, id;
+
+	for (uint32_t i = 0; i < WIRE_TYPES; i++)
+		rows[i] = (struct wire_type){.site = WIRE_NO_SITE};
+	while (first) {
+		id = site_take(live, (struct live_site){
+					     .target = binary->target,
+					     .binary = (uint32_t)(binary - live->binaries),
+					     .unmet = true,
+					     .wakes_seen = wakes,
+				     });
+		if (id == ID_NONE)
+			break;
+		rows[--first].site = id;
+	}
+	return first;
+}
+
 static int reserve(struct live *live, struct live_binary *binary, bool wakes, struct err *err)
 {
-	uint32_t id = (uint32_t)(binary - live->binaries), first = live->sites_count;
-	struct wire_object *row = &live->kernel->objects[live->usdt_count];
+	struct live_usdt *u = &live->usdt;
+	uint32_t row = 0, first;
 
-	if (live->usdt_count >= WIRE_MAX_OBJECTS || first + WIRE_TYPES >= live->kernel->max_sites)
+	while (row < WIRE_MAX_OBJECTS && u->objects[row])
+		row++;
+	if (row == WIRE_MAX_OBJECTS)
+		return err_set(err, -ENOSPC, "there is no room for the probes of %s",
+			       binary->object->object->name);
+	u->generation = u->generation % 0xffffff + 1;
+	binary->usdt = WIRE_OBJECT(row, u->generation);
+	binary->sites = 0;
+	u->objects[row] = true;
+	first = reserve_sites(live, binary, wakes);
+	if (first == WIRE_TYPES) {
+		live_usdt_release(live, binary);
 		return err_set(err, -ENOSPC, "there is no room for the task types of %s",
 			       binary->object->object->name);
-	live->sites = xgrow(live->sites, &live->sites_cap, first + WIRE_TYPES,
-			    sizeof(*live->sites));
-	for (uint32_t i = 0; i < WIRE_TYPES; i++)
-		live->sites[live->sites_count++] = (struct live_site){
-			.target = binary->target, .binary = id, .unmet = true, .wakes_seen = wakes};
-	binary->first_site = first;
-	binary->sites = WIRE_TYPES;
+	}
 	binary->met = xcalloc(WIRE_TYPES, sizeof(*binary->met));
-	binary->usdt = ++live->usdt_count;
-	*row = (struct wire_object){.target = binary->target, .first_site = first, .valid = 1};
+	live->kernel->objects[row] = (struct wire_object){
+		.target = binary->target,
+		.first_site = types_of(live, binary)[WIRE_TYPES - 1].site,
+		.used = first,
+		.id = binary->usdt,
+	};
 	return 0;
+}
+
+/* What the kernel side has under the object's number; nobody asks for it any more. */
+static void types_forget(const struct live *live, uint32_t object)
+{
+	struct {
+		uint64_t name, location;
+		uint32_t object, kind;
+	} key, next;
+	bool more = !bpf_map_get_next_key(live->kernel->types_fd, NULL, &next);
+
+	for (uint32_t i = 0; more && i < WIRE_MAX_OBJECTS * WIRE_TYPES; i++) {
+		key = next;
+		more = !bpf_map_get_next_key(live->kernel->types_fd, &key, &next);
+		if (key.object == object)
+			bpf_map_delete_elem(live->kernel->types_fd, &key);
+	}
+}
+
+void live_usdt_release(struct live *live, struct live_binary *binary)
+{
+	uint32_t row = WIRE_OBJECT_ROW(binary->usdt);
+	struct wire_type *rows;
+
+	if (!binary->usdt)
+		return;
+	rows = types_of(live, binary);
+	live->kernel->objects[row] = (struct wire_object){0};
+	types_forget(live, binary->usdt);
+	for (uint32_t i = 0; i < WIRE_TYPES; i++) {
+		struct live_site *site = &live->sites[rows[i].site];
+
+		if (rows[i].site == WIRE_NO_SITE)
+			continue;
+		site->found = NULL;
+		/* That of the last number is also what threads are known by. */
+		if (site->unmet && !rows[i].ready && i < WIRE_TYPES - 1)
+			site_give_back(live, rows[i].site);
+	}
+	memset(&live->kernel->told[(size_t)row * WIRE_DEPTHS], 0,
+	       WIRE_DEPTHS * sizeof(*live->kernel->told));
+	for (uint32_t i = 0; i < WIRE_MAX_ARG_ROWS; i++)
+		if (live->usdt.args[i] == binary->usdt)
+			live->usdt.args[i] = 0;
+	live->usdt.objects[row] = false;
+	binary->usdt = 0;
 }
 
 /* The end of a poll is seen before its begin is: else a poll stays open. */
@@ -117,18 +229,12 @@ int live_usdt_attach(struct live *live, struct live_binary *binary, struct err *
 
 /* --- task types ------------------------------------------------------------------------------- */
 
-/*
- * A string of the target, sanitised. What the kernel side noted serves when the process is gone; it
- * takes no page fault, so it may have seen nothing.
- */
-static char *text_of(const struct live *live, uint32_t target, uint64_t addr, const char *noted,
-		     size_t noted_size, size_t max)
+/* A string of the target's memory; its length, 0: there is none. */
+static size_t text_read(const struct live_target *t, uint64_t addr, char *raw, size_t max)
 {
-	const struct live_target *t = &live->targets[target];
-	char raw[WIRE_NAME_TEXT + 1], *out;
 	size_t len = 0, piece;
 
-	while (addr && !t->ended && len < max) {
+	while (len < max) {
 		piece = PAGE - (addr + len) % PAGE;
 		if (piece > max - len)
 			piece = max - len;
@@ -140,8 +246,25 @@ static char *text_of(const struct live *live, uint32_t target, uint64_t addr, co
 		}
 		len += piece;
 	}
-	if (!len) {
-		len = strnlen(noted, noted_size);
+	/* Another program's memory may have been read. */
+	return proc_execed(t->watch->proc) ? 0 : len;
+}
+
+/*
+ * A string of the target, sanitised. The kernel side has noted what fits, in the program that showed
+ * it; but it takes no page fault, so it may have seen nothing.
+ */
+static char *text_of(const struct live *live, uint32_t target, uint64_t addr, const char *noted,
+		     size_t noted_size, size_t max)
+{
+	const struct live_target *t = &live->targets[target];
+	size_t kept = strnlen(noted, noted_size), len = 0;
+	char raw[WIRE_NAME_TEXT + 1], *out;
+
+	if (addr && !t->ended && !t->exec_pending && (!kept || kept + 1 >= noted_size))
+		len = text_read(t, addr, raw, max);
+	if (len <= kept) {
+		len = kept;
 		memcpy(raw, noted, len);
 	}
 	if (!len)
@@ -166,7 +289,7 @@ static uint64_t boundary(const struct runtime_found *found, const struct elf_fil
 static int meet(struct live *live, struct emit *emit, struct live_binary *binary, uint32_t number,
 		const struct wire_type *type)
 {
-	uint32_t id = binary->first_site + number;
+	uint32_t id = type->site;
 	struct runtime_site *met = &binary->met[number];
 	struct live_site *site = &live->sites[id];
 	bool others = number == WIRE_TYPES - 1;
@@ -206,10 +329,10 @@ int live_usdt_look(struct live *live, struct emit *emit)
 		/* The binary itself is announced first. */
 		if (!binary->usdt || !binary->object || b >= live->announced_binaries)
 			continue;
-		rows = &live->kernel->types[(size_t)(binary->usdt - 1) * WIRE_TYPES];
+		rows = types_of(live, binary);
 		for (uint32_t i = 0; i < WIRE_TYPES && !ret; i++)
-			if (live->sites[binary->first_site + i].unmet &&
-			    __atomic_load_n(&rows[i].ready, __ATOMIC_ACQUIRE))
+			if (__atomic_load_n(&rows[i].ready, __ATOMIC_ACQUIRE) &&
+			    live->sites[rows[i].site].unmet)
 				ret = meet(live, emit, binary, i, &rows[i]);
 		if (ret)
 			break;
@@ -217,14 +340,18 @@ int live_usdt_look(struct live *live, struct emit *emit)
 	return ret;
 }
 
-void live_usdt_forget(struct live_binary *binary)
+void live_usdt_close(struct live *live)
 {
-	for (uint32_t i = 0; binary->met && i < WIRE_TYPES; i++) {
-		free(binary->met[i].name);
-		free(binary->met[i].location);
+	for (size_t b = 0; b < live->binaries_count; b++) {
+		struct live_binary *binary = &live->binaries[b];
+
+		for (uint32_t i = 0; binary->met && i < WIRE_TYPES; i++) {
+			free(binary->met[i].name);
+			free(binary->met[i].location);
+		}
+		free(binary->met);
 	}
-	free(binary->met);
-	binary->met = NULL;
+	free(live->usdt.spare);
 }
 
 /* --- depths that a probe told, of a runtime that keeps no gauges ------------------------------ */
@@ -239,7 +366,7 @@ bool live_usdt_depths(const struct live *live, const struct live_runtime *runtim
 
 	if (!binary->usdt)
 		return false;
-	rows = &live->kernel->told[(size_t)(binary->usdt - 1) * WIRE_DEPTHS];
+	rows = &live->kernel->told[(size_t)WIRE_OBJECT_ROW(binary->usdt) * WIRE_DEPTHS];
 	for (uint32_t i = 0; i < KINDS * PER_KIND; i++) {
 		const volatile struct wire_depth *row = &rows[i];
 		uint32_t kind = i / PER_KIND;

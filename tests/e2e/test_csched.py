@@ -315,6 +315,61 @@ def test_foreign_notes(app, stream, tmp_path):
     assert (depths["local_queues"], depths["inject_queue"]) == (305, None), depths
 
 
+# Runs itself again and again. Each run waits until the probes of the one before are gone and it has
+# its own, makes 20 polls of a type that is its alone, and is gone at once.
+AGAIN = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "stalltop/sdt.h"
+static const struct stalltop_sdt_runtime runtime;
+static char name[32];
+int main(int argc, char **argv)
+{
+    int run = argc > 1 ? atoi(argv[1]) : 0;
+    char next[16];
+    sprintf(name, "work of run %d", run);
+    if (!run)
+        printf("ready pid=%d\n", getpid());
+    fflush(stdout);
+    for (int i = 0; i < 25000 && STALLTOP_SDT_WATCHED(poll__begin); i++)
+        usleep(200);
+    while (!STALLTOP_SDT_WATCHED(poll__begin))
+        usleep(200);
+    usleep(10000);
+    for (int i = 0; i < 20; i++) {
+        stalltop_poll_begin(&runtime, 1 + i % 5, name, "again.c:1");
+        stalltop_poll_end(&runtime, 1 + i % 5, STALLTOP_SDT_PENDING);
+    }
+    if (run == RUNS - 1) {
+        puts("done");
+        fflush(stdout);
+        pause();
+    }
+    sprintf(next, "%d", run + 1);
+    execl("/proc/self/exe", argv[0], next, NULL);
+    return 1;
+}
+"""
+
+
+def test_many_programs(app, stream, tmp_path):
+    """What one program had of the tables is for the next; what each showed at its very end is told."""
+    runs = 20
+    source, path = tmp_path / "again.c", tmp_path / "again"
+    source.write_text(AGAIN)
+    subprocess.run(["gcc", "-O2", f"-DRUNS={runs}", "-I", harness.ROOT / "include", "-o", path, source],
+                   check=True)
+    target = app("again", path=path)
+    run = stream("-p", target.pid, *ALL, "--duration", "100s", command="dump")
+    run.attached()
+    target.wait_line(lambda line: line == "done", 60)
+    run.stop()
+    assert {s["site"]: s["polls"] for s in run.of("site")} == \
+        {f"work of run {i}": 20 for i in range(runs)}
+    assert (run.footer["polls"], run.footer["lost"]) == (20 * runs, 0), run.footer
+
+
 @pytest.fixture(scope="module")
 def turns():
     """The example of the Rust crate, built."""
