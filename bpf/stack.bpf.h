@@ -258,6 +258,28 @@ static __always_inline void stack_send(struct wire_stack *out, const struct wire
 	__sync_fetch_and_add(&totals.stacks_sent, 1);
 }
 
+/* Read whenever the ring is: a sample alone wakes nobody. */
+static __always_inline void sample_told(const struct wire_slot *slot, __u32 index,
+					const struct wire_poll *poll, __u64 now)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct wire_sample *out = bpf_ringbuf_reserve(&stack_ring, sizeof(*out), 0);
+
+	if (!out) {
+		__sync_fetch_and_add(&totals.stacks_lost, 1);
+		return;
+	}
+	out->head.kind = WIRE_SAMPLE;
+	out->head.target = slot->target;
+	out->head.time_ns = now;
+	out->head.tid = slot->tid;
+	out->head.slot = index;
+	out->ip = regs->ip;
+	out->site = poll->site;
+	out->pad32 = 0;
+	bpf_ringbuf_submit(out, BPF_RB_NO_WAKEUP);
+}
+
 /* The current thread was sampled inside `poll`. */
 static __always_inline void sample_taken(const struct wire_slot *slot, __u32 index,
 					 const struct wire_poll *poll, __u64 now)

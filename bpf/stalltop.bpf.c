@@ -467,8 +467,10 @@ int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
 	slot_begin(slot);
 	slot_stolen(slot, now);
 	poll = polls_running(slot, index, now, true);
-	if (stacks_on && poll && poll->kind == WIRE_SITE_TASK)
+	if (stacks_on && poll && poll->kind == WIRE_SITE_TASK) {
+		sample_told(slot, index, poll, now);
 		sample_taken(slot, index, poll, now);
+	}
 	if (sentinel_on && (!poll || poll->kind != WIRE_SITE_TASK))
 		sentinel_sampled(slot, index, now);
 	slot_end(slot, now);

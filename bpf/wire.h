@@ -356,6 +356,7 @@ enum wire_kind {
 	WIRE_SPAWN = 16, /* a struct wire_stack: of a thread that makes a task of `site` */
 	WIRE_SPAWN_FULL =
 		17, /* a struct wire_process: the window of the target's spawn probes is over */
+	WIRE_SAMPLE = 18,
 };
 
 struct wire_head {
@@ -395,6 +396,13 @@ struct wire_stack {
 	__u64 kernel_count; /* a block that is over: how many of `kernel` are there */
 	__u64 kernel[WIRE_KERNEL_FRAMES];
 	__u8 pages[WIRE_STACK_PAGES * WIRE_STACK_PAGE];
+};
+
+/* The thread was sampled inside a poll of a task. */
+struct wire_sample {
+	struct wire_head head;
+	__u64 ip; /* in the program, where it goes on */
+	__u32 site, pad32;
 };
 
 /*
@@ -600,6 +608,7 @@ _Static_assert(sizeof(struct wire_span) == 48, "wire_span");
 _Static_assert(sizeof(struct wire_wanted) == 16, "wire_wanted");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");
 _Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");
+_Static_assert(sizeof(struct wire_sample) == 40, "wire_sample");
 _Static_assert(sizeof(struct wire_brief_poll) == 40, "wire_brief_poll");
 _Static_assert(sizeof(struct wire_stack) == 24 + 48 + 8 + 8 + 8 + 16 + 8 * 17 + 8 * 33 + 8 * 4096,
 	       "wire_stack");

@@ -151,6 +151,16 @@ static bool has_stacks(const struct model *m, char *why, size_t size)
 	       say(why, size, "the program has no symbols, so the frames of a lock have no names");
 }
 
+static bool has_samples(const struct model *m, char *why, size_t size)
+{
+	if (!has_polls(m, why, size))
+		return false;
+	for (uint32_t i = 0; i < m->sites_count; i++)
+		if (m->sites[i].id != ID_NONE && m->sites[i].samples_valid)
+			return true;
+	return say(why, size, "no poll was sampled on a CPU, or they cannot be sampled here");
+}
+
 static bool has_channels(const struct model *m, char *why, size_t size)
 {
 	const char *reason = "they were not looked for";
@@ -175,7 +185,7 @@ static bool (*const have[])(const struct model *m, char *why, size_t size) = {
 	[NEED_CPU] = has_computing,   [NEED_TASKS] = has_tasks,	  [NEED_WAKES] = has_wakes,
 	[NEED_SELF] = has_self_wakes, [NEED_QUEUES] = has_queues, [NEED_INJECT] = has_inject,
 	[NEED_ALIVE] = has_alive,     [NEED_POOL] = has_pool,	  [NEED_CHANNELS] = has_channels,
-	[NEED_WAKERS] = has_wakers,   [NEED_STACKS] = has_stacks,
+	[NEED_WAKERS] = has_wakers,   [NEED_STACKS] = has_stacks, [NEED_SAMPLES] = has_samples,
 };
 
 static bool field_has(const struct model *m, const struct field *f, char *why, size_t size)

@@ -94,6 +94,19 @@ bool get_site_self_share(const struct field_ctx *c, double *out)
 	       share(&c->site->series->self, &c->site->series->polls, c->window_s, out);
 }
 
+/* How many more than at the start of the window. */
+bool get_site_samples(const struct field_ctx *c, double *out)
+{
+	return c->site->samples_valid && c->site->series &&
+	       field_growth(&c->site->series->samples, c->window_s, out);
+}
+
+bool get_site_refcount_share(const struct field_ctx *c, double *out)
+{
+	return c->site->samples_valid && c->site->series &&
+	       share(&c->site->series->refcounts, &c->site->series->samples, c->window_s, out);
+}
+
 /* --- runtime ------------------------------------------------------------------- */
 
 /* The next thread that works for the runtime, from index *at; NULL: no more. */

@@ -41,8 +41,9 @@ struct live_site {
 	bool wakes_apart;      /* but those while it is polled: they take another way (Tokio) */
 	uint64_t checksum;     /* of the statistics last sent: unchanged ones are not sent again */
 	uint64_t offset, body; /* of poll in the file, and of what it only jumps to; 0: itself */
-	uint64_t seen, alive;  /* tasks met before the present scan, and of these alive in it */
-	uint64_t ended;	       /* cumulative, as of the last scan */
+	uint64_t samples, refcounts; /* of polls on a CPU; of these, at a reference count */
+	uint64_t seen, alive; /* tasks met before the present scan, and of these alive in it */
+	uint64_t ended;	      /* cumulative, as of the last scan */
 };
 
 #define HANDOFFS_MAX 64
@@ -183,6 +184,7 @@ struct live {
 	struct census *census;	    /* NULL: nobody was looked at */
 	struct live_locks *locks;   /* NULL: no thread was seen to wait for one */
 	struct sentinel *sentinel;  /* NULL: all polls are seen by probes */
+	struct map places;	    /* (address of code, target) -> whether it counts references */
 	struct channels *channels;  /* NULL: none were looked for */
 	char no_stacks[256];	    /* why, when they were wanted */
 	int fd;			    /* readable when a ring or the unwinder has something */
@@ -267,8 +269,8 @@ void live_stacks_forget(struct live *live, uint32_t target);
 /* Stacks that were copied and came to nothing: too many under way, or no unwinder. Cumulative. */
 uint64_t live_stacks_refused(const struct live *live);
 int live_stacks_drain(struct live *live, struct emit *emit);
+/* Of a block, a sample, or a spawn. */
 int live_stack(struct live *live, struct emit *emit, const struct wire_stack *rec);
-void live_stack_spawn(struct live *live, const struct wire_stack *rec);
 int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
 		    const struct wire_slot *slot, const struct wire_poll *poll);
 
@@ -278,6 +280,12 @@ bool live_root_blocked(const struct frame *frames, uint32_t count);
 void live_stack_read(const struct live *live, struct wire_stack *rec);
 /* The frames of a stack for a row of the census; false: not now. */
 bool live_stack_ask(struct live *live, const struct wire_stack *copy, uint32_t census);
+
+/* live_samples.c: where polls were sampled. */
+void live_sample(struct live *live, const struct wire_sample *rec);
+bool live_samples_come(const struct live *live);
+/* Code may be another now. */
+void live_samples_forget(struct live *live);
 
 /* live_census.c: a look at all threads, for what began before the watch. */
 int live_census_target(struct live *live, struct emit *emit, uint32_t target);

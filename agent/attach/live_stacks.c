@@ -157,6 +157,7 @@ int live_stacks_open(struct live *live, struct err *err)
 void live_stacks_close(struct live *live)
 {
 	live_locks_free(live);
+	map_free(&live->places);
 	if (!live->stacks)
 		return;
 	stacks_close(live->stacks->unwinder);
@@ -175,6 +176,7 @@ void live_stacks_forget(struct live *live, uint32_t target)
 	live->targets[target].generation++;
 	live->targets[target].mapped = false;
 	live_locks_free(live);
+	live_samples_forget(live);
 	if (live->stacks)
 		stacks_target_end(live->stacks->unwinder, target);
 }
@@ -355,12 +357,39 @@ static int submit(struct live_stacks *s, struct emit *emit, const struct wire_st
 	return 0;
 }
 
+static void stack_spawn(struct live *live, const struct wire_stack *rec)
+{
+	struct live_stacks *s = live->stacks;
+	int index = s ? wait_for(s, rec->head.target) : -1;
+
+	if (index < 0 || rec->site >= live->sites_count)
+		return;
+	s->waits[index] = (struct stack_wait){
+		.target = rec->head.target,
+		.generation = live->targets[rec->head.target].generation,
+		.stack =
+			{
+				.tid = rec->head.tid,
+				.runtime = ID_NONE,
+				.site = rec->site,
+				.poll_start_ns = rec->poll_start_ns,
+				.kind = STACK_SPAWN,
+				.syscall = -1,
+			},
+	};
+	send_copy(s, rec, &s->waits[index]);
+}
+
 int live_stack(struct live *live, struct emit *emit, const struct wire_stack *rec)
 {
 	int ret = 0;
 
-	if (!live->stacks)
+	if (!live->stacks || (rec->head.kind != WIRE_STACK && rec->head.kind != WIRE_SPAWN))
 		return 0;
+	if (rec->head.kind == WIRE_SPAWN) {
+		stack_spawn(live, rec);
+		return 0;
+	}
 	if (rec->site == WIRE_NO_SITE && !rec->since_ns && !rec->task_id)
 		return live_census_sample(live, rec);
 	if (rec->site != WIRE_NO_SITE || !rec->task_id)
@@ -392,29 +421,6 @@ bool live_stack_ask(struct live *live, const struct wire_stack *copy, uint32_t c
 	name_kernel(s, copy, wait);
 	send_copy(s, copy, wait);
 	return wait->used;
-}
-
-void live_stack_spawn(struct live *live, const struct wire_stack *rec)
-{
-	struct live_stacks *s = live->stacks;
-	int index = s ? wait_for(s, rec->head.target) : -1;
-
-	if (index < 0 || rec->site >= live->sites_count)
-		return;
-	s->waits[index] = (struct stack_wait){
-		.target = rec->head.target,
-		.generation = live->targets[rec->head.target].generation,
-		.stack =
-			{
-				.tid = rec->head.tid,
-				.runtime = ID_NONE,
-				.site = rec->site,
-				.poll_start_ns = rec->poll_start_ns,
-				.kind = STACK_SPAWN,
-				.syscall = -1,
-			},
-	};
-	send_copy(s, rec, &s->waits[index]);
 }
 
 /* The pages that were not copied when the block began: nobody changes them while it lasts. */

@@ -89,7 +89,7 @@ int live_site_stats(struct live *live, struct emit *emit)
 		if (site->unmet)
 			continue;
 		stats_sum(live->kernel, id, &sum);
-		checksum = sum.busy_ns + sum.first_seen + site->ended;
+		checksum = sum.busy_ns + sum.first_seen + site->ended + site->samples;
 		if (checksum == site->checksum)
 			continue;
 		site->checksum = checksum;
@@ -106,6 +106,9 @@ int live_site_stats(struct live *live, struct emit *emit)
 					       .moved = sum.moved,
 					       .cancelled = sum.cancelled,
 					       .hist = hist,
+					       .samples_valid = live_samples_come(live),
+					       .samples = site->samples,
+					       .refcounts = site->refcounts,
 				       }};
 		if (live->kernel->delays) {
 			event.as_site_stats.delay_max_ns = delays_sum(live->kernel, id, delays,

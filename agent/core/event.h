@@ -131,6 +131,9 @@ struct ev_site_stats {
 	uint64_t cancelled; /* tasks cancelled after they had been polled; likewise */
 	bool self_valid;    /* level 3, where the wakes of its scheduler are seen and told apart */
 	uint64_t self;	    /* polls of tasks that were made ready while they were being polled */
+	bool samples_valid; /* CPUs are sampled */
+	uint64_t samples;   /* of its polls on a CPU, cumulative */
+	uint64_t refcounts; /* of these, at the reference count of an Arc */
 };
 
 enum thread_state {

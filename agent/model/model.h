@@ -201,6 +201,8 @@ struct site {
 	uint64_t moved, cancelled; /* valid with tasks_valid */
 	bool self_valid;
 	uint64_t self;
+	bool samples_valid;
+	uint64_t samples, refcounts;
 
 	/* From the last task scan: rows of this site. */
 	uint32_t live; /* tasks alive among those seen */
@@ -218,7 +220,7 @@ struct site {
 	/* A value a second; allocated at the first activity, NULL before. */
 	struct site_series {
 		struct series polls, busy_ns, seen, ended, live, completed_held, detached;
-		struct series moved, cancelled, self;
+		struct series moved, cancelled, self, samples, refcounts;
 	} * series;
 
 	struct site_stacks *stacks; /* NULL: none came */

@@ -112,6 +112,9 @@ int site_stats_apply(struct model *m, const struct event *event)
 	s->cancelled = ev->cancelled;
 	s->self_valid = ev->self_valid;
 	s->self = ev->self;
+	s->samples_valid = ev->samples_valid;
+	s->samples = ev->samples;
+	s->refcounts = ev->refcounts;
 	s->sampled = ev->sampled;
 	if (ev->hist)
 		hist_set(&s->hist, ev->hist);
@@ -169,6 +172,8 @@ static struct site_series *site_series_new(struct model *m, uint64_t before)
 	series_zero(&series->moved, before);
 	series_zero(&series->cancelled, before);
 	series_zero(&series->self, before);
+	series_zero(&series->samples, before);
+	series_zero(&series->refcounts, before);
 	return series;
 }
 
@@ -192,6 +197,8 @@ static void site_tick(struct model *m, struct site *s, uint64_t seconds)
 	series_push_total(&s->series->moved, s->moved, seconds);
 	series_push_total(&s->series->cancelled, s->cancelled, seconds);
 	series_push_total(&s->series->self, s->self, seconds);
+	series_push_total(&s->series->samples, s->samples, seconds);
+	series_push_total(&s->series->refcounts, s->refcounts, seconds);
 }
 
 void sites_tick(struct model *m, uint64_t seconds)

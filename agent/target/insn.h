@@ -76,6 +76,19 @@ void insn_classify(const uint8_t *bytes, struct insn *out);
  */
 int insn_prove_boundary(const struct elf_file *f, uint64_t func_start, uint64_t addr);
 
+enum insn_count {
+	INSN_NO_COUNT,
+	INSN_COUNT_UP,	 /* a locked + 1 on a word, and a branch */
+	INSN_COUNT_DOWN, /* - 1 */
+};
+
+/*
+ * Does the instruction that ends at code[at] change a reference count, as that of an Arc? *branch:
+ * where the conditional branch behind it goes; *next: what follows that. Addresses of code[0] are 0.
+ */
+enum insn_count insn_counts(const uint8_t *code, size_t len, size_t at, int64_t *branch,
+			    int64_t *next);
+
 /* Name of a class: "emulated", "single-stepped", "refused". */
 const char *insn_class_name(enum insn_class class);
 

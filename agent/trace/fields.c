@@ -85,7 +85,7 @@ static const struct trace_field site_fields[] = {
 	UINT(site, body),      STRING(site, location),	STRING(site, no_spawns),
 };
 
-STORED(site_stats, 128);
+STORED(site_stats, 152);
 static const struct trace_field site_stats_fields[] = {
 	ID(site_stats, site),
 	DELTA(site_stats, polls),
@@ -104,6 +104,9 @@ static const struct trace_field site_stats_fields[] = {
 	DELTA(site_stats, cancelled),
 	BOOL(site_stats, self_valid),
 	DELTA(site_stats, self),
+	BOOL(site_stats, samples_valid),
+	DELTA(site_stats, samples),
+	DELTA(site_stats, refcounts),
 };
 
 STORED(thread, 144);

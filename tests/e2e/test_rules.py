@@ -56,6 +56,7 @@ MORE_FAULTS = {
     "worker-tuning": dict(group="runtime"),
     "cancelled-midway": dict(function="store_order"),
     "lost-wakeup": dict(function="await_flag", options=("lost-wakeup.age=2s",)),
+    "arc-contention": dict(function="convert_prices", options=("arc-contention.samples=50",)),
     "lock-across-await": dict(function="quote_price"),
     "unbounded-channel": dict(function="read_sensor",
                               options=("unbounded-channel.window=2s",

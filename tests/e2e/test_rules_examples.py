@@ -14,6 +14,7 @@ HERE = ROOT / "tests/apps/examples"
 
 # What stands around an example that is a few statements: the arguments of its function.
 ARGUMENTS = {
+    "arc-contention": "portfolio: Vec<Position>, rates: Arc<Vec<u64>>",
     "blocking-pool-saturated": "paths: Vec<String>, mut set: JoinSet<()>",
     "busy-poll": "{before}ready: &AtomicBool{after}ready: &Notify",
     "cancelled-midway": "limit: Duration",

@@ -170,6 +170,49 @@ static void proves_boundaries(void **state)
 	fixture_done(&fx);
 }
 
+/* Of an Arc, as rustc 1.95 writes it; 90 is what lies before. */
+static void counts_references(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len, at;
+		enum insn_count count;
+		int64_t branch;
+	} list[] = {
+		/* lock inc qword [rax]; jle +0xf7 */
+		{CODE("\x90\xf0\x48\xff\x00\x0f\x8e\xf7\0\0\0"), 5, INSN_COUNT_UP, 11 + 0xf7},
+		/* lock dec qword [r14 + 0x1c8]; jne +0x1c */
+		{CODE("\xf0\x49\xff\x8e\xc8\x01\0\0\x75\x1c"), 8, INSN_COUNT_DOWN, 10 + 0x1c},
+		/* lock add / sub qword [rdi], 1; js +2 */
+		{CODE("\xf0\x48\x83\x07\x01\x78\x02"), 5, INSN_COUNT_UP, 9},
+		{CODE("\xf0\x48\x83\x2f\x01\x75\x02"), 5, INSN_COUNT_DOWN, 9},
+		/* By 64, as Tokio counts a task's; of four bytes; not locked; in a register. */
+		{CODE("\xf0\x48\x83\x2f\x40\x75\x02"), 5, INSN_NO_COUNT, 0},
+		{CODE("\x90\xf0\xff\x0f\x75\x02"), 4, INSN_NO_COUNT, 0},
+		{CODE("\x90\x48\xff\x0f\x75\x02"), 4, INSN_NO_COUNT, 0},
+		/* No branch behind it, at the end of what was read, and beyond. */
+		{CODE("\xf0\x48\xff\x0f\x90\x90"), 4, INSN_NO_COUNT, 0},
+		{CODE("\xf0\x48\xff\x0f\x75"), 4, INSN_NO_COUNT, 0},
+		{CODE("\xf0\x48\xff\x0f"), 4, INSN_NO_COUNT, 0},
+		{CODE("\xf0\x48\xff\x0f"), 9, INSN_NO_COUNT, 0},
+		/* Elsewhere than where the instruction ends. */
+		{CODE("\xf0\x48\xff\x0f\x75\x02"), 3, INSN_NO_COUNT, 0},
+		{CODE("\xf0\x48\xff\x0f\x75\x02"), 0, INSN_NO_COUNT, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		int64_t branch = 0, next = 0;
+
+		assert_int_equal(insn_counts((const uint8_t *)list[i].bytes, list[i].len,
+					     list[i].at, &branch, &next),
+				 list[i].count);
+		assert_int_equal(branch, list[i].branch);
+		if (list[i].count)
+			assert_in_range(next, list[i].at + 2, list[i].at + 6);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +221,7 @@ int main(void)
 		cmocka_unit_test(the_fast_decoder_agrees),
 		cmocka_unit_test(refuses_bad_bytes),
 		cmocka_unit_test(proves_boundaries),
+		cmocka_unit_test(counts_references),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

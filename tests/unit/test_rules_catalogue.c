@@ -216,6 +216,8 @@ static void second(struct world *w, struct ev_site_stats *sum, struct ev_site_st
 	sum->moved += by.moved;
 	sum->self += by.self;
 	sum->cancelled += by.cancelled;
+	sum->samples += by.samples;
+	sum->refcounts += by.refcounts;
 	memset(hist, 0, sizeof(hist));
 	hist[hist_bucket(sum->polls ? sum->busy_ns / sum->polls : 0)] = sum->polls;
 	sum->hist = hist;
@@ -226,7 +228,10 @@ static void second(struct world *w, struct ev_site_stats *sum, struct ev_site_st
 /* How grave it is; -1: it does not fire. */
 static int severity_of(const char *rule, struct ev_site_stats by, uint64_t searching_ns)
 {
-	struct ev_site_stats sum = {.site = SITE_HANDLER, .tasks_valid = true, .self_valid = true};
+	struct ev_site_stats sum = {.site = SITE_HANDLER,
+				    .tasks_valid = true,
+				    .self_valid = true,
+				    .samples_valid = true};
 	const struct finding *found;
 	struct world w;
 	int severity;
@@ -278,6 +283,18 @@ static void test_migration(void **state)
 					     .polls = 50000, .moved = 25000, .busy_ns = 750 * MS},
 				     0),
 			 SEVERITY_WARNING);
+}
+
+static void test_arc_contention(void **state)
+{
+	const struct ev_site_stats many = {.polls = 100, .samples = 50, .refcounts = 3};
+	const struct ev_site_stats less = {.polls = 100, .samples = 50, .refcounts = 2};
+	const struct ev_site_stats idle = {.polls = 100, .samples = 39, .refcounts = 39};
+
+	(void)state;
+	assert_true(fires("arc-contention", many, 0));
+	assert_false(fires("arc-contention", less, 0));
+	assert_false(fires("arc-contention", idle, 0));
 }
 
 static void test_busy_poll(void **state)
@@ -453,13 +470,14 @@ static void test_arming(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_large_future),	 cmocka_unit_test(test_detached),
-		cmocka_unit_test(test_detached_not),	 cmocka_unit_test(test_task_leak),
-		cmocka_unit_test(test_one_cause),	 cmocka_unit_test(test_blocking_pool),
-		cmocka_unit_test(test_tiny_tasks),	 cmocka_unit_test(test_migration),
-		cmocka_unit_test(test_busy_poll),	 cmocka_unit_test(test_cancelled),
-		cmocka_unit_test(test_deadlock),	 cmocka_unit_test(test_stalled),
-		cmocka_unit_test(test_too_many_workers), cmocka_unit_test(test_arming),
+		cmocka_unit_test(test_large_future),   cmocka_unit_test(test_detached),
+		cmocka_unit_test(test_detached_not),   cmocka_unit_test(test_task_leak),
+		cmocka_unit_test(test_one_cause),      cmocka_unit_test(test_blocking_pool),
+		cmocka_unit_test(test_tiny_tasks),     cmocka_unit_test(test_migration),
+		cmocka_unit_test(test_arc_contention), cmocka_unit_test(test_busy_poll),
+		cmocka_unit_test(test_cancelled),      cmocka_unit_test(test_deadlock),
+		cmocka_unit_test(test_stalled),	       cmocka_unit_test(test_too_many_workers),
+		cmocka_unit_test(test_arming),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

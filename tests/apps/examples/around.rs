@@ -46,6 +46,8 @@ pub mod futures {
 }
 
 pub fn add(_: Row) {}
+pub fn add_by(_: &[u64], _: Position) {}
+pub fn add_rated(_: Arc<Vec<u64>>, _: Position) {}
 pub fn book<T>(_: T, _: T) {}
 pub fn price(_: Position) {}
 pub fn read_archive(_: String) {}

@@ -4,6 +4,7 @@
 #[path = "../common.rs"]
 mod common;
 
+mod arc_contention;
 mod blocking_pool;
 mod busy_poll;
 mod cancelled_midway;
@@ -25,6 +26,7 @@ fn main() {
     let healthy = mode == "ok";
 
     match rule.as_str() {
+        "arc-contention" => arc_contention::run(healthy),
         "blocking-pool-saturated" => blocking_pool::run(healthy),
         "busy-poll" => busy_poll::run(healthy),
         "cancelled-midway" => cancelled_midway::run(healthy),
