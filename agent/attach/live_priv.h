@@ -382,6 +382,11 @@ bool live_usdt_depths(const struct live *live, const struct live_runtime *runtim
 void live_usdt_release(struct live *live, struct live_binary *binary);
 void live_usdt_close(struct live *live);
 bool live_is_usdt(const struct live *live, uint32_t site);
+/*
+ * The state of a task as its probes have told it, in place of a word of its header: until its first
+ * poll it is known that it waits for that; from then on, at level 3, whether it was woken.
+ */
+uint64_t live_usdt_state(const struct live *live, const struct wire_task *row, uint32_t index);
 /* What the probes have told of a task: there is no header to read. */
 void live_usdt_check(const struct live *live, const struct wire_task *row, uint32_t index,
 		     struct row_check *check);

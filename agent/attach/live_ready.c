@@ -26,10 +26,15 @@ static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_
 	struct runtime_state state = {0};
 	struct wire_task row;
 
-	if (found)
-		found->ops->state(word, &state);
-	if (!state.ready || !kernel_task(live->kernel, probe->row, &row) || row.key != probe->key ||
+	if (!found || !kernel_task(live->kernel, probe->row, &row) || row.key != probe->key ||
 	    row.id != probe->id) {
+		probe->since_ns = 0;
+		return 0;
+	}
+	if (live_is_usdt(live, probe->site))
+		word = live_usdt_state(live, &row, probe->row);
+	found->ops->state(word, &state);
+	if (!state.ready) {
 		probe->since_ns = 0;
 		return 0;
 	}
@@ -54,7 +59,7 @@ static int ready_target(struct live *live, struct emit *emit, uint32_t target)
 	struct memory_piece pieces[LIVE_READY_SAMPLE];
 	uint64_t states[LIVE_READY_SAMPLE] = {0};
 	uint64_t waits[LIVE_READY_SAMPLE] = {0};
-	uint32_t rows[LIVE_READY_SAMPLE], n = 0, ready = 0;
+	uint32_t rows[LIVE_READY_SAMPLE], n = 0, ready = 0, headers = 0;
 	int ret = 0;
 
 	for (uint32_t i = 0; i < live->ready_count; i++) {
@@ -67,12 +72,16 @@ static int ready_target(struct live *live, struct emit *emit, uint32_t target)
 			continue;
 		}
 		pieces[n] = empty;
-		pieces[n].addr = KEY_HEADER(probe->key) + state_offset(live, probe->site);
-		pieces[n].buf = &states[n];
-		pieces[n].len = sizeof(states[n]);
+		/* Its number is no address, where there is no header. */
+		if (!live_is_usdt(live, probe->site)) {
+			pieces[n].addr = KEY_HEADER(probe->key) + state_offset(live, probe->site);
+			pieces[n].buf = &states[n];
+			pieces[n].len = sizeof(states[n]);
+			headers++;
+		}
 		rows[n++] = i;
 	}
-	if (!n || memory_readv(&live->targets[target].watch->memory, pieces, n) < 0)
+	if (!n || (headers && memory_readv(&live->targets[target].watch->memory, pieces, n) < 0))
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
 		if (pieces[i].error)

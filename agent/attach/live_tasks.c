@@ -301,7 +301,7 @@ static int emit_row(struct live *live, struct emit *emit, const struct wire_task
 	/* Headers are read in turns: who was polled since may have left a waker. */
 	if (check->polls != row->polls)
 		event.as_task.wakers = WAKERS_UNKNOWN;
-	if (event.as_task.state_valid && !event.as_task.complete && !live_is_usdt(live, row->site))
+	if (event.as_task.state_valid && !event.as_task.complete)
 		offer_ready(live, &event.as_task, row, index);
 	if (row->first_ns < live->scan.begin_ns)
 		live->sites[row->site].alive++;

@@ -408,6 +408,14 @@ static bool is_polled(const struct live *live, const struct wire_task *row)
 	return false;
 }
 
+uint64_t live_usdt_state(const struct live *live, const struct wire_task *row, uint32_t index)
+{
+	uint64_t flags = __atomic_load_n(&live->kernel->task_flags[index], __ATOMIC_ACQUIRE);
+
+	/* Woken while it is polled: it waits when that poll is over. */
+	return is_polled(live, row) ? flags & ~(uint64_t)WIRE_TASK_QUEUED : flags;
+}
+
 void live_usdt_check(const struct live *live, const struct wire_task *row, uint32_t index,
 		     struct row_check *check)
 {
