@@ -224,6 +224,16 @@ void live_detach_begin(struct live *live)
 			link_detach_try(&live->binaries[i].links[p]);
 }
 
+/* Nothing of the binary is probed or known any more. */
+static void binary_end(struct live *live, struct live_binary *binary)
+{
+	detach(binary);
+	live_usdt_release(live, binary);
+	for (uint32_t s = 0; s < binary->sites; s++)
+		live->sites[binary->first_site + s].found = NULL;
+	binary->object = NULL;
+}
+
 void live_detach_target(struct live *live, uint32_t target)
 {
 	live_stacks_forget(live, target);
@@ -234,13 +244,8 @@ void live_detach_target(struct live *live, uint32_t target)
 	for (size_t i = 0; i < live->binaries_count; i++) {
 		struct live_binary *binary = &live->binaries[i];
 
-		if (binary->target != target)
-			continue;
-		detach(binary);
-		live_usdt_release(live, binary);
-		for (uint32_t s = 0; s < binary->sites; s++)
-			live->sites[binary->first_site + s].found = NULL;
-		binary->object = NULL;
+		if (binary->target == target)
+			binary_end(live, binary);
 	}
 }
 
@@ -334,6 +339,26 @@ int live_look_notes(struct live *live, struct emit *emit, uint32_t target)
 	return ret;
 }
 
+/* Objects that were unmapped (dlclose); what they have shown is announced first. */
+static int look_for_gone(struct live *live, struct emit *emit, uint32_t target)
+{
+	struct watch *watch = live->targets[target].watch;
+	int ret = watch_mark_gone(watch) ? live_usdt_look(live, emit) : 0;
+
+	for (size_t i = 0; i < live->binaries_count && !ret; i++) {
+		struct live_binary *binary = &live->binaries[i];
+		char *name;
+
+		if (binary->target != target || !binary->object || !binary->object->gone)
+			continue;
+		name = text_sanitize_dup(binary->object->object->name);
+		ret = live_note(emit, target, NOTE_INFO, "%s is not mapped any more", name);
+		free(name);
+		binary_end(live, binary);
+	}
+	return ret;
+}
+
 /* A runtime that came later, by dlopen or after an exec. */
 int live_look(struct live *live, struct emit *emit, uint32_t target)
 {
@@ -342,6 +367,9 @@ int live_look(struct live *live, struct emit *emit, uint32_t target)
 	size_t added = 0;
 	int ret;
 
+	ret = t->looking ? 0 : look_for_gone(live, emit, target);
+	if (ret)
+		return ret;
 	ret = watch_scan_step(t->watch, &added, &err);
 	t->looking = ret == -EINPROGRESS;
 	if (ret && ret != -ENOTSUP && ret != -EPERM)

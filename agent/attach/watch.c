@@ -81,6 +81,47 @@ static void remember(struct watch *watch, const struct object *object)
 	watch->known[watch->known_count++] = (struct object_key){object->dev, object->inode};
 }
 
+static void forget(struct watch *watch, const struct object *object)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < watch->known_count; i++)
+		if (watch->known[i].dev != object->dev || watch->known[i].inode != object->inode)
+			watch->known[kept++] = watch->known[i];
+	watch->known_count = kept;
+}
+
+static bool is_mapped(const struct object *object, const struct proc_map *maps, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (maps[i].dev == object->dev && maps[i].inode == object->inode)
+			return true;
+	return false;
+}
+
+size_t watch_mark_gone(struct watch *watch)
+{
+	struct proc_map *maps = NULL;
+	size_t count = 0, gone = 0;
+	struct err err = {0};
+
+	/* A process that ends maps nothing, and one that runs another program has other mappings. */
+	if (proc_maps(watch->proc, &maps, &count, &err))
+		return 0;
+	for (size_t i = 0; i < watch->count && count && !proc_execed(watch->proc); i++) {
+		struct watch_object *object = watch->objects[i];
+
+		if (object->gone || object->object->is_exe ||
+		    is_mapped(object->object, maps, count))
+			continue;
+		object->gone = true;
+		forget(watch, object->object);
+		gone++;
+	}
+	proc_maps_free(maps, count);
+	return gone;
+}
+
 /* Whether an object without a task type was looked at often enough. */
 static bool given_up(struct watch *watch, const struct object *object)
 {

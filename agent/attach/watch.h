@@ -17,6 +17,7 @@ struct watch_object {
 	struct object *object;
 	struct runtime_found found;
 	bool borrowed; /* one before it owns the object */
+	bool gone;     /* it is mapped no more; kept, for others have its address */
 };
 
 /* A look at the objects that were not there before, while it lasts. */
@@ -64,6 +65,11 @@ int watch_scan(struct watch *watch, size_t *added, struct err *err);
  * descriptor is readable.
  */
 int watch_scan_step(struct watch *watch, size_t *added, struct err *err);
+/*
+ * Marks what is not mapped any more (dlclose), and returns how many that are; should such an object come
+ * back, it is a new one.
+ */
+size_t watch_mark_gone(struct watch *watch);
 /* Ends a look that is not done. */
 void watch_scan_stop(struct watch *watch);
 

@@ -16,7 +16,7 @@ import subprocess
 import pytest
 
 import harness
-from harness import Pressure, room
+from harness import Pressure, changed_text, room
 from helpers_attach import until
 
 CSCHED = harness.ROOT / ".output/csched/csched"
@@ -372,6 +372,64 @@ def test_many_programs(app, stream, tmp_path):
     assert {s["site"]: s["polls"] for s in run.of("site")} == \
         {f"work of run {i}": 20 for i in range(runs)}
     assert (run.footer["polls"], run.footer["lost"]) == (20 * runs, 0), run.footer
+
+
+LIBRARY = r"""
+#include <unistd.h>
+#include "stalltop/sdt.h"
+static const struct stalltop_sdt_runtime runtime;
+void work(void)
+{
+    while (!STALLTOP_SDT_WATCHED(poll__begin))
+        usleep(500);
+    usleep(10000);
+    for (int i = 0; i < 20; i++) {
+        stalltop_poll_begin(&runtime, 1 + i % 5, "work of a library", "lib.c:1");
+        stalltop_poll_end(&runtime, 1 + i % 5, STALLTOP_SDT_PENDING);
+    }
+}
+"""
+HOST = r"""
+#include <dlfcn.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    void *lib = dlopen(argv[1], RTLD_NOW);
+    printf("ready pid=%d\n", getpid());
+    fflush(stdout);
+    for (int i = 0; i < 2; i++) {
+        ((void (*)(void))dlsym(lib, "work"))();
+        dlclose(lib);
+        puts("closed");
+        fflush(stdout);
+        getchar();
+        lib = i ? NULL : dlopen(argv[1], RTLD_NOW);
+    }
+    return pause();
+}
+"""
+
+
+def test_library_that_goes(app, stream, tmp_path):
+    """What a library had is given back when it is unmapped; when it comes again, it is a new one."""
+    lib, path = tmp_path / "libwork.so", tmp_path / "host"
+    (tmp_path / "lib.c").write_text(LIBRARY)
+    (tmp_path / "host.c").write_text(HOST)
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-I", harness.ROOT / "include", "-o", lib,
+                    tmp_path / "lib.c"], check=True)
+    subprocess.run(["gcc", "-O2", "-o", path, tmp_path / "host.c"], check=True)
+    target = app("host", path=path, args=(lib,))
+    run = stream("-p", target.pid, *ALL)
+    run.attached()
+    for _ in range(2):
+        target.wait_line(lambda line: line == "closed")
+        run.until(lambda o: o["type"] == "note" and o["text"].endswith("libwork.so is not mapped any more"),
+                  20)
+        assert changed_text(target.pid) == []
+        target.send()
+    run.stop()
+    assert (run.footer["polls"], run.footer["lost"]) == (40, 0), run.footer
 
 
 @pytest.fixture(scope="module")
