@@ -138,15 +138,19 @@ static void add_function(struct search *s, uint64_t function, const struct elf_s
 			 size_t first, size_t end)
 {
 	bool maker = symbol && is_maker(symbol->name);
+	uint64_t from = function;
 
 	for (size_t i = first + 1; i < end; i++)
 		maker &= s->uses[i].site == s->uses[first].site;
-	for (size_t i = first; i < end; i++)
-		if (!insn_prove_boundary(s->object->elf, function, s->uses[i].at)) {
-			add(s, maker ? function : s->uses[i].at, s->uses[i].site);
-			if (maker)
-				return;
-		}
+	for (size_t i = first; i < end; i++) {
+		/* What was proven is as good a beginning as the function's own. */
+		if (insn_prove_boundary(s->object->elf, from, s->uses[i].at))
+			continue;
+		from = s->uses[i].at;
+		add(s, maker ? function : from, s->uses[i].site);
+		if (maker)
+			return;
+	}
 }
 
 static void add_uses(struct search *s)
