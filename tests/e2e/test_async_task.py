@@ -286,7 +286,7 @@ def test_root_future(app, stalltop, tmp_path):
                for r in ("smol-1.3", "async-std") for where in ("main", "other")}
     file = tmp_path / "t.trace"
     pids = ",".join(map(str, targets))
-    assert stalltop("record", "-p", pids, "-o", file, "--duration", "4s").rc == 0
+    assert stalltop("record", "-p", pids, "-o", file, "--duration", "3s").rc == 0
     found = stalltop("report", file, "--json").of_rule("blocking-call")
     assert sorted(f["pid"] for f in found) == sorted(targets), brief(found)
     for f in found:
@@ -311,7 +311,7 @@ SPAWNED = (("smol", "release"), ("smol", "lto-abort"), ("smol", "release-strippe
 def test_spawn_sites(app, stalltop):
     """Which task spawns is known in every build: its code is inlined into its poll function here."""
     targets = {app("tasks", r, p, args=("task_explosion",)).pid: (r, p) for r, p in SPAWNED}
-    run = stalltop("dump", "-p", ",".join(map(str, targets)), "--json", "--duration", "4s")
+    run = stalltop("dump", "-p", ",".join(map(str, targets)), "--json", "--duration", "2s")
     assert run.rc == 0, run
     for pid, build in targets.items():
         sites = {s["site"]: s for s in run.of("site") if s["pid"] == pid}
