@@ -149,7 +149,7 @@ const struct field fields[] = {
 	{"worker.lock_cycle_for", WORKER, NS, SAMPLED, .need = NEED_POLLS, .get = get_worker_lock_cycle_for,
 	 .meaning = "how long it has waited for a lock that, through the owners of locks, waits for this thread; known where locks name their owner"},
 	{"worker.lock_lost_for", WORKER, NS, INFERRED, .need = NEED_STACKS, .get = get_worker_lock_lost_for,
-	 .meaning = "how long it has waited for a std or parking_lot Mutex whose address no other thread has on its stack and no task that waits in its memory: it has the lock itself, or the guard was leaked"},
+	 .meaning = "how long it has waited for a std or parking_lot Mutex whose address no other thread has on its stack and no task that waits in its memory: it has the lock itself, or the guard was leaked or lies in a boxed future. Not of a static: its address is in the code"},
 
 	{"runtime.workers", RUNTIME, COUNT, SAMPLED, .get = get_runtime_workers,
 	 .meaning = "worker threads: as configured, else those that have polled"},

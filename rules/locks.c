@@ -22,8 +22,7 @@ const char *lock_name(enum lock_kind kind)
 	return names[kind];
 }
 
-/* The stack of its present wait for a lock; NULL: it waits for none, as far as is known. */
-static const struct site_stack *wait_of(const struct worker *w)
+const struct site_stack *lock_wait(const struct worker *w)
 {
 	const struct site_stack *row = w && !w->ended && w->now.state == THREAD_BLOCKED ?
 					       worker_stack(w) :
@@ -36,7 +35,7 @@ static const struct site_stack *wait_of(const struct worker *w)
 /* The thread that has what `w` waits for; `proven`: as the lock itself says. 0: not known. */
 static uint32_t next_of(const struct worker *w, bool proven)
 {
-	const struct site_stack *row = wait_of(w);
+	const struct site_stack *row = lock_wait(w);
 
 	if (!row)
 		return 0;
@@ -67,7 +66,7 @@ bool lock_cycle(const struct model *m, const struct worker *w)
 
 bool lock_lost(const struct worker *w)
 {
-	const struct site_stack *row = wait_of(w);
+	const struct site_stack *row = lock_wait(w);
 
 	return row && row->lock_found == LOCK_NOWHERE;
 }
@@ -95,7 +94,7 @@ static void put(struct text_out *out, const char *fmt, ...)
 static void put_wait(struct text_out *out, const struct model *m, const struct worker *w,
 		     const struct site_stack *last)
 {
-	const struct site_stack *row = wait_of(w);
+	const struct site_stack *row = lock_wait(w);
 	const struct site *holder = row->lock_found == LOCK_IN_TASK ?
 					    model_site(m, row->lock_site) :
 					    NULL;
@@ -128,7 +127,7 @@ static void put_chain(struct text_out *out, const struct model *m, const struct 
 		if (i)
 			put(out, ", and that for ");
 		put_wait(out, m, w, last);
-		last = wait_of(w);
+		last = lock_wait(w);
 		proven &= last->lock_owner != 0;
 		w = model_worker(m, w->target, next_of(w, false));
 	}
@@ -141,7 +140,16 @@ static void put_chain(struct text_out *out, const struct model *m, const struct 
 /* Anything of who has what it waits for. */
 static bool tells(const struct worker *w)
 {
-	return next_of(w, false) || wait_of(w)->lock_found != LOCK_NOT_FOUND;
+	return next_of(w, false) || lock_wait(w)->lock_found != LOCK_NOT_FOUND;
+}
+
+void lock_wait_text(const struct model *m, const struct worker *w, char *out, size_t size)
+{
+	struct text_out text = {.s = out, .size = size};
+
+	out[0] = '\0';
+	if (lock_wait(w))
+		put_wait(&text, m, w, NULL);
 }
 
 void locks_text(const struct model *m, uint32_t target, uint32_t runtime, char *out, size_t size)
@@ -154,7 +162,7 @@ void locks_text(const struct model *m, uint32_t target, uint32_t runtime, char *
 	for (uint32_t i = 0; i < m->workers_count && !length; i++) {
 		const struct worker *w = &m->workers[i];
 
-		if (w->target != target || w->now.runtime != runtime || !wait_of(w))
+		if (w->target != target || w->now.runtime != runtime || !lock_wait(w))
 			continue;
 		waits = waits ? waits : w;
 		best = !best && tells(w) ? w : best;
@@ -168,5 +176,5 @@ void locks_text(const struct model *m, uint32_t target, uint32_t runtime, char *
 		put_chain(&text, m, best, 1);
 	else
 		put(&text, "who has the locks is n/a: a %s keeps no owner",
-		    names[wait_of(waits)->lock_kind]);
+		    names[lock_wait(waits)->lock_kind]);
 }

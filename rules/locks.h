@@ -13,6 +13,10 @@
  * where there is no cycle, who waits for whom, or why that is not known; "": none waits for a lock.
  */
 void locks_text(const struct model *m, uint32_t target, uint32_t runtime, char *out, size_t size);
+/* The stack of its present wait for a lock; NULL: it waits for none, as far as is known. */
+const struct site_stack *lock_wait(const struct worker *w);
+/* "a pthread mutex that thread 12 holds", "a std Mutex"; "": it waits for none. */
+void lock_wait_text(const struct model *m, const struct worker *w, char *out, size_t size);
 /* The worker waits for a lock that, through the owners of locks, it waits for itself. */
 bool lock_cycle(const struct model *m, const struct worker *w);
 /* It waits for a lock of which no other thread and no waiting task has the address. */

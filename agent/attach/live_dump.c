@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* dump: one look at everything, at the end of its short watch; see live_census.h. */
 #include "attach/live_census.h"
+#include "attach/live_locks.h"
 
 #include <poll.h>
 #include <time.h>
@@ -70,8 +71,11 @@ static bool all_there(const struct census *c, uint64_t now)
 	return true;
 }
 
-/* Only the stack of what it did at the look: a sample comes a moment later. */
-static int emit_stack(struct live *live, struct emit *emit, struct census_thread *t)
+/*
+ * Only the stack of what it did at the look: a sample comes a moment later. `tell` false: so that
+ * it is known what the thread waits for.
+ */
+static int emit_stack(struct live *live, struct emit *emit, struct census_thread *t, bool tell)
 {
 	bool off = t->stack_kind == STACK_OFF_CPU;
 	struct wire_poll poll = {.site = ID_NONE};
@@ -104,7 +108,9 @@ static int emit_stack(struct live *live, struct emit *emit, struct census_thread
 		.frames = t->frames,
 		.frames_count = t->frames_count,
 	};
-	return live_emit(emit, EV_STACK, t->target, &event);
+	if (off)
+		live_lock(live, emit, t->target, &t->lock, &event.as_stack);
+	return tell ? live_emit(emit, EV_STACK, t->target, &event) : 0;
 }
 
 int live_dump_wait(struct live *live, struct emit *emit)
@@ -131,8 +137,12 @@ int live_dump_stacks(struct live *live, struct emit *emit)
 	struct census *c = live->census;
 	int ret = 0;
 
-	for (uint32_t i = 0; c && i < c->count && !ret; i++)
-		if (c->threads[i].used && c->threads[i].looked_ns >= c->look_ns)
-			ret = emit_stack(live, emit, &c->threads[i]);
+	/* Who has a lock may be a thread that waits for another one. */
+	for (uint32_t i = 0; c && i < 2 * c->count && !ret; i++) {
+		struct census_thread *t = &c->threads[i % c->count];
+
+		if (t->used && t->looked_ns >= c->look_ns)
+			ret = emit_stack(live, emit, t, i >= c->count);
+	}
 	return ret;
 }

@@ -11,10 +11,11 @@
 #define THREAD_BYTES 65536 /* of a stack */
 #define PIECE_BYTES 1024   /* the end of a stack is not known */
 #define BELOW_BYTES 8192   /* of the frames inside a poll that runs */
-#define TASK_BYTES 4096	   /* of one task; in a larger one it is not known what lies */
+#define NEAR_BYTES 256	   /* in which a lock may lie within what a thread has the address of */
+#define ZEROED_BYTES (16 << 20)
+#define TASK_BYTES 4096 /* of one task; in a larger one it is not known what lies */
 #define TASKS_MAX 4096
 #define TASKS_A_READ 64
-#define AROUND_BYTES 256   /* an object that has the lock in it begins so far before it, at most */
 #define REG_RDI 5 /* as live_stacks.c has them */
 
 /* Threads that run have no stack that could be read: they are looked at again. */
@@ -37,36 +38,49 @@ struct search {
 	uint64_t task_id;
 };
 
-static bool has_word(const uint64_t *words, size_t count, uint64_t word)
+/* The word, or `below` it: what the lock is a part of, from where its address can be computed. */
+static bool has_word(const uint64_t *words, size_t count, uint64_t word, uint64_t below)
 {
 	for (size_t i = 0; i < count; i++)
-		if (words[i] == word)
+		if (words[i] <= word && word - words[i] <= below)
 			return true;
 	return false;
 }
 
 /*
- * A thread may keep a pointer to what the lock lies in, an Arc's memory for one, and make the lock's
- * address of it when it unlocks.
+ * The address of a static is in the code: whoever has the lock needs no word for it. What follows the
+ * data of an object without a file is its zeroed data.
  */
-static bool has_around(const uint64_t *words, size_t count, uint64_t addr)
+static bool is_static(const struct search *s)
 {
-	for (size_t i = 0; i < count; i++)
-		if (addr - words[i] <= AROUND_BYTES)
-			return true;
-	return false;
+	const struct proc *proc = s->live->targets[s->target].watch->proc;
+	uint64_t start = 0, end = 0;
+	struct proc_map *maps;
+	struct err err = {0};
+	bool found = false;
+	size_t count;
+
+	if (!proc_special_map(proc, "[heap]", &start, &end) && s->addr >= start && s->addr < end)
+		return false;
+	if (proc_maps(proc, &maps, &count, &err))
+		return true;
+	for (size_t i = 0; i < count && !found; i++)
+		found = s->addr >= maps[i].start &&
+			s->addr < maps[i].end + (maps[i].writable ? ZEROED_BYTES : 0);
+	proc_maps_free(maps, count);
+	return found;
 }
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
-static bool stack_has(const struct memory *memory, uint64_t sp, uint64_t addr)
+static bool stack_has(const struct memory *memory, uint64_t sp, uint64_t word)
 {
 	uint64_t words[PIECE_BYTES / 8];
 
 	for (uint32_t at = 0; at < THREAD_BYTES; at += PIECE_BYTES) {
 		if (memory_read(memory, (sp & ~7ULL) + at, words, sizeof(words)))
 			return false;
-		if (has_around(words, PIECE_BYTES / 8, addr))
+		if (has_word(words, PIECE_BYTES / 8, word, NEAR_BYTES))
 			return true;
 	}
 	return false;
@@ -114,7 +128,8 @@ static void on_thread(void *ctx, const struct wire_look *look)
 	if (look->flags & WIRE_LOOK_ON_CPU)
 		s->on_thread = running_has(s, &slot);
 	else
-		s->on_thread = has_around((const uint64_t *)look->regs, WIRE_STACK_REGS, s->addr) ||
+		s->on_thread = has_word((const uint64_t *)look->regs, WIRE_STACK_REGS, s->addr,
+					NEAR_BYTES) ||
 			       stack_has(s->memory, look->regs[STACK_RSP], s->addr);
 }
 
@@ -156,7 +171,7 @@ static void judge_task(struct search *s, const struct wire_task *row, const uint
 	/* One that runs is on a thread's stack, or is the one that waits. */
 	if (state.running || state.complete)
 		return;
-	if (!has_word(words + WIRE_HEADER_READ, len / 8 - WIRE_HEADER_READ, s->addr)) {
+	if (!has_word(words + WIRE_HEADER_READ, len / 8 - WIRE_HEADER_READ, s->addr, 0)) {
 		s->unread |= site->size > TASK_BYTES;
 		return;
 	}
@@ -246,7 +261,7 @@ void live_lock_holder(struct live *live, uint32_t target, const struct lock_wait
 	};
 
 	look_at_tasks(&s);
-	if (s.unread || !no_thread_has(&s) || !waits_still(&s))
+	if (s.unread || is_static(&s) || !no_thread_has(&s) || !waits_still(&s))
 		return;
 	if (s.found) {
 		stack->lock_found = LOCK_IN_TASK;

@@ -212,7 +212,8 @@ static void find_holder(struct live *live, const struct emit *emit, struct waiti
 {
 	if (live->opts.level < 2 || !is_sought(row->kind) || stack->lock_seen)
 		return;
-	if (emit->now >= live->locks->search_next) {
+	/* A dump is told once. */
+	if (emit->now >= live->locks->search_next || live->opts.fresh_tasks) {
 		live->locks->search_next = emit->now + SEARCH_EVERY_NS;
 		live_lock_holder(live, row->target, wait, stack);
 		row->found = stack->lock_found;
@@ -248,7 +249,8 @@ void live_lock(struct live *live, const struct emit *emit, uint32_t target,
 		.told_ns = emit->now,
 		.begin_ns = stack->begin_ns,
 	};
-	if (was.tid == row->tid && was.target == target && was.begin_ns == row->begin_ns) {
+	if (was.tid == row->tid && was.target == target && row->begin_ns &&
+	    was.begin_ns == row->begin_ns) {
 		row->found = was.found;
 		row->site = was.site;
 		row->task = was.task;

@@ -451,7 +451,8 @@ void worker_stack_free(struct model *m, struct worker *w)
 static void held_wait_keep(struct held_wait *held, const struct event *event)
 {
 	const struct ev_stack *ev = &event->as_stack;
-	bool again = held->last_ns && held->tid == ev->tid && held->begin_ns == ev->begin_ns;
+	bool again = held->last_ns && ev->begin_ns && held->tid == ev->tid &&
+		     held->begin_ns == ev->begin_ns;
 
 	if (ev->lock_found == LOCK_IN_TASK)
 		*held = (struct held_wait){

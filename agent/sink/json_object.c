@@ -418,6 +418,7 @@ cJSON *json_worker(const struct model *m, const struct worker *w)
 	cJSON_AddBoolToObject(o, "lower_bound", t->early);
 	json_add_text(o, "stack_kind", row ? stack_kind_name(row->kind) : NULL);
 	add_row(o, row);
+	json_add_lock(o, m, w);
 	return o;
 }
 

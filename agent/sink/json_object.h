@@ -29,6 +29,7 @@ void json_add_site(cJSON *o, const struct model *m, uint32_t site);
 /* Members of a finding. */
 void json_add_victims(cJSON *o, const struct model *m, const struct finding *f);
 void json_add_cause(cJSON *o, const struct model *m, const struct finding *f);
+void json_add_lock(cJSON *o, const struct model *m, const struct worker *w);
 cJSON *json_footer(const struct snapshot *snap, const struct outcome_opts *opts);
 
 #endif

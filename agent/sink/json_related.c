@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What a finding refers to: who waited meanwhile, and the finding that it is an effect of. */
+/*
+ * What a finding refers to: who waited meanwhile, and the finding that it is an effect of. Which lock
+ * a worker waits for.
+ */
 #include "sink/json_object.h"
 
+#include "rules/locks.h"
 #include "sink/json_add.h"
 #include "sink/view.h"
 
@@ -43,4 +47,31 @@ void json_add_cause(cJSON *o, const struct model *m, const struct finding *f)
 	json_add_uint_if(cause, "runtime_id", c->runtime != ID_NONE, c->runtime);
 	json_add_site(cause, m, c->site);
 	json_add_uint(cause, "first_ns", c->first_ns);
+}
+
+void json_add_lock(cJSON *o, const struct model *m, const struct worker *w)
+{
+	const struct site_stack *row = lock_wait(w);
+	const struct site *holder = row && row->lock_found == LOCK_IN_TASK ?
+					    model_site(m, row->lock_site) :
+					    NULL;
+	uint32_t tid = row && row->lock_owner ? row->lock_owner : row ? row->lock_seen : 0;
+	cJSON *lock;
+
+	if (!row) {
+		cJSON_AddNullToObject(o, "lock");
+		return;
+	}
+	lock = cJSON_AddObjectToObject(o, "lock");
+	json_add_text(lock, "lock_kind", lock_name(row->lock_kind));
+	json_add_uint_if(lock, "lock_address", row->lock_addr, row->lock_addr);
+	json_add_uint_if(lock, "holder_tid", tid, tid);
+	json_add_text(lock, "holder_site", holder ? holder->name : NULL);
+	json_add_uint_if(lock, "holder_task", holder && row->lock_task, row->lock_task);
+	cJSON_AddBoolToObject(lock, "nobody_else", row->lock_found == LOCK_NOWHERE);
+	json_add_text(lock, "holder_evidence",
+		      row->lock_owner			       ? evidence_name(EVIDENCE_TRACED) :
+		      tid || row->lock_found != LOCK_NOT_FOUND ? evidence_name(EVIDENCE_INFERRED) :
+								 NULL);
+	cJSON_AddBoolToObject(lock, "cycle", lock_cycle(m, w));
 }

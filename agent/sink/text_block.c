@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "rules/locks.h"
 #include "util/fmt.h"
 #include "util/sanitize.h"
 #include "util/syscall.h"
@@ -352,6 +353,15 @@ static void worker_head(FILE *out, const struct text_style *style, const struct 
 	fputc('\n', out);
 }
 
+static void worker_lock(FILE *out, const struct model *m, const struct worker *w)
+{
+	char lock[TEXT_CELL], text[TEXT_CELL];
+
+	lock_wait_text(m, w, lock, sizeof(lock));
+	if (lock[0])
+		fprintf(out, "  waits for %s\n", text_clean(text, sizeof(text), lock));
+}
+
 void text_worker_stacks(FILE *out, const struct text_style *style, const struct model *m)
 {
 	const struct worker **list;
@@ -363,6 +373,7 @@ void text_worker_stacks(FILE *out, const struct text_style *style, const struct 
 		if (!row || !list[i]->now.poll_start_ns)
 			continue;
 		worker_head(out, style, m, list[i], row);
+		worker_lock(out, m, list[i]);
 		text_stack(out, style, "", row);
 		fputc('\n', out);
 	}

@@ -89,6 +89,10 @@ def test_dump_tells_what_hangs_and_lists_every_task(app, stalltop):
     assert 300_000_000 <= worker["poll_ns"] <= time.monotonic_ns() - begun
     assert worker["culprit"]["function"] == truth["function"]
     assert worker["culprit"]["line"] == truth["line"]
+    lock = worker["lock"]
+    assert lock["lock_kind"] == "std Mutex" and lock["lock_address"] and not lock["cycle"]
+    # It is a static: whoever has it needs no word for its address.
+    assert not lock["nobody_else"] and lock["holder_evidence"] is None, lock
     waiting = [w for w in run.of("worker") if w["state"] == "parked"]
     assert len(waiting) == 2 and all(w["stack"] for w in waiting)
     tasks = run.of("task")

@@ -258,6 +258,29 @@ def test_lock_taken_twice(app, stream):
     assert found["evidence"] == "inferred" and found["values"]["worker.lock_lost_for_ns"] >= 2000 * MS
 
 
+def locks_of(app, stalltop, *args):
+    """What dump says of the threads that wait for a lock, as soon as there are so many."""
+    target = app("faults", args=args)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        run = stalltop("dump", "-p", target.pid, "--json")
+        workers = [w for w in run.of("worker") if w["lock"]]
+        if len(workers) == (1 if "itself" in args else 2):
+            break
+    return {w["tid"]: w["lock"] for w in workers}
+
+
+def test_dump_tells_who_has_the_lock(app, stalltop):
+    locks = locks_of(app, stalltop, "deadlock", "bad", "500", "pthread")
+    (a, of_a), (b, of_b) = locks.items()
+    assert (of_a["holder_tid"], of_b["holder_tid"]) == (b, a)
+    assert all(k["cycle"] and k["holder_evidence"] == "traced" and
+               k["lock_kind"] == "pthread mutex" for k in locks.values())
+    lock, = locks_of(app, stalltop, "lock-across-await", "bad", "itself").values()
+    assert lock["nobody_else"] and lock["holder_evidence"] == "inferred"
+    assert lock["holder_tid"] is None and not lock["cycle"]
+
+
 def test_lock_of_a_thread(app, stream):
     """A thread has the lock, asleep or computing; a task that waits only refers to it."""
     run = stream("-p", app("faults", args=("lock-across-await", "bad", "thread")).pid)

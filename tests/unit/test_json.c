@@ -393,7 +393,7 @@ static void test_dump(void **state)
 	fixture_has(&f, "\"lower_bound\":false,\"stack_kind\":null,\"syscall_detail\":null,"
 			"\"stack\":null,\"stack_end\":null,\"kernel_stack\":null,"
 			"\"kernel_function\":null,\"page_fault\":null,\"culprit\":null,"
-			"\"call\":null}\n");
+			"\"call\":null,\"lock\":null}\n");
 	fixture_has(&f, "\"id\":9223372036854775807,\"runtime\":\"tokio\",\"runtime_id\":0,"
 			"\"site\":\"shop::checkout (async fn)\",\"site_id\":0,\"state\":\"idle\","
 			"\"for_ns\":900000000,\"tid\":4244,\"first_ns\":5000000000,"
