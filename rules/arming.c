@@ -22,7 +22,10 @@ static bool has_level(const struct model *m, uint8_t level, char *why, size_t si
 {
 	if (m->cost.level >= level)
 		return true;
-	snprintf(why, size, "needs --level %u", level);
+	if (m->cost.level_asked >= level)
+		snprintf(why, size, "over the overhead budget: needs level %u", level);
+	else
+		snprintf(why, size, "needs --level %u", level);
 	return false;
 }
 

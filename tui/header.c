@@ -240,6 +240,8 @@ void header_read(struct header *h, const struct snapshot *snap, uint32_t only)
 	h->overhead = model_overhead_ratio(m, SHARES_OVER);
 	h->agent = model_agent_ratio(m, SHARES_OVER);
 	h->level = m->cost.level;
+	h->lowered = m->cost.level < m->cost.level_asked;
+	h->sampled = m->cost.sites_sampled;
 	h->cost_known = m->cost.hits > 0 || m->cost.agent_cpu_ns > 0;
 	h->lost = m->lost;
 	h->threshold_ns = rules_threshold_ns(snap->rules);
@@ -399,10 +401,13 @@ static int draw_cost(const struct header *h, const struct canvas *c, int y)
 	int x;
 
 	if (h->cost_known)
-		snprintf(level, sizeof(level), "%u", h->level);
+		snprintf(level, sizeof(level), "%u%s", h->level, h->lowered ? " (lowered)" : "");
 	x = canvas_printf(c, y, 0, c->cols, ROLE_NORMAL,
 			  "cost    %s of target, level %s; stalltop %s of a core   ",
 			  FMT_RATIO(h->overhead), level, FMT_RATIO(h->agent));
+	if (h->sampled)
+		x += canvas_printf(c, y, x, c->cols - x, ROLE_WARNING, "%u types sampled   ",
+				   h->sampled);
 	if (h->lost)
 		canvas_printf(c, y, x, c->cols - x, ROLE_WARNING, "LOST %s events",
 			      FMT_COUNT((double)h->lost));

@@ -32,6 +32,8 @@ struct header {
 	struct spark queued_spark; /* shared and local, of a single runtime */
 	double overhead, agent;
 	uint8_t level;
+	bool lowered;	  /* to that, over the overhead budget */
+	uint32_t sampled; /* task types that are probed for moments, likewise */
 	bool cost_known;
 	uint64_t lost;
 	uint64_t threshold_ns; /* of long polls; 0: no rule has one */

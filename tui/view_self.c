@@ -19,6 +19,26 @@ static const char *level_text(uint8_t level)
 	return level < sizeof(texts) / sizeof(texts[0]) ? texts[level] : "n/a";
 }
 
+static void budget_lines(const struct model *m, struct lines *out)
+{
+	const struct ev_cost *c = &m->cost;
+
+	if (!c->budget_ppm) {
+		lines_value(out, "budget", "none");
+		return;
+	}
+	lines_value(out, "budget", "%s of the target's CPU time, of which %s is used",
+		    FMT_RATIO(c->budget_ppm / 1e6),
+		    FMT_RATIO(model_overhead_ratio(m, SHARES_OVER)));
+	if (!c->sites_sampled)
+		return;
+	lines_value(out, "sampled", "%u task type%s, over %u moments so far; the next %s%s",
+		    c->sites_sampled, c->sites_sampled == 1 ? "" : "s", c->windows,
+		    c->next_window_ns > m->now_ns ? "in " : "is now",
+		    c->next_window_ns > m->now_ns ? FMT_DURATION(c->next_window_ns - m->now_ns) :
+						    "");
+}
+
 static void cost_lines(const struct model *m, struct lines *out)
 {
 	const struct ev_cost *c = &m->cost;
@@ -30,7 +50,9 @@ static void cost_lines(const struct model *m, struct lines *out)
 		    FMT_RATIO(model_agent_ratio(m, SHARES_OVER)));
 	lines_value(out, "memory", "%s resident",
 		    c->agent_rss_bytes ? FMT_BYTES(c->agent_rss_bytes) : "n/a");
-	lines_value(out, "level", "%s", level_text(c->level));
+	lines_value(out, "level", "%s%s", level_text(c->level),
+		    c->level < c->level_asked ? " (lowered: over the budget)" : "");
+	budget_lines(m, out);
 	lines_value(out, "sites", "%u probed, %u not (refused, failed a check, or over the budget)",
 		    c->sites_on, c->sites_off);
 	lines_value(out, "hits",

@@ -266,7 +266,9 @@ static void tasks_lines(const struct row *row, struct lines *out)
 {
 	lines_title(out, "Tasks");
 	if (!row->tasks_valid) {
-		lines_add(out, ROLE_DIM, 2, "n/a: tasks are counted from level 2 on");
+		lines_add(out, ROLE_DIM, 2, "%s",
+			  row->sampled ? "n/a: it was sampled, over the overhead budget" :
+					 "n/a: tasks are counted from level 2 on");
 		return;
 	}
 	lines_value(out, "seen", "%s, ended %s", FMT_COUNT((double)row->seen),

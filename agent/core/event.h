@@ -122,7 +122,9 @@ struct ev_site_stats {
 	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns; /* cumulative, closed polls */
 	uint64_t seen, ended; /* tasks first met, tasks deallocated; valid with `tasks_valid` */
 	bool tasks_valid;     /* level 2 or higher */
-	bool sampled;	      /* numbers are scaled from windows */
+	bool sampled; /* numbers are scaled from windows; max, hist and delays are of these */
+	uint32_t
+		error; /* of `polls`: standard error in thousandths; 0: exact, ID_NONE: not known */
 	const uint64_t *hist; /* HIST_BUCKETS counters (bpf/wire.h), cumulative */
 	/* From wake to poll; NULL below level 3. First polls and self-wakes are not among them. */
 	const uint64_t *delay_hist;
@@ -166,6 +168,7 @@ struct ev_thread {
 	uint64_t parked_ns;	/* outside polls, voluntarily off the CPU */
 	uint64_t searching_ns;	/* outside polls, the rest */
 	int32_t parked_syscall; /* in state parked: what it waits in, -1 unknown */
+	bool unaccounted;	/* not all of its polls are seen: times and polls tell nothing */
 };
 
 struct ev_thread_end {
@@ -269,6 +272,12 @@ struct ev_cost {
 	uint32_t sites_off;	  /* refused, failed their check, or detached by the budget */
 	uint8_t level;		  /* in force */
 	uint8_t sentinel;	  /* enum sentinel_sees; above level 0 of no meaning */
+	/* The overhead budget. */
+	uint8_t level_asked;	 /* by the user; `level` is lower: over the budget */
+	uint32_t budget_ppm;	 /* millionths of the targets' CPU time; 0: there is none */
+	uint32_t sites_sampled;	 /* of sites_off: probed for moments */
+	uint32_t windows;	 /* such moments so far, of all targets */
+	uint64_t next_window_ns; /* when the next is due; 0: none is */
 };
 
 /* Only the first is a loss of what is counted; of stacks there are samples anyway. */

@@ -110,6 +110,7 @@ static void tell_site(struct announcer *a, const struct site *s)
 				    .ended = s->ended,
 				    .tasks_valid = s->tasks_valid,
 				    .sampled = s->sampled,
+				    .error = s->error,
 				    .hist = s->hist.bucket,
 				    .delay_hist = s->delays_valid ? s->delay.bucket : NULL,
 				    .delay_max_ns = s->delay_max_ns,

@@ -194,6 +194,7 @@ struct site {
 	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns;
 	uint64_t seen, ended;
 	bool tasks_valid, sampled;
+	uint32_t error; /* as in ev_site_stats */
 	struct hist hist;
 	bool delays_valid; /* level 3: from wake to poll */
 	struct hist delay;
@@ -246,6 +247,7 @@ struct worker {
 	uint32_t target;
 	bool announced;	 /* an EV_THREAD has come; else only an open poll is known */
 	uint64_t now_ns; /* time of `now` */
+	bool holes;	 /* not all of its polls were seen: sums since its begin tell nothing */
 	bool ended;
 	uint64_t ended_ns; /* with `ended` */
 	bool open;	   /* a long poll is open: `poll` */

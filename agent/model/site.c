@@ -116,6 +116,7 @@ int site_stats_apply(struct model *m, const struct event *event)
 	s->samples = ev->samples;
 	s->refcounts = ev->refcounts;
 	s->sampled = ev->sampled;
+	s->error = ev->error;
 	if (ev->hist)
 		hist_set(&s->hist, ev->hist);
 	if (ev->delay_hist) {

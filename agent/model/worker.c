@@ -75,8 +75,9 @@ static void worker_update(struct worker *w, const struct event *event)
 	const struct ev_thread *ev = &event->as_thread;
 	char *comm = (char *)w->now.comm;
 
-	/* Counting began anew: the history is of another count. */
-	if (ev->first_ns != w->now.first_ns) {
+	w->holes |= ev->unaccounted;
+	/* Counting began anew, or was not complete: the history is of another count. */
+	if (ev->first_ns != w->now.first_ns || ev->unaccounted || w->now.unaccounted) {
 		series_zero(&w->busy, 0);
 		series_zero(&w->blocked, 0);
 		series_zero(&w->preempted, 0);
@@ -246,7 +247,8 @@ void workers_tick(struct model *m, uint64_t seconds)
 	for (uint32_t i = 0; i < m->workers_count; i++) {
 		struct worker *w = &m->workers[i];
 
-		if (!w->announced || w->ended || model_target(m, w->target)->ended)
+		if (!w->announced || w->ended || w->now.unaccounted ||
+		    model_target(m, w->target)->ended)
 			continue;
 		series_push_total(&w->busy, w->now.busy_ns, seconds);
 		series_push_total(&w->blocked, w->now.blocked_ns, seconds);
@@ -301,7 +303,7 @@ bool worker_shares(const struct worker *w, uint32_t seconds, struct worker_share
 		.preempted = (double)w->now.preempted_ns,
 		.parked = (double)w->now.parked_ns,
 	};
-	if (!w->announced || w->now_ns <= w->now.first_ns)
+	if (!w->announced || w->holes || w->now_ns <= w->now.first_ns)
 		return false;
 	return shares_finish(out, (double)w->now.searching_ns, (double)w->now.polls,
 			     (double)(w->now_ns - w->now.first_ns));

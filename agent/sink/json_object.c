@@ -457,6 +457,8 @@ cJSON *json_site(const struct model *m, const struct site *s)
 	json_add_uint_if(o, "delay_p99_ns", s->delay.count, site_delay_quantile(s, 0.99));
 	json_add_uint_if(o, "delay_max_ns", s->delay.count, s->delay_max_ns);
 	cJSON_AddBoolToObject(o, "sampled", s->sampled);
+	json_add_share(o, "sampled_error_pct",
+		       s->sampled && s->error != ID_NONE ? s->error / 1000.0 : -1, 100);
 	json_add_uint_if(o, "tasks_seen", s->tasks_valid, s->seen);
 	json_add_uint_if(o, "tasks_ended", site_live_known(m, s), s->ended);
 	json_add_uint_if(o, "tasks_live", site_live_known(m, s), s->live);
@@ -550,6 +552,10 @@ cJSON *json_footer(const struct snapshot *snap, const struct outcome_opts *opts)
 	json_add_uint_if(o, "level", totals.cost_valid, cost->level);
 	json_add_uint_if(o, "sites_on", totals.cost_valid, cost->sites_on);
 	json_add_uint_if(o, "sites_off", totals.cost_valid, cost->sites_off);
+	json_add_share(o, "budget_pct", cost->budget_ppm ? cost->budget_ppm / 1e6 : -1, 100);
+	json_add_uint_if(o, "level_asked", cost->level_asked, cost->level_asked);
+	json_add_uint_if(o, "sites_sampled", totals.cost_valid, cost->sites_sampled);
+	json_add_uint_if(o, "windows", totals.cost_valid, cost->windows);
 	findings = cJSON_AddObjectToObject(o, "findings");
 	for (int s = SEVERITY_INFO; s <= SEVERITY_CRITICAL; s++)
 		json_add_uint(findings, severity_name((enum severity)s), outcome.by_severity[s]);

@@ -178,12 +178,13 @@ void text_queues(FILE *out, const struct model *m)
 }
 
 /* Shares since the thread was first seen. */
-static bool whole_shares(const struct ev_thread *t, struct worker_shares *out)
+static bool whole_shares(const struct worker *w, struct worker_shares *out)
 {
+	const struct ev_thread *t = &w->now;
 	double sum = (double)t->busy_ns + (double)t->blocked_ns + (double)t->preempted_ns +
 		     (double)t->parked_ns + (double)t->searching_ns;
 
-	if (sum <= 0)
+	if (sum <= 0 || w->holes)
 		return false;
 	*out = (struct worker_shares){
 		.busy = (double)t->busy_ns / sum,
@@ -199,7 +200,7 @@ static bool whole_shares(const struct ev_thread *t, struct worker_shares *out)
 static void share_cells(struct table *table, const struct worker *w, bool live)
 {
 	struct worker_shares s;
-	bool known = live ? worker_shares(w, TEXT_SHARE_SECONDS, &s) : whole_shares(&w->now, &s);
+	bool known = live ? worker_shares(w, TEXT_SHARE_SECONDS, &s) : whole_shares(w, &s);
 	double shares[5];
 	char text[FMT_SIZE];
 
@@ -476,6 +477,25 @@ void text_tasks(FILE *out, const struct text_style *style, const struct model *m
 	free(list);
 }
 
+/* What the overhead budget has done; nothing where it had nothing to do. */
+static void text_budget(FILE *out, const struct model *m)
+{
+	const struct ev_cost *cost = &m->cost;
+	char a[FMT_SIZE];
+
+	if (!cost->budget_ppm ||
+	    (!cost->windows && cost->level >= cost->level_asked && !cost->sites_sampled))
+		return;
+	fprintf(out, "budget: %s of the target's CPU time",
+		fmt_ratio(a, sizeof(a), cost->budget_ppm / 1e6));
+	if (cost->level < cost->level_asked)
+		fprintf(out, "; level lowered from %u to %u", cost->level_asked, cost->level);
+	if (cost->sites_sampled)
+		fprintf(out, "; %u task type%s sampled", cost->sites_sampled,
+			cost->sites_sampled == 1 ? "" : "s");
+	fprintf(out, "; %u moment%s of probing\n", cost->windows, cost->windows == 1 ? "" : "s");
+}
+
 void text_cost(FILE *out, const struct model *m, bool live)
 {
 	char a[FMT_SIZE], b[FMT_SIZE], c[FMT_SIZE], d[FMT_SIZE];
@@ -499,6 +519,7 @@ void text_cost(FILE *out, const struct model *m, bool live)
 			fprintf(out, "; %u task type%s not probed", cost->sites_off,
 				cost->sites_off == 1 ? "" : "s");
 		fputc('\n', out);
+		text_budget(out, m);
 	}
 	if (m->stacks_lost || m->stacks_limited || m->stacks_dropped)
 		fprintf(out,

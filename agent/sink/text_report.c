@@ -342,7 +342,10 @@ static void print_watched(FILE *out, const struct model *m)
 	struct totals t;
 
 	totals_of(&t, m);
-	fprintf(out, "watched for %s: %s polls", fmt_duration(time, sizeof(time), t.duration_ns),
+	fprintf(out, "watched for %s: %s%s polls", fmt_duration(time, sizeof(time), t.duration_ns),
+		t.at_least ? "at least " :
+		t.sampled  ? "about " :
+			     "",
 		fmt_count(polls, sizeof(polls), (double)t.polls));
 	if (t.tasks_valid && t.polls)
 		fprintf(out, " of %s tasks", fmt_count(tasks, sizeof(tasks), (double)t.tasks_seen));

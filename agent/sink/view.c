@@ -27,6 +27,8 @@ void totals_of(struct totals *t, const struct model *m)
 		t->task_types++;
 		t->tasks_seen += s->seen;
 		t->tasks_valid &= s->tasks_valid;
+		t->sampled |= s->sampled;
+		t->at_least |= s->sampled && s->error == ID_NONE;
 	}
 	for (uint32_t i = 0; i < m->workers_count; i++)
 		t->workers += m->workers[i].now.worker;

@@ -20,6 +20,8 @@ struct totals {
 	uint64_t duration_ns;
 	uint64_t polls;	       /* of tasks; blocking-pool work is not a poll */
 	uint64_t tasks_seen;   /* valid with tasks_valid */
+	bool sampled;	       /* polls of a type are scaled from moments; */
+	bool at_least;	       /* and may be more: it is not known how many */
 	bool tasks_valid;      /* every site counts its tasks (level 2) */
 	uint32_t task_types;   /* that were polled */
 	uint32_t workers;      /* threads that polled tasks */

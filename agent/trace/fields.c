@@ -107,6 +107,7 @@ static const struct trace_field site_stats_fields[] = {
 	BOOL(site_stats, samples_valid),
 	DELTA(site_stats, samples),
 	DELTA(site_stats, refcounts),
+	UINT(site_stats, error),
 };
 
 STORED(thread, 144);
@@ -132,6 +133,7 @@ static const struct trace_field thread_fields[] = {
 	BOOL(thread, early),
 	INT(thread, parked_syscall),
 	BOOL(thread, root),
+	BOOL(thread, unaccounted),
 };
 
 STORED(thread_end, 4);
@@ -197,13 +199,14 @@ static const struct trace_field queues_fields[] = {
 	STRING(queues, source),
 };
 
-STORED(cost, 88);
+STORED(cost, 104);
 static const struct trace_field cost_fields[] = {
 	DELTA(cost, hits),	   DELTA(cost, emitted),    DELTA(cost, filtered),
 	DELTA(cost, lost),	   DELTA(cost, cost_ns),    DELTA(cost, target_cpu_ns),
 	DELTA(cost, agent_cpu_ns), UINT(cost, sites_on),    UINT(cost, sites_off),
 	UINT(cost, level),	   DELTA(cost, spawn_hits), UINT(cost, agent_rss_bytes),
-	UINT(cost, sentinel),
+	UINT(cost, sentinel),	   UINT(cost, level_asked), UINT(cost, budget_ppm),
+	UINT(cost, sites_sampled), UINT(cost, windows),	    TIME(cost, next_window_ns),
 };
 
 STORED(lost, 24);

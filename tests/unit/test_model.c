@@ -171,6 +171,7 @@ static void site_statistics(void **state)
 				.ended = 5,
 				.tasks_valid = true,
 				.sampled = true,
+				.error = 25,
 				.hist = hist});
 	hist[0] = 999; /* the model has its own copy */
 	assert_int_equal(model_site(m, 1)->polls, 100);
@@ -181,6 +182,7 @@ static void site_statistics(void **state)
 	assert_int_equal(model_site(m, 1)->seen, 12);
 	assert_int_equal(model_site(m, 1)->ended, 5);
 	assert_true(model_site(m, 1)->tasks_valid && model_site(m, 1)->sampled);
+	assert_int_equal(model_site(m, 1)->error, 25);
 	assert_int_equal(model_site(m, 1)->hist.count, 100);
 	assert_int_equal(hist_quantile(&model_site(m, 1)->hist, 0.5), 1024);
 	assert_int_equal(hist_quantile(&model_site(m, 1)->hist, 0.99), 20971520);

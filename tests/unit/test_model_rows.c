@@ -427,6 +427,40 @@ static void worker_time(void **state)
 	model_free(m);
 }
 
+/* While some of its polls are not seen, nothing is known of a thread's time; then it begins anew. */
+static void unaccounted(void **state)
+{
+	struct model *m = watched();
+	const struct worker *w;
+	struct worker_shares s;
+
+	(void)state;
+	THREAD(m, T0, 11, THREAD_POLLING, .first_ns = T0, .busy_ns = SEC, .parked_ns = SEC);
+	TICK(m, T0);
+	THREAD(m, T0 + SEC, 11, THREAD_POLLING, .first_ns = T0, .busy_ns = 2 * SEC,
+	       .parked_ns = SEC);
+	TICK(m, T0 + SEC);
+	w = model_worker(m, 0, 11);
+	assert_true(worker_shares(w, 1, &s));
+	for (int i = 2; i < 5; i++) {
+		THREAD(m, T0 + i * SEC, 11, THREAD_SEARCHING, .first_ns = T0, .busy_ns = 2 * SEC,
+		       .parked_ns = SEC, .searching_ns = i * SEC, .unaccounted = true);
+		TICK(m, T0 + i * SEC);
+		assert_false(worker_shares(w, 1, &s));
+	}
+	THREAD(m, T0 + 5 * SEC, 11, THREAD_POLLING, .first_ns = T0, .busy_ns = 2 * SEC,
+	       .parked_ns = SEC, .searching_ns = 5 * SEC);
+	TICK(m, T0 + 5 * SEC);
+	assert_false(worker_shares(w, 1, &s));
+	THREAD(m, T0 + 6 * SEC, 11, THREAD_POLLING, .first_ns = T0, .busy_ns = 2 * SEC + SEC / 2,
+	       .parked_ns = SEC + SEC / 2, .searching_ns = 5 * SEC);
+	TICK(m, T0 + 6 * SEC);
+	assert_true(worker_shares(w, 1, &s));
+	close_to(s.busy, 0.5);
+	close_to(s.searching, 0);
+	model_free(m);
+}
+
 /* After an exec the target is announced again under its id; after an exit it stays ended. */
 static void exec_and_exit(void **state)
 {
@@ -545,6 +579,7 @@ int main(void)
 		cmocka_unit_test(poll_ring),
 		cmocka_unit_test(worker_time),
 		cmocka_unit_test(counting_restarts),
+		cmocka_unit_test(unaccounted),
 		cmocka_unit_test(exec_and_exit),
 		cmocka_unit_test(tid_reuse),
 		cmocka_unit_test(workers_over_the_ceiling),

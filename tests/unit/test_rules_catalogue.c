@@ -458,6 +458,10 @@ static void test_arming(void **state)
 	expect_arming(&w, "busy-poll", ARMING_OFF, "--level 3");
 	expect_arming(&w, "blocking-pool-saturated", ARMING_ARMED, NULL);
 	expect_arming(&w, "deadlock", ARMING_LIMITED, "queue depths n/a: test");
+	APPLY(w.m, EV_COST, w.now, ID_NONE, .as_cost = {.level = 2, .level_asked = 3});
+	expect_arming(&w, "busy-poll", ARMING_OFF, "over the overhead budget");
+	APPLY(w.m, EV_COST, w.now, ID_NONE, .as_cost = {.level = 2, .level_asked = 2});
+	expect_arming(&w, "busy-poll", ARMING_OFF, "--level 3");
 	level(&w, 3);
 	expect_arming(&w, "busy-poll", ARMING_OFF, "told apart");
 	world_stats(&w, (struct ev_site_stats){.site = SITE_HANDLER, .self_valid = true});
