@@ -22,6 +22,15 @@ const volatile bool stacks_on = false; /* user stacks of long blocks and polls a
 /* May change at any time. */
 __u64 threshold_ns = 10000000; /* closed polls at least this long go to the ring */
 struct wire_totals totals;
+/*
+ * By target, written by the agent: odd while some of its types have no probe (the overhead budget). A
+ * poll of another type may then have ended long before the next probe is hit; the same holds for one
+ * that began before the number last changed. Of such a poll only the last moment is known at which it
+ * surely ran.
+ */
+__u32 epochs[WIRE_MAX_TARGETS];
+bool sentinel_asks[WIRE_MAX_TARGETS]; /* likewise: threads are asked for ids of tasks */
+bool rows_off, wakes_off;	      /* the level was lowered: to 1, to 2 */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

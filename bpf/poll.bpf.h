@@ -20,6 +20,24 @@ static __always_inline struct wire_site_stats *stats_of(__u32 site)
 	return bpf_map_lookup_elem(&site_stats, &index);
 }
 
+static __always_inline __u32 epoch_of(__u32 target)
+{
+	return *(volatile __u32 *)&epochs[target & (WIRE_MAX_TARGETS - 1)];
+}
+
+/* Its end may have passed unseen. */
+static __always_inline bool poll_unsure(const struct wire_poll *poll, __u32 target)
+{
+	__u32 epoch = epoch_of(target);
+
+	return (epoch & 1) || poll->epoch != (__u16)epoch;
+}
+
+static __always_inline bool has_rows(const struct wire_site *cfg)
+{
+	return level >= 2 && !*(volatile bool *)&rows_off && !(cfg->apart & WIRE_APART_NO_ROWS);
+}
+
 /* The task of a row is polled now: how long ago was it made ready? */
 static __always_inline void delay_add(__u32 site, __u32 row, __u64 now)
 {
@@ -101,7 +119,8 @@ static __always_inline bool poll_running(struct wire_poll *poll, __u32 target, _
 	/* No header to ask: it is open until its end is told. */
 	if (cfg->family == WIRE_USDT)
 		return true;
-	if (!words_read(&words, poll->header))
+	/* The task may have been polled again since, and no probe would have told. */
+	if ((cfg->apart & WIRE_APART_OUT) || !words_read(&words, poll->header))
 		return false;
 	if (!wire_running(cfg->family, state_of(&words, cfg)) ||
 	    vtable_of(&words, cfg) != cfg->vtable || !words_alive(&words, cfg, poll->header) ||
@@ -263,7 +282,7 @@ static __always_inline void task_open(struct wire_poll *poll, const struct wire_
 		if (task->last_slot != slot || wire_cancelled(cfg->family, state))
 			task_odd(poll, cfg, task, slot, state);
 		task->last_slot = slot;
-		if (level >= 3)
+		if (level >= 3 && !*(volatile bool *)&wakes_off)
 			delay_add(poll->site, row, poll->start_ns);
 		return;
 	}
@@ -355,6 +374,41 @@ static __always_inline struct wire_poll *poll_parent(struct wire_slot *slot)
 	return below->kind == WIRE_SITE_TASK ? below : NULL;
 }
 
+/*
+ * A poll whose end nobody saw: it counts, and lasted at least until it was last seen to run. Of a
+ * site without its probe it counts as nothing but a long one. A global function, as below.
+ */
+__attribute__((noinline)) int poll_close_unseen(struct wire_slot *slot, __u32 index,
+						struct wire_poll *poll)
+{
+	struct wire_site_stats *stats;
+	struct wire_site *cfg;
+	__u64 end, length;
+	__u32 site;
+
+	if (!slot || !poll)
+		return 0;
+	site = poll->site;
+	cfg = bpf_map_lookup_elem(&sites, &site);
+	stats = stats_of(site);
+	if (!cfg || !stats)
+		return 0;
+	end = poll->confirmed_ns;
+	length = end > poll->start_ns ? end - poll->start_ns : 0;
+	if (!(cfg->apart & WIRE_APART_OUT)) {
+		__sync_fetch_and_add(&stats->unsized, 1);
+		if (length > stats->max_ns)
+			stats->max_ns = length;
+		if (poll->kind == WIRE_SITE_TASK) {
+			slot->task_polls += 1;
+			task_add(poll, slot->target, end);
+		}
+	}
+	if (poll->kind == WIRE_SITE_TASK && length >= threshold_ns)
+		ring_long_poll(slot, index, poll, end, WIRE_POLL_LOOSE_END);
+	return 0;
+}
+
 static __always_inline void poll_close(struct wire_slot *slot, __u32 index, struct wire_poll *poll,
 				       __u64 end, __u8 flags)
 {
@@ -363,6 +417,10 @@ static __always_inline void poll_close(struct wire_slot *slot, __u32 index, stru
 	__u32 bucket = hist_bucket(length);
 	struct wire_poll *parent;
 
+	if (poll_unsure(poll, slot->target)) {
+		poll_close_unseen(slot, index, poll);
+		return;
+	}
 	if (!stats)
 		return;
 	__sync_fetch_and_add(&stats->busy_ns, length);

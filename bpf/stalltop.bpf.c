@@ -108,16 +108,17 @@ static __always_inline void poll_identify(struct wire_poll *poll, struct wire_sl
 {
 	__u64 key = WIRE_TASK_KEY(hit->header, slot->target);
 	struct owner *owner = owner_of(key);
+	bool rows = has_rows(hit->cfg);
 	__u64 state = 0;
 
 	if (!owner)
 		return;
-	if (!hit->read && (level >= 2 || (slot->hits & 255) == 0))
+	if (!hit->read && (rows || (slot->hits & 255) == 0))
 		hit->read = words_read(&hit->words, hit->header);
 	if (hit->read)
 		poll_fill(poll, &hit->words, hit->cfg);
 	if (poll->kind == WIRE_SITE_TASK) {
-		if (level >= 2) {
+		if (rows) {
 			if (hit->read)
 				state = state_of(&hit->words, hit->cfg);
 			task_open(poll, hit->cfg, key, owner, index, state);
@@ -140,7 +141,7 @@ int on_poll(struct pt_regs *ctx)
 	struct wire_poll *poll;
 	struct hit hit;
 	__u64 sp = ctx->sp;
-	bool ok = hit_begin(&hit, ctx, WIRE_SHARED_POLL);
+	bool ok = hit_begin(&hit, ctx, WIRE_SHARED_POLL) && !(hit.cfg->apart & WIRE_APART_OUT);
 	int index = current_slot(ctx);
 
 	if (index < 0) {
@@ -180,6 +181,7 @@ int on_poll(struct pt_regs *ctx)
 	poll->site = hit.site;
 	poll->kind = hit.cfg->kind;
 	poll->flags = 0;
+	poll->epoch = epoch_of(slot->target);
 	poll->row = 0;
 	poll_identify(poll, slot, &hit, index);
 	/* Preempted inside this program: the poll itself begins only now, or that time would be its. */
@@ -190,6 +192,14 @@ int on_poll(struct pt_regs *ctx)
 out:
 	slot_end(slot, now);
 	return 0;
+}
+
+static __always_inline void hit_beside(__u32 site)
+{
+	struct wire_site_stats *stats = stats_of(site);
+
+	if (stats)
+		stats->beside += 1;
 }
 
 /* The task is gone: its poll, if it is the innermost open one, ended just now. */
@@ -229,8 +239,10 @@ int on_dealloc(struct pt_regs *ctx)
 	} else {
 		count_slotless(ok ? HIT_EMITTED : HIT_FILTERED);
 	}
-	if (ok)
+	if (ok) {
 		task_free(hit.header, hit.cfg->target);
+		hit_beside(hit.site);
+	}
 	return 0;
 }
 
@@ -261,6 +273,7 @@ int on_schedule(struct pt_regs *ctx)
 		row = task_row(WIRE_TASK_KEY(header, cfg->target));
 	if (row >= 0)
 		known = wake_add(row, now);
+	hit_beside(site);
 	if (index >= 0)
 		slot = slot_at(index);
 	if (!slot) {
@@ -271,6 +284,13 @@ int on_schedule(struct pt_regs *ctx)
 	count(slot, known ? HIT_EMITTED : HIT_FILTERED);
 	slot_end(slot, now);
 	return 0;
+}
+
+static __always_inline bool sentinel_asked(const struct wire_slot *slot)
+{
+	if (!sentinel_on || level == 0)
+		return sentinel_on;
+	return *(volatile bool *)&sentinel_asks[slot->target & (WIRE_MAX_TARGETS - 1)];
 }
 
 /* The current thread goes to sleep; in which task's poll, 0: in none. */
@@ -330,7 +350,8 @@ static __always_inline void switch_out(struct task_struct *task, __u32 index, bo
 		if (stacks_on && voluntary)
 			block_begins(task, slot, index, poll, 0, now);
 	} else {
-		id = sentinel_on && voluntary ? sentinel_sleeps(task, slot, index, now) : 0;
+		id = sentinel_asked(slot) && voluntary ? sentinel_sleeps(task, slot, index, now) :
+							 0;
 		slot->off_kind = id	   ? WIRE_OFF_SENTINEL :
 				 voluntary ? WIRE_OFF_PARKED :
 					     WIRE_OFF_WAITING;
@@ -338,6 +359,15 @@ static __always_inline void switch_out(struct task_struct *task, __u32 index, bo
 			block_begins(task, slot, index, NULL, id, now);
 	}
 	slot_end(slot, now);
+}
+
+/* It slept inside what is open, until now. */
+static __always_inline void confirm(struct wire_slot *slot, __u64 now)
+{
+	__u32 depth = slot->depth;
+
+	if (depth > 0 && depth <= WIRE_MAX_DEPTH)
+		slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)].confirmed_ns = now;
 }
 
 static __always_inline void add_blocked(struct wire_slot *slot, __u64 span)
@@ -397,6 +427,8 @@ static __always_inline void switch_in(struct task_struct *next, __u32 index, __u
 	if (!inside)
 		slot_begin(slot);
 	wait = wait_of(next, span);
+	if (slot->off_kind == WIRE_OFF_BLOCKED || slot->off_kind == WIRE_OFF_PREEMPTED)
+		confirm(slot, now);
 	if (slot->off_kind == WIRE_OFF_BLOCKED) {
 		add_blocked(slot, span - wait);
 		add_preempted(slot, wait);
@@ -471,7 +503,7 @@ int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
 		sample_told(slot, index, poll, now);
 		sample_taken(slot, index, poll, now);
 	}
-	if (sentinel_on && (!poll || poll->kind != WIRE_SITE_TASK))
+	if (sentinel_asked(slot) && (!poll || poll->kind != WIRE_SITE_TASK))
 		sentinel_sampled(slot, index, now);
 	slot_end(slot, now);
 	return 0;

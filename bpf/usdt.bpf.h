@@ -323,6 +323,7 @@ static __always_inline void probe_poll_open(struct wire_slot *slot, __u32 index,
 	poll->site = site;
 	poll->kind = kind;
 	poll->flags = 0;
+	poll->epoch = epoch_of(slot->target);
 	poll->row = 0;
 	if (kind == WIRE_SITE_TASK) {
 		if (level >= 2)

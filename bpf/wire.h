@@ -96,6 +96,12 @@ enum wire_shared {
 	WIRE_SHARED_DEALLOC = 2,
 };
 
+/* What the overhead budget has decided of a site. */
+enum wire_apart {
+	WIRE_APART_OUT = 1, /* its probe is taken out: hits count as filtered, polls are dropped */
+	WIRE_APART_NO_ROWS = 2, /* its tasks are not followed */
+};
+
 /* What a probe knows: its site, and where the address of the task header is. */
 enum wire_task_in { WIRE_TASK_RDI = 0, WIRE_TASK_RSI = 1, WIRE_TASK_STACK = 2 };
 
@@ -206,8 +212,8 @@ struct wire_site {
 	__u32 verified;	 /* hits whose header was read and found right, up to WIRE_VERIFY */
 	__u8 family;	 /* enum wire_family */
 	__u8 vtable_word, state_word; /* of the header */
-	__u8 pad8;
-	__u64 stack_ns; /* when a stack of it was last sent */
+	__u8 apart;		      /* enum wire_apart bits */
+	__u64 stack_ns;		      /* when a stack of it was last sent */
 };
 
 /* Wakes of the task of a row (level 3). */
@@ -233,6 +239,8 @@ struct wire_site_stats {
 	__u64 mismatched;	  /* hits whose header had another vtable */
 	__u64 moved;		  /* polls on another thread than the task's last one (level 2) */
 	__u64 cancelled;	  /* tasks cancelled after they had been polled (level 2) */
+	__u64 unsized;		  /* closed polls whose end nobody saw: in none of the other sums */
+	__u64 beside;		  /* hits of its other probes: ends and wakes of tasks */
 	__u64 hist[HIST_BUCKETS]; /* closed polls by length: their sum is the count */
 };
 
@@ -257,8 +265,8 @@ struct wire_poll {
 	__s32 worst_syscall; /* of that span; WIRE_NO_SYSCALL when none (page fault) */
 	__u8 kind;	     /* enum wire_site_kind */
 	__u8 flags;
-	__u16 pad16;
-	__u32 row; /* of the task table, plus one; 0: none */
+	__u16 epoch; /* of its target when it began: see `epochs` */
+	__u32 row;   /* of the task table, plus one; 0: none */
 };
 
 enum wire_off_kind {
@@ -593,7 +601,7 @@ struct wire_depth {
 };
 
 _Static_assert(sizeof(struct wire_site) == 32, "wire_site");
-_Static_assert(sizeof(struct wire_site_stats) == 8 * (8 + HIST_BUCKETS), "wire_site_stats");
+_Static_assert(sizeof(struct wire_site_stats) == 8 * (10 + HIST_BUCKETS), "wire_site_stats");
 _Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
 _Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 15 - 8 + 4 * 96 + 8, "wire_slot");
 _Static_assert(sizeof(struct wire_task) == 64, "wire_task");

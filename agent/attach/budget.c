@@ -13,6 +13,7 @@
 #define FAR_OVER 2.0	 /* times the budget: not waited for a second period */
 #define RETURN_BELOW 0.4 /* of the budget, with all probes in */
 #define CALM_FIRST 3
+#define FIRST_WINDOWS 3 /* soon one after the other, as far as their cost allows */
 #define CALM_MAX 48
 #define RELAPSE_NS                                                                                 \
 	60000000000ULL /* over it again so soon after a return: it comes later next time */
@@ -118,6 +119,7 @@ static enum budget_act judge(struct budget *b, const struct budget_input *in)
 {
 	double allowed = b->opts.ratio * (b->state == BUDGET_OUT ? 1 - BUDGET_WINDOWS : 1);
 	double elapsed = grown(in->now, b->begin), other, cost;
+	enum budget_act act;
 
 	if (!b->begun || in->now < b->begin || elapsed > JUMP_NS) {
 		rebase(b, in);
@@ -132,21 +134,24 @@ static enum budget_act judge(struct budget *b, const struct budget_input *in)
 	b->cost_ratio = cost / b->cpu_rate;
 	rebase(b, in);
 	if (b->cost_ratio <= allowed) {
-		b->over = 0;
+		b->over = b->helpless = 0;
 		return BUDGET_KEEP;
 	}
 	b->over++;
 	if (b->over < 2 && b->cost_ratio <= FAR_OVER * allowed)
 		return BUDGET_KEEP;
 	b->over = 0;
-	return reduce(b, in, cost, other);
+	act = reduce(b, in, cost, other);
+	if (act == BUDGET_KEEP)
+		b->helpless++;
+	return act;
 }
 
-static void pause_until(struct budget *b, uint64_t now, bool calm)
+static void pause_until(struct budget *b, uint64_t now, bool soon)
 {
 	double allowed = b->opts.ratio * BUDGET_WINDOWS * b->cpu_rate / SECOND;
 	double pause = b->window_cost / allowed;
-	double least = calm ? BUDGET_CALM_NS : BUDGET_PAUSE_NS;
+	double least = soon ? BUDGET_CALM_NS : BUDGET_PAUSE_NS;
 
 	if (pause < least)
 		pause = least;
@@ -163,6 +168,7 @@ static enum budget_act window_ends(struct budget *b, const struct budget_input *
 	cpu_seen(b, grown(in->target_cpu_ns, b->window_cpu), elapsed);
 	seen = sites_cost(in, elapsed, true);
 	cost = seen + sites_cost(in, elapsed, false);
+	b->window_ratio = cost / b->cpu_rate;
 	b->window_cost = b->attach_ns + seen * elapsed / SECOND;
 	b->windows++;
 	rebase(b, in);
@@ -218,7 +224,7 @@ void budget_closed(struct budget *b, uint64_t now, uint64_t cost_ns)
 	b->state = BUDGET_OUT;
 	b->window_cost += (double)cost_ns;
 	b->begun = false;
-	pause_until(b, now, b->calm > 0 || !b->windows);
+	pause_until(b, now, b->calm > 0 || b->windows < FIRST_WINDOWS);
 }
 
 void budget_failed(struct budget *b, uint64_t now)

@@ -65,11 +65,13 @@ struct budget {
 	uint8_t level;
 	uint64_t begin, cpu, other; /* of the period under way */
 	bool begun;
-	uint32_t over;	 /* periods in a row over the budget */
-	double cpu_rate; /* CPU time of the target a second, at least a tenth of a core */
+	uint32_t over;	   /* periods in a row over the budget */
+	uint32_t helpless; /* periods over it in which there was nothing to save */
+	double cpu_rate;   /* CPU time of the target a second, at least a tenth of a core */
 	double cost_ratio;
 	uint64_t since, next;	    /* the window's begin; when the next one is due */
 	uint64_t window_cpu;	    /* of the target, when it began */
+	double window_ratio;	    /* cost of the last one, of the CPU time */
 	double window_cost;	    /* of the last one, with its attach and detach */
 	double attach_ns;	    /* of the window under way: putting in, so far */
 	uint32_t calm, calm_needed; /* windows in a row; how many bring the probes back */

@@ -345,6 +345,27 @@ void kernel_set_spawn_left(struct kernel *k, uint32_t target, int64_t hits)
 	__atomic_store_n(&k->skel->bss->spawn_left[target], hits, __ATOMIC_RELAXED);
 }
 
+void kernel_set_epoch(struct kernel *k, uint32_t target, uint32_t epoch)
+{
+	__atomic_store_n(&k->skel->bss->epochs[target], epoch, __ATOMIC_RELEASE);
+}
+
+uint32_t kernel_epoch(const struct kernel *k, uint32_t target)
+{
+	return k->skel->bss->epochs[target];
+}
+
+void kernel_set_sentinel(struct kernel *k, uint32_t target, bool asks)
+{
+	k->skel->bss->sentinel_asks[target] = asks;
+}
+
+void kernel_set_lowered(struct kernel *k, unsigned int level)
+{
+	k->skel->bss->rows_off = level < 2;
+	k->skel->bss->wakes_off = level < 3;
+}
+
 void kernel_totals(const struct kernel *k, struct wire_totals *out)
 {
 	*out = *(const volatile struct wire_totals *)&k->skel->bss->totals;

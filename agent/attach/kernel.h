@@ -82,6 +82,12 @@ void kernel_set_threshold(struct kernel *k, uint64_t ns);
  */
 int64_t kernel_spawn_left(const struct kernel *k, uint32_t target);
 void kernel_set_spawn_left(struct kernel *k, uint32_t target, int64_t hits);
+/* Written by the overhead budget; see bpf/maps.bpf.h. */
+void kernel_set_epoch(struct kernel *k, uint32_t target, uint32_t epoch);
+uint32_t kernel_epoch(const struct kernel *k, uint32_t target);
+void kernel_set_sentinel(struct kernel *k, uint32_t target, bool asks);
+/* The level is lower than what was loaded. */
+void kernel_set_lowered(struct kernel *k, unsigned int level);
 /* Totals that belong to no slot, read at one time each. */
 void kernel_totals(const struct kernel *k, struct wire_totals *out);
 /* How many slots were ever given: the ones to look at. */

@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KERNEL_ENOTSUPP 524
@@ -223,14 +225,40 @@ void link_detach(struct link_set *set)
 	*set = (struct link_set){0};
 }
 
-bool link_detach_try(struct link_set *set)
+static uint64_t time_ns(const struct timeval *t)
 {
+	return (uint64_t)t->tv_sec * 1000000000ULL + (uint64_t)t->tv_usec * 1000;
+}
+
+bool link_detach_cost(struct link_set *set, uint64_t *cpu_ns)
+{
+	struct rusage usage;
+
+	memset(&usage, 0, sizeof(usage));
 	if (set->keeper && set->sock >= 0) {
 		close(set->sock);
 		set->sock = -1;
 	}
-	if (set->keeper && waitpid(set->keeper, NULL, WNOHANG) == 0)
+	if (set->keeper && wait4(set->keeper, NULL, WNOHANG, &usage) == 0)
 		return false;
+	*cpu_ns += time_ns(&usage.ru_utime) + time_ns(&usage.ru_stime);
 	*set = (struct link_set){0};
 	return true;
+}
+
+bool link_detach_try(struct link_set *set)
+{
+	uint64_t unused = 0;
+
+	return link_detach_cost(set, &unused);
+}
+
+uint64_t link_cpu_ns(const struct link_set *set)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (!set->keeper || clock_getcpuclockid(set->keeper, &clock) || clock_gettime(clock, &t))
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
 }

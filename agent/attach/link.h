@@ -48,9 +48,13 @@ struct link_set {
 int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 		struct link_site *sites, size_t count, struct err *err);
 
+/* CPU time of the keeper so far: what the attach cost. 0: not known. */
+uint64_t link_cpu_ns(const struct link_set *set);
 /* Detaches, last first, and returns when that is done. The set can be used again. */
 void link_detach(struct link_set *set);
 /* The same without waiting: true when it is done, else ask again. */
 bool link_detach_try(struct link_set *set);
+/* When it is done the CPU time of the keeper, from its start to its end, is added to *cpu_ns. */
+bool link_detach_cost(struct link_set *set, uint64_t *cpu_ns);
 
 #endif

@@ -26,7 +26,7 @@
 
 static const struct source_ops live_source_ops;
 
-static uint64_t now_ns(void)
+uint64_t live_now(void)
 {
 	struct timespec ts;
 
@@ -202,7 +202,7 @@ int live_drain(struct live *live, struct emit *emit)
 static int live_source_drain(struct source *source, event_fn fn, void *ctx)
 {
 	struct live *live = (struct live *)source;
-	struct emit emit = {fn, ctx, now_ns()};
+	struct emit emit = {fn, ctx, live_now()};
 	int ret = announce(live, &emit);
 
 	return ret ? ret : live_drain(live, &emit);
@@ -328,6 +328,8 @@ static int tick_events(struct live *live, struct emit *emit, bool all)
 		ret = live_ready(live, emit);
 	if (!ret)
 		ret = live_spawn_tick(live, emit);
+	if (!ret)
+		ret = live_budget_tick(live, emit);
 	if (!ret && threads && !live->opts.no_queues)
 		ret = live_queues(live, emit, slow);
 	if (!ret && threads)
@@ -362,7 +364,7 @@ static int look_at_ready(struct live *live, struct emit *emit)
 static int live_source_tick(struct source *source, event_fn fn, void *ctx)
 {
 	struct live *live = (struct live *)source;
-	struct emit emit = {fn, ctx, now_ns()};
+	struct emit emit = {fn, ctx, live_now()};
 
 	if (live->ready_waiting && emit.now + READY_MS * 500000ULL < live->tick_due)
 		return look_at_ready(live, &emit);
@@ -387,7 +389,7 @@ static int finish_dump(struct live *live, struct emit *emit)
 static int live_source_finish(struct source *source, event_fn fn, void *ctx)
 {
 	struct live *live = (struct live *)source;
-	struct emit emit = {fn, ctx, now_ns()};
+	struct emit emit = {fn, ctx, live_now()};
 	int ret, more = 0;
 
 	live->task_scan_next = 0;
@@ -432,6 +434,8 @@ static void live_source_close(struct source *source)
 	map_free(&live->runtime_ids);
 	free(live->targets);
 	free(live->binaries);
+	for (size_t i = 0; i < live->sites_count; i++)
+		free(live->sites[i].sample);
 	free(live->sites);
 	free(live->runtimes);
 	free(live->checks);
@@ -465,6 +469,12 @@ static uint32_t choose_max_sites(struct watch **watches, size_t count, uint32_t 
 	return max < WIRE_MAX_SITES ? max : WIRE_MAX_SITES;
 }
 
+/* A dump is over before it matters; 100 % is what a user says who wants all probes. */
+static bool budgeted(const struct live_opts *opts)
+{
+	return opts->level && !opts->fresh_tasks && opts->overhead_ratio < 1;
+}
+
 /* Not where all is over before another library could be loaded: three programs cost their time. */
 static bool probes_possible(struct watch **watches, size_t count, bool brief)
 {
@@ -490,7 +500,9 @@ static int attach_target(struct live *live, uint32_t target, struct err *err)
 	for (size_t i = 0; i < t->watch->count && !ret; i++)
 		ret = live_attach_object(live, target, t->watch->objects[i], err);
 	if (!ret)
-		live_spawn_begin(live, target, now_ns());
+		live_spawn_begin(live, target, live_now());
+	if (!ret && budgeted(&live->opts))
+		live_budget_open(live, target);
 	/* Also when it failed: the files of the mappings are gone after an exec. */
 	t->exec_pending = proc_execed(t->watch->proc);
 	if (t->exec_pending)
@@ -548,7 +560,8 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 		snprintf(live->no_stacks, sizeof(live->no_stacks), "%s", no_stacks.msg);
 		live->opts.no_stacks = true;
 	}
-	if ((!opts->level || opts->sentinel) && !live->opts.no_stacks)
+	live->level_asked = opts->level;
+	if ((!opts->level || opts->sentinel || budgeted(opts)) && !live->opts.no_stacks)
 		live_sentinel_open(live);
 	live->opts.no_spawns |= live->opts.no_stacks || opts->level < 2;
 	ret = kernel_open(
@@ -575,7 +588,7 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 	live->threshold_said = opts->threshold_ns;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
 	live->agent_cpu_begin = cpu.tv_sec * 1000000000ULL + cpu.tv_nsec;
-	live->begin_ns = now_ns();
+	live->begin_ns = live_now();
 	for (uint32_t i = 0; i < count && !ret; i++)
 		ret = attach_target(live, i, err);
 	if (ret)

@@ -139,6 +139,11 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 	for (size_t i = 0; i < n && !ret; i++)
 		if (sites[i].error)
 			live->sites[binary->first_site + probes[i]].off |= poll;
+	if (poll && !ret) {
+		binary->polls = sites;
+		binary->polls_count = n;
+		sites = NULL;
+	}
 	free(sites);
 	free(probes);
 	return ret;
@@ -149,6 +154,10 @@ static void detach(struct live_binary *binary)
 	live_spawn_detach(binary);
 	for (int i = 0; i < PLAN_PROGRAMS; i++)
 		link_detach(&binary->links[i]);
+	link_detach(&binary->window);
+	free(binary->polls);
+	binary->polls = NULL;
+	binary->polls_count = 0;
 }
 
 /*
@@ -219,9 +228,11 @@ out:
 
 void live_detach_begin(struct live *live)
 {
-	for (size_t i = 0; i < live->binaries_count; i++)
+	for (size_t i = 0; i < live->binaries_count; i++) {
 		for (int p = 0; p < PLAN_PROGRAMS; p++)
 			link_detach_try(&live->binaries[i].links[p]);
+		link_detach_try(&live->binaries[i].window);
+	}
 }
 
 /* Nothing of the binary is probed or known any more. */
@@ -240,6 +251,7 @@ void live_detach_target(struct live *live, uint32_t target)
 	live_census_forget(live, target);
 	live_sentinel_forget(live, target);
 	live_channels_forget(live, target);
+	live_budget_forget(live, target);
 	live->targets[target].spawn = (struct live_spawn){0};
 	for (size_t i = 0; i < live->binaries_count; i++) {
 		struct live_binary *binary = &live->binaries[i];

@@ -13,7 +13,6 @@
 #define CALIBRATION_BATCHES 8
 #define CALIBRATION_HITS 200
 #define STEPPED_HITS 40
-#define MIN_CORE_SHARE 10 /* a target counts as using at least a tenth of a core */
 
 /*
  * Two functions of ours that look like a poll: one begins with an instruction that the kernel
@@ -31,25 +30,17 @@ asm(".text\n"
     "calibrate_stepped: mov %rdi, %rax\n ret\n"
     ".size calibrate_stepped, .-calibrate_stepped\n");
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 /* The least time of a batch, a call: what disturbs the machine only ever adds. */
 static uint64_t time_calls(void (*fn)(void *), void *arg, unsigned int calls)
 {
 	uint64_t best = UINT64_MAX;
 
 	for (int batch = 0; batch < CALIBRATION_BATCHES; batch++) {
-		uint64_t begin = now_ns(), took;
+		uint64_t begin = live_now(), took;
 
 		for (unsigned int i = 0; i < calls; i++)
 			fn(arg);
-		took = now_ns() - begin;
+		took = live_now() - begin;
 		if (took < best)
 			best = took;
 	}
@@ -201,20 +192,15 @@ static void sum_hits(const struct live *live, struct ev_cost *cost)
 
 static uint64_t stepped_hits(const struct live *live)
 {
-	const struct kernel *k = live->kernel;
+	struct wire_site_stats sum;
 	struct wire_totals totals;
 	uint64_t hits;
 
-	kernel_totals(k, &totals);
+	kernel_totals(live->kernel, &totals);
 	hits = totals.spawn_stepped;
-
-	for (uint32_t id = 0; id < live->sites_count; id++) {
-		if (!live->sites[id].stepped)
-			continue;
-		for (uint32_t cpu = 0; cpu < k->cpus; cpu++)
-			for (int b = 0; b < HIST_BUCKETS; b++)
-				hits += k->stats[(size_t)cpu * k->max_sites + id].hist[b];
-	}
+	for (uint32_t id = 0; id < live->sites_count; id++)
+		if (live->sites[id].stepped)
+			hits += live_site_sum(live, id, &sum) + sum.unsized;
 	return hits;
 }
 
@@ -254,27 +240,6 @@ static int emit_loss(struct live *live, struct emit *emit)
 	return ret;
 }
 
-static int check_budget(struct live *live, struct emit *emit, const struct ev_cost *cost)
-{
-	uint64_t elapsed = emit->now - live->begin_ns;
-	uint64_t base = elapsed / MIN_CORE_SHARE;
-	double ratio;
-
-	if (cost->target_cpu_ns > base)
-		base = cost->target_cpu_ns;
-	if (elapsed < 1000000000ULL || live->over_budget || !base)
-		return 0;
-	ratio = (double)cost->cost_ns / base;
-	if (ratio <= live->opts.overhead_ratio)
-		return 0;
-	live->over_budget = true;
-	return live_note(emit, ID_NONE, NOTE_WARNING,
-			 "watching costs about %.1f %% of the targets' CPU time, more than the "
-			 "%.1f %% of --overhead: this version does not reduce it by itself; "
-			 "--level 1 costs less",
-			 ratio * 100, live->opts.overhead_ratio * 100);
-}
-
 int live_cost(struct live *live, struct emit *emit)
 {
 	struct event event = {0};
@@ -298,15 +263,15 @@ int live_cost(struct live *live, struct emit *emit)
 	for (uint32_t i = 0; i < live->sites_count; i++) {
 		if (!live->sites[i].found)
 			continue;
-		if (live->sites[i].off)
+		if (live->sites[i].off || (live->kernel->sites[i].apart & WIRE_APART_OUT))
 			cost->sites_off++;
 		else
 			cost->sites_on++;
 	}
+	cost->cost_ns += live->windows_ns;
 	cost->level = live->opts.level;
+	live_budget_cost(live, cost);
 	cost->sentinel = live_sentinel_sees(live);
 	ret = emit_loss(live, emit);
-	if (!ret)
-		ret = check_budget(live, emit, cost);
 	return ret ? ret : live_emit(emit, EV_COST, ID_NONE, &event);
 }

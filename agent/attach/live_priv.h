@@ -14,6 +14,8 @@
 
 struct census;
 struct channels;
+struct live_budget;
+struct live_sample;
 struct sentinel;
 struct live_locks;
 
@@ -34,10 +36,12 @@ struct live_site {
 	uint32_t target, binary;
 	const struct runtime_site *found; /* NULL after an exec */
 	bool off;			  /* not probed: refused, or failed the check of its hits */
-	bool unmet;	       /* reserved for a task type that the program has not shown yet */
-	bool stepped;	       /* its poll probe is single-stepped */
-	bool loops;	       /* blocking-pool work that polls tasks: a worker's loop */
-	bool wakes_seen;       /* each of its wakes is (level 3) */
+	bool unmet;   /* reserved for a task type that the program has not shown yet */
+	bool stepped; /* its poll probe is single-stepped */
+	struct live_sample *sample; /* its numbers are scaled; NULL: they never were */
+	bool untold;		    /* its tasks are not followed: it was sampled */
+	bool loops;		    /* blocking-pool work that polls tasks: a worker's loop */
+	bool wakes_seen;	    /* each of its wakes is (level 3) */
 	bool wakes_apart;      /* but those while it is polled: they take another way (Tokio) */
 	uint64_t checksum;     /* of the statistics last sent: unchanged ones are not sent again */
 	uint64_t offset, body; /* of poll in the file, and of what it only jumps to; 0: itself */
@@ -65,6 +69,9 @@ struct live_binary {
 	uint32_t target;
 	const struct watch_object *object; /* NULL after an exec */
 	struct link_set links[PLAN_PROGRAMS];
+	struct link_set window;	 /* probes of polls that are in for a moment */
+	struct link_site *polls; /* all that can be probed; NULL: none */
+	size_t polls_count;
 	struct link_site *spawns; /* what to probe in a window */
 	size_t spawns_count;
 	bool spawns_stepped; /* one of them at least */
@@ -95,6 +102,7 @@ struct live_target {
 	uint64_t main_next; /* when its main thread is looked at again */
 	uint32_t main_looks;
 	struct live_spawn spawn;
+	struct live_budget *budget; /* NULL: there is none */
 };
 
 struct live_runtime {
@@ -191,11 +199,12 @@ struct live {
 	uint64_t ticks, begin_ns;
 	bool announced;
 	uint32_t announced_sites, announced_binaries;
-	bool over_budget;
 	uint64_t threshold_said; /* in a note: the one in force */
 	struct live_handoffs handoffs;
 	uint64_t hit_ns, stepped_hit_ns; /* calibrated cost of one hit */
-	struct wire_totals baseline;	 /* of the calibration: not the targets' */
+	uint64_t windows_ns;		 /* CPU time of putting probes in and out, cumulative */
+	unsigned int level_asked;
+	struct wire_totals baseline; /* of the calibration: not the targets' */
 	struct wire_totals last_totals;
 	uint64_t last_refused; /* by the unwinder */
 	uint64_t last_hits;
@@ -227,6 +236,7 @@ uint64_t live_task_id(const struct live *live, uint32_t site, uint64_t id);
 int live_emit(struct emit *emit, enum event_kind kind, uint32_t target, struct event *event);
 /* Passes on what is in the rings, and what the unwinder answered. */
 int live_drain(struct live *live, struct emit *emit);
+uint64_t live_now(void);
 int live_note(struct emit *emit, uint32_t target, enum note_severity severity, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -348,6 +358,8 @@ void live_spawn_detach(struct live_binary *binary);
 int live_spawn_place(struct live *live, struct emit *emit, uint32_t site, uint64_t location);
 
 /* live_tasks.c */
+/* What was counted of a site on all CPUs; how many polls have a length. */
+uint64_t live_site_sum(const struct live *live, uint32_t site, struct wire_site_stats *sum);
 int live_site_stats(struct live *live, struct emit *emit);
 /*
  * The next slice of the scan of the task table; `begin`: also the first of a new one, when it is
@@ -394,6 +406,24 @@ void live_usdt_check(const struct live *live, const struct wire_task *row, uint3
 /* live_cost.c */
 int live_calibrate(struct live *live, struct err *err);
 int live_cost(struct live *live, struct emit *emit);
+
+/* live_budget.c: the overhead budget, enforced. */
+void live_budget_open(struct live *live, uint32_t target);
+/* The program of a target is gone: its probes are, too. */
+void live_budget_forget(struct live *live, uint32_t target);
+int live_budget_tick(struct live *live, struct emit *emit);
+/* Types of it have no probe, all the time or but for moments. */
+bool live_budget_samples(const struct live *live, uint32_t target);
+/* Right now: the end of a poll may pass unseen. */
+bool live_budget_blind(const struct live *live, uint32_t target);
+void live_budget_cost(const struct live *live, struct ev_cost *cost);
+/* live_sample.c */
+/*
+ * From what was counted to what is told of a site that is, or was, sampled; others are left alone.
+ * `unsized`: polls that are in none of the sums.
+ */
+void live_sample_scale(struct live *live, uint32_t site, uint64_t now, struct ev_site_stats *stats,
+		       uint64_t *hist, uint64_t unsized);
 
 /* live_attach.c */
 int live_attach_object(struct live *live, uint32_t target, const struct watch_object *object,

@@ -15,6 +15,9 @@ static bool held(const struct live *live, uint32_t runtime)
 	if (runtime >= live->runtimes_count)
 		return false;
 	r = &live->runtimes[runtime];
+	/* Polls of types without a probe are not counted. */
+	if (live_budget_samples(live, r->target))
+		return false;
 	return r->threads > 0 && r->polling >= r->threads;
 }
 

@@ -49,7 +49,7 @@ void live_sentinel_forget(struct live *live, uint32_t target)
 {
 	struct sentinel *s = live->sentinel;
 
-	if (!s || target >= WIRE_MAX_TARGETS)
+	if (!s || !live->kernel || target >= WIRE_MAX_TARGETS)
 		return;
 	for (uint32_t i = 0; i < WIRE_PLACES; i++)
 		live->kernel->places[target * WIRE_PLACES + i].valid = 0;
@@ -405,7 +405,7 @@ int live_sentinel_tick(struct live *live, struct emit *emit)
 			s->unknown++;
 		}
 	for (uint32_t i = 0; i < live->targets_count && !ret; i++)
-		if (!live->targets[i].ended)
+		if (!live->targets[i].ended && (!live->opts.level || live_budget_samples(live, i)))
 			ret = sentinel_learn(live, emit, i);
 	return ret ? ret : sentinel_beat_check(live, emit);
 }

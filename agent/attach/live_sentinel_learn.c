@@ -370,23 +370,28 @@ static int say(struct live *live, struct emit *emit, uint32_t target)
 		t->told_none = true;
 		return live_note(
 			emit, target, NOTE_WARNING,
-			"level 0 is off: no runtime here keeps the id of the task that a "
-			"thread polls where it can be read (Tokio does); --level 1 sees polls");
+			"%s: no runtime here keeps the id of the task that a thread polls where it "
+			"can be read (Tokio does)%s",
+			live->opts.level ? "stalls of sampled types are not seen" :
+					   "level 0 is off",
+			live->opts.level ? "" : "; --level 1 sees polls");
 	}
 	if (t->told_none)
 		return 0;
 	if (t->learned && t->told_late) {
 		t->told_late = false;
-		return live_note(
-			emit, target, NOTE_INFO,
-			"level 0: it is known now where a thread keeps the id of its task");
+		return live_note(emit, target, NOTE_INFO,
+				 "%s: it is known now where a thread keeps the id of its task",
+				 live->opts.level ? "stalls of sampled types" : "level 0");
 	}
 	if (!t->learned && !t->told_late && emit->now - t->first_look > PATIENCE_NS) {
 		t->told_late = true;
 		return live_note(
 			emit, target, NOTE_WARNING,
-			"level 0 is off so far: where a thread keeps the id of its task is "
-			"learned from threads that sleep with a task in hand, and %s",
+			"%s so far: where a thread keeps the id of its task is learned from "
+			"threads that sleep with a task in hand, and %s",
+			live->opts.level ? "stalls of sampled types are not seen" :
+					   "level 0 is off",
 			t->looks ? "what they have in common is not clear yet" : "none was seen");
 	}
 	if (t->unwatched && !t->told) {

@@ -24,11 +24,14 @@ static uint64_t thread_cpu_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-static void stats_sum(const struct kernel *k, uint32_t id, struct wire_site_stats *sum)
+uint64_t live_site_sum(const struct live *live, uint32_t site, struct wire_site_stats *sum)
 {
+	const struct kernel *k = live->kernel;
+	uint64_t total = 0;
+
 	memset(sum, 0, sizeof(*sum));
 	for (uint32_t cpu = 0; cpu < k->cpus; cpu++) {
-		const struct wire_site_stats *s = &k->stats[(size_t)cpu * k->max_sites + id];
+		const struct wire_site_stats *s = &k->stats[(size_t)cpu * k->max_sites + site];
 
 		sum->busy_ns += s->busy_ns;
 		sum->blocked_ns += s->blocked_ns;
@@ -36,21 +39,12 @@ static void stats_sum(const struct kernel *k, uint32_t id, struct wire_site_stat
 		sum->first_seen += s->first_seen;
 		sum->moved += s->moved;
 		sum->cancelled += s->cancelled;
+		sum->unsized += s->unsized;
+		sum->beside += s->beside;
 		if (s->max_ns > sum->max_ns)
 			sum->max_ns = s->max_ns;
-	}
-}
-
-static uint64_t hist_sum(const struct kernel *k, uint32_t id, uint64_t *hist)
-{
-	uint64_t total = 0;
-
-	memset(hist, 0, HIST_BUCKETS * sizeof(*hist));
-	for (uint32_t cpu = 0; cpu < k->cpus; cpu++) {
-		const struct wire_site_stats *s = &k->stats[(size_t)cpu * k->max_sites + id];
-
 		for (int i = 0; i < HIST_BUCKETS; i++) {
-			hist[i] += s->hist[i];
+			sum->hist[i] += s->hist[i];
 			total += s->hist[i];
 		}
 	}
@@ -77,45 +71,49 @@ static uint64_t delays_sum(const struct kernel *k, uint32_t id, uint64_t *hist, 
 
 int live_site_stats(struct live *live, struct emit *emit)
 {
-	uint64_t hist[HIST_BUCKETS], delays[HIST_BUCKETS];
+	uint64_t delays[HIST_BUCKETS];
 	int ret = 0;
 
 	for (uint32_t id = 0; id < live->sites_count && !ret; id++) {
 		struct live_site *site = &live->sites[id];
 		struct wire_site_stats sum;
 		struct event event;
-		uint64_t checksum;
+		uint64_t checksum, polls;
 
 		if (site->unmet)
 			continue;
-		stats_sum(live->kernel, id, &sum);
-		checksum = sum.busy_ns + sum.first_seen + site->ended + site->samples;
-		if (checksum == site->checksum)
+		polls = live_site_sum(live, id, &sum);
+		checksum = sum.busy_ns + sum.first_seen + sum.unsized + site->ended +
+			   site->samples;
+		if (checksum == site->checksum && !site->sample)
 			continue;
 		site->checksum = checksum;
-		event = (struct event){.as_site_stats = {
-					       .site = id,
-					       .polls = hist_sum(live->kernel, id, hist),
-					       .busy_ns = sum.busy_ns,
-					       .blocked_ns = sum.blocked_ns,
-					       .preempted_ns = sum.preempted_ns,
-					       .max_ns = sum.max_ns,
-					       .seen = sum.first_seen,
-					       .ended = site->ended,
-					       .tasks_valid = live->opts.level >= 2,
-					       .moved = sum.moved,
-					       .cancelled = sum.cancelled,
-					       .hist = hist,
-					       .samples_valid = live_samples_come(live),
-					       .samples = site->samples,
-					       .refcounts = site->refcounts,
-				       }};
-		if (live->kernel->delays) {
+		event = (struct event){
+			.as_site_stats = {
+				.site = id,
+				.polls = polls,
+				.busy_ns = sum.busy_ns,
+				.blocked_ns = sum.blocked_ns,
+				.preempted_ns = sum.preempted_ns,
+				.max_ns = sum.max_ns,
+				.seen = sum.first_seen,
+				.ended = site->ended,
+				.tasks_valid = live->opts.level >= 2 && !site->untold,
+				.moved = sum.moved,
+				.cancelled = sum.cancelled,
+				.hist = (const uint64_t *)sum.hist,
+				.samples_valid = live_samples_come(live),
+				.samples = site->samples,
+				.refcounts = site->refcounts,
+			}};
+		if (live->opts.level >= 3) {
 			event.as_site_stats.delay_max_ns = delays_sum(live->kernel, id, delays,
 								      &event.as_site_stats.self);
 			event.as_site_stats.delay_hist = delays;
 			event.as_site_stats.self_valid = site->wakes_apart;
 		}
+		live_sample_scale(live, id, emit->now, &event.as_site_stats, (uint64_t *)sum.hist,
+				  sum.unsized);
 		ret = live_emit(emit, EV_SITE_STATS, site->target, &event);
 	}
 	return ret;
@@ -146,7 +144,7 @@ static bool is_watched(const struct live *live, const struct wire_task *row)
 
 	return target < live->targets_count && !live->targets[target].ended &&
 	       !(live->scan.execed & 1ULL << target) && row->site < live->sites_count &&
-	       live->sites[row->site].found;
+	       live->sites[row->site].found && !live->sites[row->site].untold;
 }
 
 /* A header that is not this task's any more: it was freed, most likely unseen by any probe. */
@@ -389,7 +387,8 @@ static void count_end(struct live *live)
 	for (uint32_t id = 0; id < live->sites_count; id++) {
 		struct live_site *site = &live->sites[id];
 
-		if (site->seen > site->alive && site->seen - site->alive > site->ended)
+		if (!site->untold && site->seen > site->alive &&
+		    site->seen - site->alive > site->ended)
 			site->ended = site->seen - site->alive;
 	}
 }

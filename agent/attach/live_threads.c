@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define SCAN_MAX_OPEN 256 /* open long polls sent a tick */
+#define SCAN_MAX_OPEN 256	 /* open long polls sent a tick */
+#define CONFIRMED_NS 25000000ULL /* two samples */
 
 static uint64_t span(uint64_t from, uint64_t to)
 {
@@ -24,6 +25,21 @@ static const struct wire_poll *open_poll(const struct wire_slot *slot)
 	return top->kind == WIRE_SITE_TASK ? top : NULL;
 }
 
+/*
+ * The same as far as it is sure: while ends of polls pass unseen, one that is open on a CPU may be over
+ * long ago. The kernel part knows what it was in when it left the CPU, or when it was sampled last.
+ */
+static const struct wire_poll *sure_poll(const struct live *live, const struct wire_slot *slot,
+					 uint64_t now)
+{
+	const struct wire_poll *poll = open_poll(slot);
+
+	if (!poll || slot->off_kind == WIRE_OFF_BLOCKED || slot->off_kind == WIRE_OFF_PREEMPTED ||
+	    !live_budget_blind(live, slot->target))
+		return poll;
+	return now - poll->confirmed_ns < CONFIRMED_NS ? poll : NULL;
+}
+
 /* When the outermost open task poll began; 0: none. Time inside nested ones counts once. */
 static uint64_t outermost_start(const struct wire_slot *slot)
 {
@@ -33,7 +49,7 @@ static uint64_t outermost_start(const struct wire_slot *slot)
 	return 0;
 }
 
-static enum thread_state state_of(const struct wire_slot *slot)
+static enum thread_state state_of(const struct wire_slot *slot, const struct wire_poll *poll)
 {
 	switch ((enum wire_off_kind)slot->off_kind) {
 	case WIRE_OFF_SENTINEL:
@@ -43,7 +59,7 @@ static enum thread_state state_of(const struct wire_slot *slot)
 	case WIRE_OFF_WAITING:
 	case WIRE_ON_CPU: break;
 	}
-	return open_poll(slot) ? THREAD_POLLING : THREAD_SEARCHING;
+	return poll ? THREAD_POLLING : THREAD_SEARCHING;
 }
 
 /*
@@ -108,6 +124,19 @@ int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_
 	return live_emit(emit, EV_POLL, rec->head.target, &event);
 }
 
+static bool blind_on_cpu(const struct live *live, const struct wire_slot *slot)
+{
+	return slot->off_kind != WIRE_OFF_BLOCKED && slot->off_kind != WIRE_OFF_PREEMPTED &&
+	       live_budget_blind(live, slot->target);
+}
+
+/* How long the open poll surely is. */
+static uint64_t length_of(const struct live *live, const struct wire_slot *slot,
+			  const struct wire_poll *poll, uint64_t now)
+{
+	return span(poll->start_ns, blind_on_cpu(live, slot) ? poll->confirmed_ns : now);
+}
+
 /*
  * The span that the thread is off the CPU now is not in the poll's sums yet. When it is over and the
  * thread only waits for a CPU, nobody says since when. On the CPU, what a hypervisor took is known up
@@ -121,7 +150,9 @@ static int emit_open_poll(struct live *live, struct emit *emit, const struct wir
 	struct event event = {0};
 	struct ev_poll *out = &event.as_poll;
 
-	poll_event(live, out, poll, slot->tid, runtime, emit->now);
+	/* While ends of polls pass unseen it is as long as it was seen to be. */
+	poll_event(live, out, poll, slot->tid, runtime,
+		   blind_on_cpu(live, slot) ? poll->confirmed_ns : emit->now);
 	out->off_cpu = slot->off_kind != WIRE_ON_CPU;
 	if (slot->off_kind == WIRE_OFF_BLOCKED && proc_thread_run(proc, slot->tid) != PROC_ASLEEP) {
 		out->unseen_ns = off;
@@ -133,7 +164,7 @@ static int emit_open_poll(struct live *live, struct emit *emit, const struct wir
 		}
 	} else if (slot->off_kind == WIRE_OFF_PREEMPTED) {
 		out->preempted_ns += off;
-	} else if (live->kernel->sampling == live->kernel->cpus) {
+	} else if (live->kernel->sampling == live->kernel->cpus && !blind_on_cpu(live, slot)) {
 		out->unseen_ns = span(poll->confirmed_ns, emit->now);
 	}
 	out->handed_off = live_handed_off(live, emit, slot->target, slot->tid, poll,
@@ -167,7 +198,7 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 		.tid = slot->tid,
 		.comm = comm,
 		.runtime = runtime,
-		.state = asleep ? THREAD_PARKED : state_of(slot),
+		.state = asleep ? THREAD_PARKED : state_of(slot, poll),
 		.worker = slot->sched != 0,
 		.root = root,
 		.since_ns = asleep ? slot->first_ns : state_since(slot, poll),
@@ -195,6 +226,9 @@ static int emit_thread(struct live *live, struct emit *emit, const struct wire_s
 		t->parked_ns += span(slot->first_ns, emit->now);
 	t->busy_ns = span(t->blocked_ns + t->preempted_ns, inside);
 	t->searching_ns = span(inside + t->parked_ns, span(slot->first_ns, emit->now));
+	t->unaccounted = live_budget_samples(live, slot->target);
+	if (t->unaccounted)
+		t->parked_syscall = -1;
 	return live_emit(emit, EV_THREAD, slot->target, &event);
 }
 
@@ -226,7 +260,7 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 		if (i == live->calibration_slot || !kernel_slot(live->kernel, i, &slot) ||
 		    slot.target >= live->targets_count || live->targets[slot.target].ended)
 			continue;
-		poll = open_poll(&slot);
+		poll = sure_poll(live, &slot, emit->now);
 		/* Its polls may all be over: then what it polled last says of what the handle is. */
 		runtime = live_runtime_of(live, emit, slot.target,
 					  poll ? poll->site : slot.sched_site, slot.sched,
@@ -253,7 +287,8 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 			live->slot_seen[i] = slot.generation;
 			ret = emit_thread(live, emit, &slot, poll, runtime);
 		}
-		if (!ret && poll && span(poll->start_ns, emit->now) >= live->opts.threshold_ns &&
+		if (!ret && poll &&
+		    length_of(live, &slot, poll, emit->now) >= live->opts.threshold_ns &&
 		    sent < SCAN_MAX_OPEN && still_running(live, &slot, poll)) {
 			ret = emit_open_poll(live, emit, &slot, poll, runtime);
 			if (!ret)

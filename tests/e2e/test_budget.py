@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The overhead budget: probes of hot task types go, and are back for moments; stalls are still seen.
+
+How much is saved is for `make bench ARGS=budget`: here the machine has other work. What holds
+anyway: which types are sampled, that what they tell is marked, that nothing is made up, and that
+probes come back when the load has fallen.
+"""
+
+import subprocess
+import time
+
+import harness
+from helpers_attach import changed_at, plan_of, until
+
+MS = 1_000_000
+HOT = 10
+
+
+def watch(app, stream, kind, *more, count=1000, gap=250, args=("--overhead", "2%")):
+    """`planted` with 10 hot tasks beside (or, hot-..., with these as the culprits), once sampled."""
+    target = app("planted", args=(kind, "20", count, gap, 2, HOT))
+    run = stream("-p", target.pid, *args, *more, *harness.room("blocking-call", "cpu-bound-poll"))
+    run.attached()
+    run.until(sampled_note, 20)
+    return target, run
+
+
+def sampled_note(o):
+    return o["type"] == "note" and "probed for moments only" in o["text"]
+
+
+def planted_in(target, run, found):
+    """The polls that were planted between the first and the last of the finding."""
+    target.wait_json(lambda o: o.get("start_ns", 0) > found["last_ns"] or "done" in o, 30)
+    return [p for p in target.json_lines() if "ms" in p and
+            found["first_ns"] - 5 * MS <= p["start_ns"] <= found["last_ns"]]
+
+
+def check_marked(run, budget=2):
+    """What is sampled says so, and what cannot be known is n/a."""
+    footer = run.footer
+    assert footer["budget_pct"] == budget and footer["sites_sampled"] >= 1, footer
+    assert footer["sites_off"] >= 1 and footer["tasks_seen"] is None, footer
+    assert footer["hits"] < footer["duration_ns"] / 1000, "more than a hit a microsecond"
+    assert {f["rule"] for f in run.findings} <= set(harness.SHORT_POLLS), run.findings
+
+
+def test_stalls_of_a_cold_type(app, stream):
+    """Its probe stays: each sleep is found, with its length, though the hot type beside has none."""
+    target, run = watch(app, stream, "sleep")
+    done = [target.wait_json(lambda o: "ms" in o, 30) for _ in range(10)]
+    run.until(lambda o: o["type"] == "finding" and o["site"] == "planted::planted_sleep" and
+              o["last_ns"] >= done[-1]["end_ns"] - 15 * MS, 20)
+    run.stop()
+    found, = (f for f in run.of_rule("blocking-call") if f["site"] == "planted::planted_sleep")
+    seen = planted_in(target, run, found)
+    assert abs(found["count"] - len(seen)) <= 1, (found["count"], len(seen))
+    assert found["worst_ns"] <= max(p["end_ns"] - p["start_ns"] for p in seen) + MS
+    assert found["culprit"]["function"] == "planted::planted_sleep"
+    check_marked(run)
+
+
+def test_stalls_of_a_hot_type(app, stream):
+    """It has no probe: the sentinel finds its sleeps once it knows where to look."""
+    target, run = watch(app, stream, "hot-sleep")
+    found = run.until(lambda o: o["type"] == "finding" and o["site"] == "planted::hot" and
+                      o["rule"] == "blocking-call" and o["count"] >= 8 and o["stack"], 40)
+    assert found["culprit"]["function"] == "planted::hot"
+    assert found["syscall"] == "clock_nanosleep" and len(found["tasks"]) == 1
+    assert 15 * MS < found["worst_ns"] < 200 * MS
+    run.stop()
+    check_marked(run)
+
+
+def test_probes_come_for_moments(app, stream):
+    """In between the code of the program is its own."""
+    target, run = watch(app, stream, "sleep", gap=100_000)
+    plan = plan_of(harness.run_stalltop("check", "--dry-run", "-p", target.pid).stdout)
+    seen = {p.offset: [] for p in plan if p.program == "poll" and p.site == "planted::hot"}
+    end = time.monotonic() + 40
+    while all(states[-3:] != [False, True, False] for states in seen.values()):
+        for offset, states in seen.items():
+            probed = bool(changed_at(target.pid, target.path, [offset]))
+            if not states or states[-1] != probed:
+                states.append(probed)
+        assert time.monotonic() < end, seen
+        run.watch(0.005)
+    run.stop()
+    assert run.footer["windows"] >= 1, run.footer
+
+
+def test_probes_come_back(app, stream):
+    """The hot tasks pause: moments see it, and the probes stay; then they go again."""
+    target, run = watch(app, stream, "sleep", gap=100_000, args=("--overhead", "20%"))
+    target.send()
+    run.until(lambda o: o["type"] == "note" and "probed all the time again" in o["text"], 60)
+    target.send()
+    run.until(sampled_note, 30)
+    run.stop()
+    check_marked(run, 20)
+
+
+def test_within_the_budget(app, stream):
+    """Nothing is sampled where all probes cost less; nor without a budget."""
+    target = app("planted", args=("sleep", "20", 1000, 250, 2, 0))
+    run = stream("-p", target.pid, "--overhead", "20%")
+    run.finding("blocking-call", 20)
+    run.watch(2)
+    run.stop()
+    assert run.footer["sites_sampled"] == 0 and run.footer["windows"] == 0, run.footer
+    assert run.footer["tasks_seen"] is not None and run.footer["budget_pct"] == 20
+
+
+def test_level_is_lowered(app, stream):
+    """Wakes are the first to go; the level that was asked for is not exceeded."""
+    target = app("planted", args=("hot-sleep", "20", 1000, 250, 2, HOT))
+    run = stream("-p", target.pid, "--level", "3", "--overhead", "2%")
+    run.until(lambda o: o["type"] == "note" and "lowered from 3 to 2" in o["text"], 20)
+    run.until(sampled_note, 20)
+    run.stop()
+    assert (run.footer["level"], run.footer["level_asked"]) == (2, 3), run.footer
+    busy, = (r for r in run.footer["rules"]["off"] if r["rule"] == "busy-poll")
+    assert "over the overhead budget" in busy["why"]
+
+
+def test_killed_in_a_moment(app, root):
+    """SIGKILL while probes come and go leaves none."""
+    target = app("planted", args=("sleep", "20", 1000, 100_000, 2, HOT))
+    for i in range(4):
+        proc = subprocess.Popen([harness.BINARY, "top", "--json", "-p", str(target.pid)],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+        time.sleep(1.0 + 0.2 * i)  # in, out, and on the way
+        proc.kill()
+        proc.wait()
+    until(lambda: harness.changed_text(target.pid) == [], 20, "no probe stays")
+    assert target.alive()
