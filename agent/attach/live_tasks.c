@@ -83,8 +83,7 @@ int live_site_stats(struct live *live, struct emit *emit)
 		if (site->unmet)
 			continue;
 		polls = live_site_sum(live, id, &sum);
-		checksum = sum.busy_ns + sum.first_seen + sum.unsized + site->ended +
-			   site->samples;
+		checksum = sum.busy_ns + sum.first_seen + sum.unsized + site->ended + site->samples;
 		if (checksum == site->checksum && !site->sample)
 			continue;
 		site->checksum = checksum;
