@@ -571,6 +571,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 
 /* Programs of their own, which count their hits as those above do. */
 #include "usdt.bpf.h"
+#include "panic.bpf.h"
 #include "spawn.bpf.h"
 
 /* The other threads are gone by now (each went through on_exit); this one starts afresh. */

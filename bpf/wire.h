@@ -365,6 +365,7 @@ enum wire_kind {
 	WIRE_SPAWN_FULL =
 		17, /* a struct wire_process: the window of the target's spawn probes is over */
 	WIRE_SAMPLE = 18,
+	WIRE_PANIC = 19,
 };
 
 struct wire_head {
@@ -410,6 +411,14 @@ struct wire_stack {
 struct wire_sample {
 	struct wire_head head;
 	__u64 ip; /* in the program, where it goes on */
+	__u32 site, pad32;
+};
+
+/* A panic inside a poll of a task, before anything is unwound. */
+struct wire_panic {
+	struct wire_head head;
+	__u64 header, task_id;
+	__u64 state; /* word of the header */
 	__u32 site, pad32;
 };
 
@@ -617,6 +626,7 @@ _Static_assert(sizeof(struct wire_wanted) == 16, "wire_wanted");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");
 _Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");
 _Static_assert(sizeof(struct wire_sample) == 40, "wire_sample");
+_Static_assert(sizeof(struct wire_panic) == 56, "wire_panic");
 _Static_assert(sizeof(struct wire_brief_poll) == 40, "wire_brief_poll");
 _Static_assert(sizeof(struct wire_stack) == 24 + 48 + 8 + 8 + 8 + 16 + 8 * 17 + 8 * 33 + 8 * 4096,
 	       "wire_stack");

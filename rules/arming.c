@@ -154,6 +154,17 @@ static bool has_stacks(const struct model *m, char *why, size_t size)
 	       say(why, size, "the program has no symbols, so the frames of a lock have no names");
 }
 
+static bool has_panics(const struct model *m, char *why, size_t size)
+{
+	if (!has_tasks(m, why, size))
+		return false;
+	for (uint32_t i = 0; i < m->sites_count; i++)
+		if (m->sites[i].id != ID_NONE && m->sites[i].panics_valid)
+			return true;
+	return say(why, size,
+		   "panics are not seen: no symbol says where they go through, or it is no Tokio");
+}
+
 static bool has_samples(const struct model *m, char *why, size_t size)
 {
 	if (!has_polls(m, why, size))
@@ -189,6 +200,7 @@ static bool (*const have[])(const struct model *m, char *why, size_t size) = {
 	[NEED_SELF] = has_self_wakes, [NEED_QUEUES] = has_queues, [NEED_INJECT] = has_inject,
 	[NEED_ALIVE] = has_alive,     [NEED_POOL] = has_pool,	  [NEED_CHANNELS] = has_channels,
 	[NEED_WAKERS] = has_wakers,   [NEED_STACKS] = has_stacks, [NEED_SAMPLES] = has_samples,
+	[NEED_PANICS] = has_panics,
 };
 
 static bool field_has(const struct model *m, const struct field *f, char *why, size_t size)

@@ -70,16 +70,28 @@ bool get_site_moved_busy(const struct field_ctx *c, double *out)
 }
 
 /* A shorter history than the window is a lower bound. */
+static bool recent(const struct series *s, uint32_t window, double *out)
+{
+	if (s->count < 2)
+		return false;
+	return field_growth(s, window < s->count ? window : s->count - 1, out);
+}
+
 bool get_site_cancelled_recent(const struct field_ctx *c, double *out)
 {
-	const struct site_series *series = c->site->series;
-	uint32_t window = c->window_s;
+	return c->site->tasks_valid && c->site->series &&
+	       recent(&c->site->series->cancelled, c->window_s, out);
+}
 
-	if (!c->site->tasks_valid || !series || series->cancelled.count < 2)
-		return false;
-	if (window >= series->cancelled.count)
-		window = series->cancelled.count - 1;
-	return field_growth(&series->cancelled, window, out);
+bool get_site_panics(const struct field_ctx *c, double *out)
+{
+	return c->site->panics_valid && give(out, (double)c->site->panics);
+}
+
+bool get_site_panics_lost_recent(const struct field_ctx *c, double *out)
+{
+	return c->site->panics_valid && c->site->series &&
+	       recent(&c->site->series->panics_lost, c->window_s, out);
 }
 
 bool get_site_self_rate(const struct field_ctx *c, double *out)

@@ -72,12 +72,14 @@ static int load(struct kernel *k, struct err *err)
 	bpf_program__set_expected_attach_type(skel->progs.on_probe_other,
 					      BPF_ATTACH_TRACE_UPROBE_MULTI);
 	bpf_program__set_expected_attach_type(skel->progs.on_spawn, BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_expected_attach_type(skel->progs.on_panic, BPF_ATTACH_TRACE_UPROBE_MULTI);
 	bpf_program__set_autoload(skel->progs.on_probe_begin, k->probes);
 	bpf_program__set_autoload(skel->progs.on_probe_end, k->probes);
 	bpf_program__set_autoload(skel->progs.on_probe_other, k->probes);
 	bpf_program__set_autoload(skel->progs.on_spawn, k->spawns);
 	bpf_map__set_max_entries(skel->maps.spawn_marks, k->spawns ? k->max_sites : 1);
 	bpf_program__set_autoload(skel->progs.on_dealloc, k->level >= 2);
+	bpf_program__set_autoload(skel->progs.on_panic, k->level >= 2);
 	bpf_program__set_autoload(skel->progs.on_schedule, k->level >= 3);
 	bpf_map__set_max_entries(skel->maps.wakes, k->level >= 3 ? WIRE_MAX_TASKS : 1);
 	bpf_map__set_max_entries(skel->maps.delays, k->level >= 3 ? k->max_sites * k->cpus : 1);
@@ -251,6 +253,7 @@ int kernel_open(const struct kernel_opts *opts, struct kernel **out, struct err 
 		goto fail;
 	k->on_poll_fd = bpf_program__fd(k->skel->progs.on_poll);
 	k->on_dealloc_fd = k->level >= 2 ? bpf_program__fd(k->skel->progs.on_dealloc) : -1;
+	k->on_panic_fd = k->level >= 2 ? bpf_program__fd(k->skel->progs.on_panic) : -1;
 	k->on_schedule_fd = k->level >= 3 ? bpf_program__fd(k->skel->progs.on_schedule) : -1;
 	k->on_probe_begin_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_begin) : -1;
 	k->on_probe_end_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_end) : -1;

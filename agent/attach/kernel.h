@@ -42,7 +42,8 @@ struct kernel {
 	int *sample_fds;	       /* a CPU each; -1 where it could not be opened */
 	uint32_t sampling;	       /* how many could */
 	struct ring_buffer *ring;
-	int on_poll_fd, on_dealloc_fd, on_schedule_fd, on_spawn_fd; /* -1: not in this level */
+	int on_poll_fd, on_dealloc_fd, on_schedule_fd, on_spawn_fd,
+		on_panic_fd; /* -1: not in this level */
 	int vtables_fd, targets_fd, ring_fd;
 	int on_probe_begin_fd, on_probe_end_fd, on_probe_other_fd, probe_args_fd, types_fd;
 	/* Private to kernel_look.c. */

@@ -95,8 +95,8 @@ static int on_record(void *ctx, void *data, size_t size)
 			live->emit_error = live_long_poll(live, &emit, data);
 	} else if (size >= sizeof(struct wire_stack)) {
 		live->emit_error = live_stack(live, live->emit, data);
-	} else if (head->kind == WIRE_SAMPLE && size >= sizeof(struct wire_sample)) {
-		live_sample(live, data);
+	} else if (head->kind == WIRE_SAMPLE || head->kind == WIRE_PANIC) {
+		live_in_poll(live, data, size);
 	} else if (head->kind == WIRE_SPAWN_FULL && head->target < live->targets_count) {
 		live_spawn_close(live, head->target);
 	} else if (head->kind == WIRE_THREAD_EXIT && head->target < live->targets_count) {

@@ -110,6 +110,7 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 		[PLAN_POLL] = live->kernel->on_poll_fd,
 		[PLAN_DEALLOC] = live->kernel->on_dealloc_fd,
 		[PLAN_SCHEDULE] = live->kernel->on_schedule_fd,
+		[PLAN_PANIC] = live->kernel->on_panic_fd,
 	};
 	bool poll = program == PLAN_POLL;
 	size_t n = 0;
@@ -210,6 +211,8 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 		ret = attach_program(live, binary, &plan, PLAN_POLL, err);
 	if (!ret && live->opts.level >= 3)
 		ret = attach_program(live, binary, &plan, PLAN_SCHEDULE, err);
+	if (!ret && live->opts.level >= 2)
+		ret = attach_program(live, binary, &plan, PLAN_PANIC, err);
 	if (!ret)
 		mark_wakes(live, binary, &plan);
 	if (!ret)

@@ -18,6 +18,7 @@ struct live_budget;
 struct live_sample;
 struct sentinel;
 struct live_locks;
+struct live_panics;
 
 #define LIVE_MAX_RUNTIMES 1024
 #define LIVE_READY_SAMPLE 128
@@ -45,7 +46,8 @@ struct live_site {
 	bool wakes_apart;      /* but those while it is polled: they take another way (Tokio) */
 	uint64_t checksum;     /* of the statistics last sent: unchanged ones are not sent again */
 	uint64_t offset, body; /* of poll in the file, and of what it only jumps to; 0: itself */
-	uint64_t samples, refcounts; /* of polls on a CPU; of these, at a reference count */
+	uint64_t panics, panics_lost; /* tasks that ended by one; of these, without a handle */
+	uint64_t samples, refcounts;  /* of polls on a CPU; of these, at a reference count */
 	uint64_t seen, alive; /* tasks met before the present scan, and of these alive in it */
 	uint64_t ended;	      /* cumulative, as of the last scan */
 };
@@ -190,6 +192,7 @@ struct live {
 
 	struct live_stacks *stacks; /* NULL: there are none */
 	struct census *census;	    /* NULL: nobody was looked at */
+	struct live_panics *panics; /* NULL: there was none */
 	struct live_locks *locks;   /* NULL: no thread was seen to wait for one */
 	struct sentinel *sentinel;  /* NULL: all polls are seen by probes */
 	struct map places;	    /* (address of code, target) -> whether it counts references */
@@ -292,10 +295,18 @@ void live_stack_read(const struct live *live, struct wire_stack *rec);
 bool live_stack_ask(struct live *live, const struct wire_stack *copy, uint32_t census);
 
 /* live_samples.c: where polls were sampled. */
-void live_sample(struct live *live, const struct wire_sample *rec);
+/* A WIRE_SAMPLE, or a WIRE_PANIC. */
+void live_in_poll(struct live *live, const void *data, size_t size);
 bool live_samples_come(const struct live *live);
 /* Code may be another now. */
 void live_samples_forget(struct live *live);
+
+/* live_panics.c */
+void live_panic(struct live *live, const struct wire_panic *rec);
+/* Whether panics of its tasks are seen. */
+bool live_panics_come(const struct live *live, const struct live_site *site);
+/* Before statistics of sites are told. */
+void live_panics_tick(struct live *live, uint64_t now);
 
 /* live_census.c: a look at all threads, for what began before the watch. */
 int live_census_target(struct live *live, struct emit *emit, uint32_t target);

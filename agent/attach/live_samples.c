@@ -59,7 +59,7 @@ static bool is_refcount(const struct memory *memory, uint64_t ip)
 	       counts_at(&p, (size_t)BEFORE + in.len);
 }
 
-void live_sample(struct live *live, const struct wire_sample *rec)
+static void on_sample(struct live *live, const struct wire_sample *rec)
 {
 	struct live_site *site;
 	uint64_t known;
@@ -79,6 +79,16 @@ void live_sample(struct live *live, const struct wire_sample *rec)
 	}
 	site->samples++;
 	site->refcounts += known;
+}
+
+void live_in_poll(struct live *live, const void *data, size_t size)
+{
+	const struct wire_head *head = data;
+
+	if (head->kind == WIRE_SAMPLE && size >= sizeof(struct wire_sample))
+		on_sample(live, data);
+	else if (head->kind == WIRE_PANIC && size >= sizeof(struct wire_panic))
+		live_panic(live, data);
 }
 
 bool live_samples_come(const struct live *live)

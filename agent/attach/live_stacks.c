@@ -158,6 +158,8 @@ void live_stacks_close(struct live *live)
 {
 	live_locks_free(live);
 	map_free(&live->places);
+	free(live->panics);
+	live->panics = NULL;
 	if (!live->stacks)
 		return;
 	stacks_close(live->stacks->unwinder);

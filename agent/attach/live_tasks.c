@@ -74,6 +74,7 @@ int live_site_stats(struct live *live, struct emit *emit)
 	uint64_t delays[HIST_BUCKETS];
 	int ret = 0;
 
+	live_panics_tick(live, emit->now);
 	for (uint32_t id = 0; id < live->sites_count && !ret; id++) {
 		struct live_site *site = &live->sites[id];
 		struct wire_site_stats sum;
@@ -83,7 +84,8 @@ int live_site_stats(struct live *live, struct emit *emit)
 		if (site->unmet)
 			continue;
 		polls = live_site_sum(live, id, &sum);
-		checksum = sum.busy_ns + sum.first_seen + sum.unsized + site->ended + site->samples;
+		checksum = sum.busy_ns + sum.first_seen + sum.unsized + site->ended + site->samples +
+			   site->panics;
 		if (checksum == site->checksum && !site->sample)
 			continue;
 		site->checksum = checksum;
@@ -104,6 +106,9 @@ int live_site_stats(struct live *live, struct emit *emit)
 				.samples_valid = live_samples_come(live),
 				.samples = site->samples,
 				.refcounts = site->refcounts,
+				.panics_valid = live_panics_come(live, site),
+				.panics = site->panics,
+				.panics_lost = site->panics_lost,
 			}};
 		if (live->opts.level >= 3) {
 			event.as_site_stats.delay_max_ns = delays_sum(live->kernel, id, delays,

@@ -276,9 +276,12 @@ void plan_make(struct plan *plan, struct object *object, const struct runtime_fo
 		if (found->sites[i].kind == SITE_TASK)
 			plan_add(plan, &seen, object, found->ops, PLAN_SCHEDULE, i,
 				 found->sites[i].schedule);
-	for (size_t i = 0; level >= 2 && i < found->spawns_count; i++)
-		plan_add(plan, &seen, object, found->ops, PLAN_SPAWN, found->spawns[i].site,
-			 found->spawns[i].function);
+	for (size_t i = 0; level >= 2 && i < found->spawns_count; i++) {
+		bool panic = found->spawns[i].site == RUNTIME_PANIC;
+
+		plan_add(plan, &seen, object, found->ops, panic ? PLAN_PANIC : PLAN_SPAWN,
+			 panic ? 0 : found->spawns[i].site, found->spawns[i].function);
+	}
 	map_free(&seen);
 	plan_probes(plan, object->elf, found, level);
 }
@@ -292,7 +295,7 @@ void plan_clear(struct plan *plan)
 static const char *const program_names[PLAN_PROGRAMS] = {
 	[PLAN_POLL] = "poll",	      [PLAN_DEALLOC] = "dealloc", [PLAN_SCHEDULE] = "schedule",
 	[PLAN_PROBE_BEGIN] = "begin", [PLAN_PROBE_END] = "end",	  [PLAN_PROBE_OTHER] = "probe",
-	[PLAN_SPAWN] = "spawn",
+	[PLAN_PANIC] = "panic",	      [PLAN_SPAWN] = "spawn",
 };
 
 const char *plan_program_name(enum plan_program program)

@@ -23,6 +23,7 @@ enum plan_program {
 	PLAN_PROBE_BEGIN,
 	PLAN_PROBE_END,
 	PLAN_PROBE_OTHER,
+	PLAN_PANIC, /* level 2 and above */
 	PLAN_SPAWN, /* level 2 and above, in windows: see live_spawn.c */
 	PLAN_PROGRAMS
 };

@@ -136,6 +136,9 @@ struct ev_site_stats {
 	bool samples_valid; /* CPUs are sampled */
 	uint64_t samples;   /* of its polls on a CPU, cumulative */
 	uint64_t refcounts; /* of these, at the reference count of an Arc */
+	bool panics_valid;  /* panics are seen */
+	uint64_t panics;    /* tasks that ended by one, at least, cumulative */
+	uint64_t panics_lost; /* of these, without a JoinHandle: nobody learns of it */
 };
 
 enum thread_state {

@@ -251,10 +251,10 @@ static int take_spawn(struct detect_answer *answer, const struct object *object,
 	if (!answer->spawns || answer->sites || !take(cursor, &in, sizeof(in)))
 		return -EINVAL;
 	answer->spawns--;
-	if (in.site != RUNTIME_ANY && in.site >= answer->told)
+	if (in.site < RUNTIME_PANIC && in.site >= answer->told)
 		return -EINVAL;
 	if (object_runs(object, in.function) &&
-	    (in.site == RUNTIME_ANY || found->sites_count == answer->told))
+	    (in.site >= RUNTIME_PANIC || found->sites_count == answer->told))
 		found->spawns[found->spawns_count++] = in;
 	return 0;
 }

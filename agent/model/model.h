@@ -204,6 +204,8 @@ struct site {
 	uint64_t self;
 	bool samples_valid;
 	uint64_t samples, refcounts;
+	bool panics_valid;
+	uint64_t panics, panics_lost;
 
 	/* From the last task scan: rows of this site. */
 	uint32_t live; /* tasks alive among those seen */
@@ -221,7 +223,7 @@ struct site {
 	/* A value a second; allocated at the first activity, NULL before. */
 	struct site_series {
 		struct series polls, busy_ns, seen, ended, live, completed_held, detached;
-		struct series moved, cancelled, self, samples, refcounts;
+		struct series moved, cancelled, self, samples, refcounts, panics_lost;
 	} * series;
 
 	struct site_stacks *stacks; /* NULL: none came */

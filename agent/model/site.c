@@ -115,6 +115,9 @@ int site_stats_apply(struct model *m, const struct event *event)
 	s->samples_valid = ev->samples_valid;
 	s->samples = ev->samples;
 	s->refcounts = ev->refcounts;
+	s->panics_valid = ev->panics_valid;
+	s->panics = ev->panics;
+	s->panics_lost = ev->panics_lost;
 	s->sampled = ev->sampled;
 	s->error = ev->error;
 	if (ev->hist)
@@ -175,6 +178,7 @@ static struct site_series *site_series_new(struct model *m, uint64_t before)
 	series_zero(&series->self, before);
 	series_zero(&series->samples, before);
 	series_zero(&series->refcounts, before);
+	series_zero(&series->panics_lost, before);
 	return series;
 }
 
@@ -200,6 +204,7 @@ static void site_tick(struct model *m, struct site *s, uint64_t seconds)
 	series_push_total(&s->series->self, s->self, seconds);
 	series_push_total(&s->series->samples, s->samples, seconds);
 	series_push_total(&s->series->refcounts, s->refcounts, seconds);
+	series_push_total(&s->series->panics_lost, s->panics_lost, seconds);
 }
 
 void sites_tick(struct model *m, uint64_t seconds)

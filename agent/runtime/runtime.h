@@ -43,6 +43,7 @@ struct runtime_site {
 };
 
 #define RUNTIME_ANY UINT32_MAX
+#define RUNTIME_PANIC (UINT32_MAX - 1)
 #define RUNTIME_MAX_SPAWNS 65536
 #define RUNTIME_POOLS 8
 
@@ -52,6 +53,7 @@ struct runtime_spawn {
 	/*
 	 * Index of the one task type that it makes; RUNTIME_ANY: it is given the header of the new
 	 * task as its second argument (its third where the first is a place for the result).
+	 * RUNTIME_PANIC: it makes none, but each panic goes through it.
 	 */
 	uint32_t site;
 };

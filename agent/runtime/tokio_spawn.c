@@ -169,6 +169,21 @@ static void tell_unknown(struct search *s)
 	free(made);
 }
 
+/* std::panicking's rust_panic; since 1.89 its name says that std's own crates share it. */
+static void find_panic(struct search *s)
+{
+	size_t count = 0;
+	const struct elf_symbol *symbols = elf_symbols(s->object->elf, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(symbols[i].name, "rust_panic") &&
+		    !task_name_ends(symbols[i].name, "7___rustc10rust_panic"))
+			continue;
+		add(s, symbols[i].addr, RUNTIME_PANIC);
+		return;
+	}
+}
+
 static void find_makers(struct search *s)
 {
 	size_t count = 0;
@@ -186,11 +201,13 @@ void tokio_spawn_find(struct object *object, struct runtime_found *found)
 {
 	struct search s = {.object = object, .found = found};
 
-	if (!found->sites_count || find_locations(object, found))
+	if (!found->sites_count)
 		return;
 	map_init(&s.vtables, found->sites_count);
 	map_init(&s.seen, RUNTIME_MAX_SPAWNS);
-	find_makers(&s);
+	if (!find_locations(object, found))
+		find_makers(&s);
+	find_panic(&s);
 	map_free(&s.vtables);
 	map_free(&s.seen);
 }

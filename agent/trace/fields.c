@@ -85,7 +85,7 @@ static const struct trace_field site_fields[] = {
 	UINT(site, body),      STRING(site, location),	STRING(site, no_spawns),
 };
 
-STORED(site_stats, 152);
+STORED(site_stats, 176);
 static const struct trace_field site_stats_fields[] = {
 	ID(site_stats, site),
 	DELTA(site_stats, polls),
@@ -108,6 +108,9 @@ static const struct trace_field site_stats_fields[] = {
 	DELTA(site_stats, samples),
 	DELTA(site_stats, refcounts),
 	UINT(site_stats, error),
+	BOOL(site_stats, panics_valid),
+	DELTA(site_stats, panics),
+	DELTA(site_stats, panics_lost),
 };
 
 STORED(thread, 144);

@@ -290,6 +290,27 @@ def test_lock_of_a_thread(app, stream):
     assert {f["rule"] for f in found} == {"blocking-call"}, brief(found)
 
 
+def test_panics_that_nobody_learns_of(app, stream):
+    run = stream("-p", app("faults", args=("detached-task", "bad", "panics")).pid)
+    run.until(lambda o: any(v >= 5 for f in run.of_rule("detached-task")
+                            for k, v in f["values"].items() if "panics_lost" in k), 20)
+    run.stop()
+    finding, = run.of_rule("detached-task")
+    assert finding["site"] == "faults::detached_task::send_receipt"
+    assert finding["severity"] == "warning" and "ended by a panic" in finding["message"]
+    assert finding["evidence"] == "traced"
+
+
+def test_panics_that_are_seen_or_caught(app, stalltop):
+    """Ten a second are awaited, ten a second are caught by a task that goes on."""
+    run = stalltop("check", "-p", app("faults", args=("detached-task", "ok", "panics")).pid,
+                   "--json", "--duration", f"{HEALTHY_SECONDS}s", "--set", "detached-task.panics=0")
+    seen = {f["site"]: f["values"] for f in run.of_rule("detached-task")}
+    awaited = seen["faults::detached_task::send_receipt"]
+    assert awaited["site.panics"] >= 5 and awaited["site.panics_lost_recent"] == 0
+    assert seen["faults::detached_task::send_safely"]["site.panics"] == 0
+
+
 def test_waiting_for_ever(app, stream):
     """A detached task that waits for ever, polled once, may do so on purpose: no warning."""
     run = stream("-p", app("faults", args=("lost-wakeup", "bad", "2000", "forever")).pid,

@@ -219,15 +219,18 @@ static void probes_what_makes_tasks(void **state)
 		{address(w->object.elf, "bind"), RUNTIME_ANY},
 		{address(w->object.elf, "taken"), 0},
 		{address(w->object.elf, "bind"), RUNTIME_ANY},
+		{address(w->object.elf, "lost"), RUNTIME_PANIC},
 	};
 	struct plan plan;
 
 	w->found.sites_count = 0;
 	add_site(w, "push", "push");
 	w->found.spawns = spawns;
-	w->found.spawns_count = 3;
+	w->found.spawns_count = 4;
 	plan_make(&plan, &w->object, &w->found, 2);
-	assert_int_equal(plan.count, 4);
+	assert_int_equal(plan.count, 5);
+	assert_int_equal(plan.probes[4].program, PLAN_PANIC);
+	assert_int_equal(plan.probes[4].function, address(w->object.elf, "lost"));
 	assert_int_equal(plan.probes[2].program, PLAN_SPAWN);
 	assert_int_equal(plan.probes[2].site, RUNTIME_ANY);
 	assert_int_equal(plan.probes[2].sharing, 2);

@@ -218,6 +218,8 @@ static void second(struct world *w, struct ev_site_stats *sum, struct ev_site_st
 	sum->cancelled += by.cancelled;
 	sum->samples += by.samples;
 	sum->refcounts += by.refcounts;
+	sum->panics += by.panics;
+	sum->panics_lost += by.panics_lost;
 	memset(hist, 0, sizeof(hist));
 	hist[hist_bucket(sum->polls ? sum->busy_ns / sum->polls : 0)] = sum->polls;
 	sum->hist = hist;
@@ -231,7 +233,8 @@ static int severity_of(const char *rule, struct ev_site_stats by, uint64_t searc
 	struct ev_site_stats sum = {.site = SITE_HANDLER,
 				    .tasks_valid = true,
 				    .self_valid = true,
-				    .samples_valid = true};
+				    .samples_valid = true,
+				    .panics_valid = true};
 	const struct finding *found;
 	struct world w;
 	int severity;
@@ -283,6 +286,14 @@ static void test_migration(void **state)
 					     .polls = 50000, .moved = 25000, .busy_ns = 750 * MS},
 				     0),
 			 SEVERITY_WARNING);
+}
+
+static void test_lost_panics(void **state)
+{
+	(void)state;
+	assert_true(fires("detached-task",
+			  (struct ev_site_stats){.polls = 9, .panics = 2, .panics_lost = 1}, 0));
+	assert_false(fires("detached-task", (struct ev_site_stats){.polls = 9, .panics = 2}, 0));
 }
 
 static void test_arc_contention(void **state)
@@ -474,14 +485,14 @@ static void test_arming(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_large_future),   cmocka_unit_test(test_detached),
-		cmocka_unit_test(test_detached_not),   cmocka_unit_test(test_task_leak),
-		cmocka_unit_test(test_one_cause),      cmocka_unit_test(test_blocking_pool),
-		cmocka_unit_test(test_tiny_tasks),     cmocka_unit_test(test_migration),
-		cmocka_unit_test(test_arc_contention), cmocka_unit_test(test_busy_poll),
-		cmocka_unit_test(test_cancelled),      cmocka_unit_test(test_deadlock),
-		cmocka_unit_test(test_stalled),	       cmocka_unit_test(test_too_many_workers),
-		cmocka_unit_test(test_arming),
+		cmocka_unit_test(test_large_future),	 cmocka_unit_test(test_detached),
+		cmocka_unit_test(test_detached_not),	 cmocka_unit_test(test_task_leak),
+		cmocka_unit_test(test_one_cause),	 cmocka_unit_test(test_blocking_pool),
+		cmocka_unit_test(test_tiny_tasks),	 cmocka_unit_test(test_migration),
+		cmocka_unit_test(test_lost_panics),	 cmocka_unit_test(test_arc_contention),
+		cmocka_unit_test(test_busy_poll),	 cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_deadlock),	 cmocka_unit_test(test_stalled),
+		cmocka_unit_test(test_too_many_workers), cmocka_unit_test(test_arming),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

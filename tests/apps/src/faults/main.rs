@@ -31,7 +31,7 @@ fn main() {
         "busy-poll" => busy_poll::run(healthy),
         "cancelled-midway" => cancelled_midway::run(healthy),
         "deadlock" => deadlock::run(healthy, common::arg(3, 2500), &common::arg(4, String::new())),
-        "detached-task" => detached_task::run(healthy),
+        "detached-task" => detached_task::run(healthy, &common::arg(3, String::new())),
         "large-future" => large_future::run(healthy),
         "lock-across-await" => lock_across_await::run(healthy, common::arg(3, String::new())),
         "lost-wakeup" => lost_wakeup::run(healthy),
