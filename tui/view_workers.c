@@ -360,6 +360,11 @@ static void workers_detail(const struct view *view, const void *row_, struct lin
 	shares_lines(row, out);
 	minute_lines(view, row, out);
 	lines_title(out, "Since it is watched");
+	if (t->unaccounted) {
+		lines_add(out, ROLE_DIM, 2,
+			  "n/a: not all of its polls are seen, over the overhead budget");
+		return;
+	}
 	lines_value(out, "polls", "%s", FMT_COUNT((double)t->polls));
 	lines_value(out, "busy", "%s", FMT_DURATION(t->busy_ns));
 	lines_value(out, "blocked", "%s", FMT_DURATION(t->blocked_ns));

@@ -469,12 +469,6 @@ static uint32_t choose_max_sites(struct watch **watches, size_t count, uint32_t 
 	return max < WIRE_MAX_SITES ? max : WIRE_MAX_SITES;
 }
 
-/* A dump is over before it matters; 100 % is what a user says who wants all probes. */
-static bool budgeted(const struct live_opts *opts)
-{
-	return opts->level && !opts->fresh_tasks && opts->overhead_ratio < 1;
-}
-
 /* Not where all is over before another library could be loaded: three programs cost their time. */
 static bool probes_possible(struct watch **watches, size_t count, bool brief)
 {
@@ -501,7 +495,7 @@ static int attach_target(struct live *live, uint32_t target, struct err *err)
 		ret = live_attach_object(live, target, t->watch->objects[i], err);
 	if (!ret)
 		live_spawn_begin(live, target, live_now());
-	if (!ret && budgeted(&live->opts))
+	if (!ret)
 		live_budget_open(live, target);
 	/* Also when it failed: the files of the mappings are gone after an exec. */
 	t->exec_pending = proc_execed(t->watch->proc);
@@ -561,7 +555,7 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 		live->opts.no_stacks = true;
 	}
 	live->level_asked = opts->level;
-	if ((!opts->level || opts->sentinel || budgeted(opts)) && !live->opts.no_stacks)
+	if ((!opts->level || opts->sentinel || live_budgeted(opts)) && !live->opts.no_stacks)
 		live_sentinel_open(live);
 	live->opts.no_spawns |= live->opts.no_stacks || opts->level < 2;
 	ret = kernel_open(

@@ -429,6 +429,7 @@ int live_exec(struct live *live, struct emit *emit, uint32_t target)
 		event.as_target_end.status = -1;
 		ret = live_emit(emit, EV_TARGET_END, target, &event);
 	}
+	live_budget_open(live, target);
 	t->look_until = emit->now + LOOK_NS;
 	live->announced = false;
 	live->scan.execed |= 1ULL << target;

@@ -18,6 +18,12 @@
 #define SLOWED 0.1    /* of the CPU time */
 #define JUDGE_EVERY 5 /* ticks, while no window is on */
 
+/* A dump is over before it matters; 100 % is what a user says who wants all probes. */
+bool live_budgeted(const struct live_opts *opts)
+{
+	return opts->level && !opts->fresh_tasks && opts->overhead_ratio < 1;
+}
+
 void live_budget_open(struct live *live, uint32_t target)
 {
 	const struct budget_opts opts = {
@@ -26,8 +32,11 @@ void live_budget_open(struct live *live, uint32_t target)
 		/* Every poll is wanted: then it is only said. */
 		.may_sample = !live->opts.polls,
 	};
-	struct live_budget *lb = xcalloc(1, sizeof(*lb));
+	struct live_budget *lb;
 
+	if (!live_budgeted(&live->opts))
+		return;
+	lb = xcalloc(1, sizeof(*lb));
 	budget_init(&lb->control, &opts);
 	live->targets[target].budget = lb;
 }

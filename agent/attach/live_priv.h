@@ -419,6 +419,7 @@ int live_calibrate(struct live *live, struct err *err);
 int live_cost(struct live *live, struct emit *emit);
 
 /* live_budget.c: the overhead budget, enforced. */
+bool live_budgeted(const struct live_opts *opts);
 void live_budget_open(struct live *live, uint32_t target);
 /* The program of a target is gone: its probes are, too. */
 void live_budget_forget(struct live *live, uint32_t target);

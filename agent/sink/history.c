@@ -105,8 +105,11 @@ static void on_thread(struct history *h, const struct event *event)
 		t->lane = lane_new(h, event->target, ev->tid);
 	old = t->time_ns && t->last.first_ns == ev->first_ns ? &t->last : &zero;
 	from = old == &zero ? ev->first_ns : t->time_ns;
-	/* Counted since before this recording begins: how much of it was before is not known. */
-	if (from >= h->begin_ns && event->time_ns > from) {
+	/*
+	 * Not all of its polls were seen: how its time was spent is not known, and is in no sum.
+	 * Counted since before this recording begins: how much of it was before is not known.
+	 */
+	if (from >= h->begin_ns && event->time_ns > from && !ev->unaccounted && !old->unaccounted) {
 		g = (struct growth){
 			.times = {more(ev->busy_ns, old->busy_ns),
 				  more(ev->blocked_ns, old->blocked_ns),

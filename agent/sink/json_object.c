@@ -384,14 +384,15 @@ cJSON *json_runtime(const struct model *m, const struct runtime *r)
 	return o;
 }
 
-static void add_times(cJSON *o, const struct ev_thread *t)
+/* `known`: all of its polls were seen. */
+static void add_times(cJSON *o, const struct ev_thread *t, bool known)
 {
-	json_add_uint(o, "polls", t->polls);
-	json_add_uint(o, "busy_ns", t->busy_ns);
-	json_add_uint(o, "blocked_ns", t->blocked_ns);
-	json_add_uint(o, "preempted_ns", t->preempted_ns);
-	json_add_uint(o, "searching_ns", t->searching_ns);
-	json_add_uint(o, "parked_ns", t->parked_ns);
+	json_add_uint_if(o, "polls", known, t->polls);
+	json_add_uint_if(o, "busy_ns", known, t->busy_ns);
+	json_add_uint_if(o, "blocked_ns", known, t->blocked_ns);
+	json_add_uint_if(o, "preempted_ns", known, t->preempted_ns);
+	json_add_uint_if(o, "searching_ns", known, t->searching_ns);
+	json_add_uint_if(o, "parked_ns", known, t->parked_ns);
 }
 
 cJSON *json_worker(const struct model *m, const struct worker *w)
@@ -414,7 +415,7 @@ cJSON *json_worker(const struct model *m, const struct worker *w)
 	json_add_uint_if(o, "poll_ns", open, past ? m->now_ns - t->poll_start_ns : 0);
 	add_syscall(o, t->syscall);
 	json_add_uint_if(o, "first_ns", t->first_ns, t->first_ns);
-	add_times(o, t);
+	add_times(o, t, !w->holes);
 	cJSON_AddBoolToObject(o, "lower_bound", t->early);
 	json_add_text(o, "stack_kind", row ? stack_kind_name(row->kind) : NULL);
 	add_row(o, row);
