@@ -3,6 +3,7 @@
  * `stalltop doctor`: what works here, what is missing, and the one thing that would fix it. Each
  * check is a function that says ok or not, with one sentence; the table of them is last.
  */
+#include "attach/calibrate.h"
 #include "attach/kernel.h"
 #include "attach/link.h"
 #include "attach/watch.h"
@@ -11,6 +12,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,6 +119,23 @@ static void check_load(struct result *r)
 	kernel_close(k);
 }
 
+/* What is watched pays this; other machines, other numbers. */
+static void check_cost(struct result *r)
+{
+	struct calibration c = {0};
+	struct err err = {0};
+
+	if (calibrate_all(&c, &err)) {
+		say(r, true, "not measured: %s", err.msg);
+		return;
+	}
+	say(r, true,
+	    "a poll's probe %" PRIu64 " ns (%" PRIu64 " ns where the kernel single-steps it); off "
+	    "the CPU and back inside a poll %" PRIu64 " ns more, %" PRIu64
+	    " ns with a copy of its stack; other switches %" PRIu64 " ns",
+	    c.hit_ns, c.stepped_hit_ns, c.switch_ns, c.copied_switch_ns, c.other_switch_ns);
+}
+
 static void check_yama(struct result *r)
 {
 	FILE *f = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
@@ -160,7 +179,7 @@ static const struct {
 	{"kernel", check_kernel},	{"type information", check_btf},
 	{"BPF rights", check_bpf_caps}, {"ptrace rights", check_ptrace},
 	{"target memory", check_yama},	{"BPF programs", check_load},
-	{"isolation", check_jail},
+	{"cost", check_cost},		{"isolation", check_jail},
 };
 
 static void print(const struct opts *opts, const char *name, const struct result *r)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What watching costs: hits counted exactly, times the cost of one, measured here at the start. */
+/* What watching costs: hits counted exactly, times the cost of one, measured at the start. */
+#include "attach/calibrate.h"
 #include "attach/live_priv.h"
 
 #include <errno.h>
@@ -9,115 +10,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CALIBRATION_TARGET (WIRE_MAX_TARGETS - 1) /* of no real target */
-#define CALIBRATION_BATCHES 8
-#define CALIBRATION_HITS 200
-#define STEPPED_HITS 40
-
-/*
- * Two functions of ours that look like a poll: one begins with an instruction that the kernel
- * emulates, one with an instruction that it has to single-step.
- */
-void calibrate_emulated(void *header);
-void calibrate_stepped(void *header);
-
-asm(".text\n"
-    ".globl calibrate_emulated, calibrate_stepped\n"
-    ".type calibrate_emulated, @function\n"
-    "calibrate_emulated: push %rbp\n pop %rbp\n ret\n"
-    ".size calibrate_emulated, .-calibrate_emulated\n"
-    ".type calibrate_stepped, @function\n"
-    "calibrate_stepped: mov %rdi, %rax\n ret\n"
-    ".size calibrate_stepped, .-calibrate_stepped\n");
-
-/* The least time of a batch, a call: what disturbs the machine only ever adds. */
-static uint64_t time_calls(void (*fn)(void *), void *arg, unsigned int calls)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (int batch = 0; batch < CALIBRATION_BATCHES; batch++) {
-		uint64_t begin = live_now(), took;
-
-		for (unsigned int i = 0; i < calls; i++)
-			fn(arg);
-		took = live_now() - begin;
-		if (took < best)
-			best = took;
-	}
-	return best / calls;
-}
-
-/* Both functions are probed at once: an attach takes longer than the calls. */
-static const struct {
-	void (*fn)(void *header);
-	unsigned int calls;
-} scratch[] = {{calibrate_emulated, CALIBRATION_HITS}, {calibrate_stepped, STEPPED_HITS}};
-
-#define SCRATCH_COUNT (sizeof(scratch) / sizeof(scratch[0]))
-
-static int scratch_sites(const struct live *live, struct link_site *sites, struct err *err)
-{
-	struct proc proc = {.pid = getpid()};
-	struct proc_map *maps = NULL;
-	size_t count = 0;
-	int ret = proc_maps(&proc, &maps, &count, err);
-
-	for (size_t i = 0; i < SCRATCH_COUNT; i++) {
-		uintptr_t fn = (uintptr_t)scratch[i].fn;
-
-		sites[i] = (struct link_site){.cookie = live->kernel->max_sites - 1};
-		for (size_t m = 0; m < count && !ret; m++)
-			if (fn >= maps[m].start && fn < maps[m].end)
-				sites[i].offset = fn - maps[m].start + maps[m].offset;
-	}
-	proc_maps_free(maps, count);
-	return ret;
-}
-
-static int scratch_costs(struct live *live, void *header, uint64_t *costs, struct err *err)
-{
-	struct link_site sites[SCRATCH_COUNT];
-	uint64_t plain[SCRATCH_COUNT], probed;
-	struct link_set links = {0};
-	int ret = scratch_sites(live, sites, err);
-
-	for (size_t i = 0; i < SCRATCH_COUNT; i++)
-		plain[i] = time_calls(scratch[i].fn, header, scratch[i].calls);
-	if (!ret)
-		ret = link_attach(&links, live->kernel->on_poll_fd, "/proc/self/exe", getpid(),
-				  sites, SCRATCH_COUNT, err);
-	for (size_t i = 0; i < SCRATCH_COUNT && !ret; i++) {
-		ret = sites[i].error;
-		probed = time_calls(scratch[i].fn, header, scratch[i].calls);
-		costs[i] = probed > plain[i] ? probed - plain[i] : 0;
-	}
-	link_detach(&links);
-	return ret;
-}
-
 /* Runs before any target is probed: what it counted is taken off all later totals. */
 int live_calibrate(struct live *live, struct err *err)
 {
-	uint64_t header[16] __attribute__((aligned(128))) = {0};
 	struct kernel *k = live->kernel;
-	uint64_t costs[SCRATCH_COUNT];
+	struct calibration costs;
 	struct wire_slot slot;
-	int ret;
+	int ret = calibrate_hits(k, &costs, err);
 
-	header[2] = (uintptr_t)header;
-	k->sites[k->max_sites - 1] = (struct wire_site){
-		.vtable = header[2],
-		.target = CALIBRATION_TARGET,
-		.kind = WIRE_SITE_TASK,
-		.vtable_word = 2,
-		.id_word = 5,
-		.sched_word = 4,
-	};
-	ret = scratch_costs(live, header, costs, err);
 	if (ret)
 		return ret;
-	live->hit_ns = costs[0];
-	live->stepped_hit_ns = costs[1];
+	live->hit_ns = costs.hit_ns;
+	live->stepped_hit_ns = costs.stepped_hit_ns;
 	for (uint32_t i = 0; i < kernel_slots(k); i++)
 		if (kernel_slot(k, i, &slot) && slot.target == CALIBRATION_TARGET)
 			live->calibration_slot = i;
