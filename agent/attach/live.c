@@ -282,20 +282,6 @@ static int slow_part(struct live *live, struct emit *emit, bool slow, bool all)
 	return ret;
 }
 
-/* Debug files that came, or did not. */
-static int fetch_notes(struct live *live, struct emit *emit)
-{
-	bool failed = false;
-	char *text;
-	int ret = 0;
-
-	while (!ret && (text = debuginfod_take_note(live->opts.debuginfod, &failed))) {
-		ret = live_note(emit, ID_NONE, failed ? NOTE_WARNING : NOTE_INFO, "%s", text);
-		free(text);
-	}
-	return ret;
-}
-
 /* `all`: also what is not due yet. */
 static int tick_events(struct live *live, struct emit *emit, bool all)
 {
@@ -314,7 +300,7 @@ static int tick_events(struct live *live, struct emit *emit, bool all)
 	if (!ret)
 		ret = announce(live, emit);
 	if (!ret)
-		ret = fetch_notes(live, emit);
+		ret = live_fetch_notes(live, emit);
 	if (!ret)
 		ret = slow_part(live, emit, slow, all);
 	if (!ret)

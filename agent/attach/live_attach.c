@@ -374,6 +374,19 @@ static int look_for_gone(struct live *live, struct emit *emit, uint32_t target)
 	return ret;
 }
 
+int live_fetch_notes(struct live *live, struct emit *emit)
+{
+	bool failed = false;
+	char *text;
+	int ret = 0;
+
+	while (!ret && (text = debuginfod_take_note(live->opts.debuginfod, &failed))) {
+		ret = live_note(emit, ID_NONE, failed ? NOTE_WARNING : NOTE_INFO, "%s", text);
+		free(text);
+	}
+	return ret;
+}
+
 /* A runtime that came later, by dlopen or after an exec. */
 int live_look(struct live *live, struct emit *emit, uint32_t target)
 {

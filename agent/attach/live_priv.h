@@ -442,6 +442,8 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 		       struct err *err);
 int live_look(struct live *live, struct emit *emit, uint32_t target);
 int live_look_notes(struct live *live, struct emit *emit, uint32_t target);
+/* Debug files that came, or did not. */
+int live_fetch_notes(struct live *live, struct emit *emit);
 int live_announce(struct live *live, struct emit *emit);
 int live_announce_site(struct live *live, struct emit *emit, uint32_t id);
 int live_check_sites(struct live *live, struct emit *emit);
