@@ -3,7 +3,7 @@
 """Benchmarks: what watching costs the target, what it costs itself, and how soon it speaks.
 
     tests/bench/run.py [cost] [block] [spawn] [attach] [agent] [latency] [view] [trace] [sdt]
-                       [peers] [workers]
+                       [peers] [workers] [budget]
                                         all without arguments
 
 Costs are CPU time a poll (the process's own clock), so a busy machine disturbs them little; the
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+from budget import bench_budget
 from peers import bench_peers, bench_recorders
 from workers import bench_workers
 
@@ -62,7 +63,7 @@ class Watcher:
         if mode == "empty":
             cmd = [os.path.join(OUT, "bench", "probe_empty"), str(pid)]
         else:
-            cmd = [STALLTOP, "top", "--json", "-p", str(pid)]
+            cmd = [STALLTOP, "top", "--json", "-p", str(pid), "--overhead", "100%"]
             cmd += BLOCK_MODES.get(mode) or ["--level", mode[-1]]
         self.proc = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=subprocess.DEVNULL, text=True)
@@ -158,7 +159,7 @@ def bench_spawn():
             target.stdout.readline()
             watcher = None
             if options is not None:
-                watcher = subprocess.Popen([STALLTOP, "check", "--json", "--level", "2", *options,
+                watcher = subprocess.Popen([STALLTOP, "check", "--json", "--overhead", "100%", *options,
                                             "-p", str(target.pid), "--duration", "60s"],
                                            stdout=subprocess.PIPE, text=True)
                 time.sleep(1.5)  # no line comes before the end
@@ -277,7 +278,7 @@ def rss_kib(pid):
 
 def bench_agent():
     target = app("idle10k")
-    proc = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(target.pid)],
+    proc = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(target.pid), "--overhead", "100%"],
                             stdout=subprocess.PIPE, text=True)
     wait_line(proc.stdout, 20, "header")
     time.sleep(3)
@@ -418,7 +419,7 @@ def bench_trace():
         file = os.path.join(folder, "t.trace")
         for name, more in (("without --polls", []), ("with --polls", ["--polls"])):
             run = subprocess.run([STALLTOP, "record", "-p", str(target.pid), "-o", file, "--json",
-                                  "--duration", "10s", *more], check=True, capture_output=True,
+                                  "--overhead", "100%", "--duration", "10s", *more], check=True, capture_output=True,
                                  text=True)
             footer = json.loads(run.stdout.splitlines()[-1])
             size = os.path.getsize(file)
@@ -466,6 +467,8 @@ BENCHES = {
     "peers": ("what it costs to be watched, by whom", bench_peers),
     "recorders": ("what a recording takes, beside dial9's", bench_recorders),
     "workers": ("worker-tuning's advice, by taking it", lambda: bench_workers(STALLTOP, app, cpu_ns)),
+    "budget": ("the overhead budget: a hot loop under the defaults, stalls that are still found",
+               lambda: bench_budget(STALLTOP, app)),
     "view": ("the live view: CPU, bytes, key to screen, stall to screen", bench_view),
 }
 
