@@ -232,6 +232,21 @@ static void look_at_tasks(struct search *s)
 
 /* --- both ------------------------------------------------------------------------------------- */
 
+/* A task type that is not probed all the time has tasks, and polls, that nobody knows of. */
+static bool all_seen(const struct search *s)
+{
+	struct wire_totals totals;
+
+	kernel_totals(s->live->kernel, &totals);
+	for (uint32_t i = 0; i < s->live->sites_count; i++) {
+		const struct live_site *site = &s->live->sites[i];
+
+		if (site->target == s->target && (site->off || site->untold || site->sample))
+			return false;
+	}
+	return !totals.tasks_lost && !live_budget_samples(s->live, s->target);
+}
+
 static void keep_look(void *ctx, const struct wire_look *look)
 {
 	*(struct wire_look *)ctx = *look;
@@ -260,6 +275,8 @@ void live_lock_holder(struct live *live, uint32_t target, const struct lock_wait
 		.addr = stack->lock_addr,
 	};
 
+	if (!all_seen(&s))
+		return;
 	look_at_tasks(&s);
 	if (s.unread || is_static(&s) || !no_thread_has(&s) || !waits_still(&s))
 		return;
