@@ -84,8 +84,8 @@ int live_site_stats(struct live *live, struct emit *emit)
 		if (site->unmet)
 			continue;
 		polls = live_site_sum(live, id, &sum);
-		checksum = sum.busy_ns + sum.first_seen + sum.unsized + site->ended + site->samples +
-			   site->panics;
+		checksum = sum.busy_ns + sum.first_seen + sum.unsized + site->ended +
+			   site->samples + site->panics;
 		if (checksum == site->checksum && !site->sample)
 			continue;
 		site->checksum = checksum;
