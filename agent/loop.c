@@ -60,6 +60,7 @@ static int add(struct loop *loop, int fd, bool timer, loop_fn fn, void *ctx)
 int loop_new(loop_signal_fn on_signal, void *ctx, struct loop **out, struct err *err)
 {
 	struct loop *loop = xcalloc(1, sizeof(*loop));
+	struct sigaction hangup;
 	int ret;
 
 	loop->on_signal = on_signal;
@@ -67,7 +68,9 @@ int loop_new(loop_signal_fn on_signal, void *ctx, struct loop **out, struct err 
 	sigemptyset(&loop->mask);
 	sigaddset(&loop->mask, SIGINT);
 	sigaddset(&loop->mask, SIGTERM);
-	sigaddset(&loop->mask, SIGHUP);
+	/* Blocked, even an ignored one would come; under nohup it must not. */
+	if (sigaction(SIGHUP, NULL, &hangup) || hangup.sa_handler != SIG_IGN)
+		sigaddset(&loop->mask, SIGHUP);
 	sigaddset(&loop->mask, SIGWINCH);
 	sigaddset(&loop->mask, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &loop->mask, NULL);

@@ -34,8 +34,8 @@ ROOM = {
 }
 
 # A loaded machine takes its time to schedule us; a deadline only bounds a hang.
-READY_SECONDS = 20
-MORE_SECONDS = 40
+READY_SECONDS = 60
+MORE_SECONDS = 90
 
 
 class Lines:
@@ -275,7 +275,7 @@ def unbudgeted(args):
     return [*args[:at], "--overhead", "100%", *args[at:]]
 
 
-def run_stalltop(*args, deadline=60, env=None, cwd=None, stdin=subprocess.DEVNULL):
+def run_stalltop(*args, deadline=150, env=None, cwd=None, stdin=subprocess.DEVNULL):
     argv = [BINARY, *unbudgeted(args)]
     proc = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True)
@@ -294,8 +294,8 @@ def run_stalltop(*args, deadline=60, env=None, cwd=None, stdin=subprocess.DEVNUL
 class Stream(Output):
     """`stalltop top --json`, line by line. Each object gets "arrived_ns", the time it came."""
 
-    def __init__(self, *args, command="top", env=None):
-        self.argv = [BINARY, *unbudgeted([command, *args]), "--json"]
+    def __init__(self, *args, command="top", env=None, prefix=()):
+        self.argv = [*prefix, BINARY, *unbudgeted([command, *args]), "--json"]
         self.proc = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                      env={**os.environ, **(env or {})})

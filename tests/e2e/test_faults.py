@@ -118,6 +118,16 @@ def test_foreign_word_size(app, stalltop, tmp_path):
     one_line(stalltop("check", "--", path), 3, "32-bit")
 
 
+def test_nohup(app, stream):
+    """Started with hangups ignored it goes on after one."""
+    target = app("blocking_call")
+    run = stream("-p", target.pid, prefix=["nohup"])
+    run.attached()
+    os.kill(run.proc.pid, signal.SIGHUP)
+    run.finding("blocking-call", 20)
+    run.stop()
+
+
 def test_closed_output(app):
     """`stalltop | head -1`: it ends, says nothing, and leaves nothing."""
     target = app("blocking_call")
