@@ -4,14 +4,14 @@
 
 #include <stdlib.h>
 
+#include "core/event.h"
 #include "util/xalloc.h"
 
 #define SECOND 1e9
 #define PERIOD_NS 450000000ULL /* between two judgements: a little below a whole number of ticks */
 #define JUMP_NS 10000000000ULL /* nobody looked for so long: what came meanwhile is not judged */
-#define MIN_CORE 0.1
-#define FAR_OVER 2.0	 /* times the budget: not waited for a second period */
-#define RETURN_BELOW 0.4 /* of the budget, with all probes in */
+#define FAR_OVER 2.0	       /* times the budget: not waited for a second period */
+#define RETURN_BELOW 0.4       /* of the budget, with all probes in */
 #define CALM_FIRST 3
 #define FIRST_WINDOWS 3 /* soon one after the other, as far as their cost allows */
 #define CALM_MAX 48
@@ -24,7 +24,7 @@ void budget_init(struct budget *b, const struct budget_opts *opts)
 		.opts = *opts,
 		.level = opts->level,
 		.calm_needed = CALM_FIRST,
-		.cpu_rate = MIN_CORE * SECOND,
+		.cpu_rate = COST_LEAST_CORE * SECOND,
 	};
 }
 
@@ -63,8 +63,8 @@ static double sites_cost(const struct budget_input *in, double elapsed, bool out
 static void cpu_seen(struct budget *b, double cpu, double elapsed)
 {
 	b->cpu_rate = cpu * SECOND / elapsed;
-	if (b->cpu_rate < MIN_CORE * SECOND)
-		b->cpu_rate = MIN_CORE * SECOND;
+	if (b->cpu_rate < COST_LEAST_CORE * SECOND)
+		b->cpu_rate = COST_LEAST_CORE * SECOND;
 }
 
 static int dearer(const void *a, const void *b)

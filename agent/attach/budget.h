@@ -5,7 +5,7 @@
  * moment (a window) to see what goes on there. Nothing here reads a clock or touches a probe.
  *
  * Times and costs are nanoseconds; counters are cumulative and may begin anew. The budget is a
- * share of the target's CPU time, counted as at least a tenth of a core. What stays probed is kept
+ * share of the target's CPU time, counted as at least a quarter of a core. What stays probed is kept
  * below BUDGET_KEPT of it, and windows, with the cost of putting probes in and taking them out, below
  * BUDGET_WINDOWS.
  */
@@ -67,7 +67,7 @@ struct budget {
 	bool begun;
 	uint32_t over;	   /* periods in a row over the budget */
 	uint32_t helpless; /* periods over it in which there was nothing to save */
-	double cpu_rate;   /* CPU time of the target a second, at least a tenth of a core */
+	double cpu_rate;   /* CPU time of the target a second, at least a quarter of a core */
 	double cost_ratio;
 	uint64_t since, next;	    /* the window's begin; when the next one is due */
 	uint64_t window_cpu;	    /* of the target, when it began */

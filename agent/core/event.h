@@ -264,6 +264,12 @@ enum sentinel_sees {
 	SENTINEL_POLLS,	  /* and polls that compute */
 };
 
+/*
+ * Of a core: a target counts as using at least so much, where a cost is told as a share of its CPU
+ * time, and where a budget is one. A small part of nearly nothing is not worth a probe less.
+ */
+#define COST_LEAST_CORE 0.25
+
 struct ev_cost {
 	uint64_t hits, emitted, filtered, lost; /* cumulative; hits = emitted + filtered + lost */
 	uint64_t spawn_hits;	  /* of the probes of spawns, cumulative: not in `hits` */

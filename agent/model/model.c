@@ -276,7 +276,7 @@ double model_overhead_ratio(const struct model *m, uint32_t seconds)
 	if (!window)
 		return -1;
 	used = (double)series_growth(&m->target_cpu_ns, window);
-	least = 0.1 * window * (double)NS_PER_SEC;
+	least = COST_LEAST_CORE * window * (double)NS_PER_SEC;
 	return (double)series_growth(&m->cost_ns, window) / (used > least ? used : least);
 }
 

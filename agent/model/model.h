@@ -390,7 +390,7 @@ struct worker_shares {
 bool worker_shares(const struct worker *w, uint32_t seconds, struct worker_shares *out);
 
 /* Cost to the targets of the last `seconds`, as a share of the CPU time that they used (at least
- * a tenth of a core); negative: not known yet. */
+ * a quarter of a core); negative: not known yet. */
 double model_overhead_ratio(const struct model *m, uint32_t seconds);
 /* Our own CPU use as a share of one core; negative: not known yet. */
 double model_agent_ratio(const struct model *m, uint32_t seconds);

@@ -9,7 +9,6 @@
 
 #define RATE_SECONDS 5
 #define LIVE_NS UINT64_C(5000000000)
-#define TENTH_OF_CORE 10 /* overhead counts the target as using at least this part of a core */
 
 void totals_of(struct totals *t, const struct model *m)
 {
@@ -36,7 +35,7 @@ void totals_of(struct totals *t, const struct model *m)
 	t->cost_valid = cost->hits || cost->target_cpu_ns || cost->agent_cpu_ns || cost->level;
 	if (!t->cost_valid || !t->duration_ns)
 		return;
-	base = t->duration_ns / TENTH_OF_CORE;
+	base = (uint64_t)(COST_LEAST_CORE * (double)t->duration_ns);
 	if (cost->target_cpu_ns > base)
 		base = cost->target_cpu_ns;
 	if (base)

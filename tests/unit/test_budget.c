@@ -140,7 +140,7 @@ static void little_cpu(void **state)
 
 	(void)state;
 	sim_init(&s, 2);
-	s.cores = 0.02; /* counted as a tenth */
+	s.cores = 0.02; /* counted as a quarter */
 	s.rate[0] = 2000;
 	sim_for(&s, 10);
 	assert_int_equal(s.splits, 0); /* 1.4 ms of 100 a second */

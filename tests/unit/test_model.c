@@ -368,12 +368,12 @@ static void overhead(void **state)
 	cost(m, 2, 10 * MS, 1 * SEC, 80 * MS);
 	close_to(model_overhead_ratio(m, 1), 0.01);
 	close_to(model_agent_ratio(m, 1), 0.03);
-	/* An idle target counts as a tenth of a core. */
-	cost(m, 3, 11 * MS, 1 * SEC + 1, 80 * MS);
+	/* An idle target counts as a quarter of a core. */
+	cost(m, 3, 25 * MS / 2, 1 * SEC + 1, 80 * MS);
 	close_to(model_overhead_ratio(m, 1), 0.01);
 	close_to(model_agent_ratio(m, 1), 0);
 	/* The history there is, when more is asked for. */
-	close_to(model_overhead_ratio(m, 60), 11.0 * MS / (1.0 * SEC + 1));
+	close_to(model_overhead_ratio(m, 60), 12.5 * MS / (1.0 * SEC + 1));
 	close_to(model_agent_ratio(m, 60), 0.015);
 	model_free(m);
 }
