@@ -168,7 +168,7 @@ $(O)/unit/%: $(O)/asan/obj/tests/unit/%.o $(O)/asan/libtest.a $(O)/asan/libagent
 $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/libagent.a
 	$(call link,$(REL_C))
 
-$(O)/tests/%: $(O)/obj/tests/screen/%.o $(O)/libagent.a
+$(O)/tests/tui_driver: $(patsubst %.c,$(O)/obj/%.o,$(wildcard tests/screen/*.c)) $(O)/libagent.a
 	$(call link,$(REL_C))
 
 # With the sanitizers, and without, for the many.
