@@ -27,7 +27,7 @@ static void budget_lines(const struct model *m, struct lines *out)
 		lines_value(out, "budget", "none");
 		return;
 	}
-	lines_value(out, "budget", "%s of the target's CPU time, of which %s is used",
+	lines_value(out, "budget", "at most %s of the target's CPU time; %s are used",
 		    FMT_RATIO(c->budget_ppm / 1e6),
 		    FMT_RATIO(model_overhead_ratio(m, SHARES_OVER)));
 	if (!c->sites_sampled)

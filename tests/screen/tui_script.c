@@ -354,7 +354,8 @@ static void report_stats(struct script *s)
 	s->cost.agent_cpu_ns += 900000;
 	s->cost.agent_rss_bytes = 23 << 20;
 	s->cost.sites_on = s->sites;
-	s->cost.level = strcmp(s->name, "wakes") ? 2 : 3;
+	s->cost.level = s->cost.level_asked = strcmp(s->name, "wakes") ? 2 : 3;
+	s->cost.budget_ppm = 20000;
 	apply(s, (struct event){.kind = EV_COST, .as_cost = s->cost});
 }
 
