@@ -141,12 +141,28 @@ static bool has_wakers(const struct model *m, char *why, size_t size)
 	return say(why, size, "no task was seen whose runtime counts its wakers apart");
 }
 
+/* Who has a lock is looked for only where each task of each type is known. */
+static bool has_all_tasks(const struct model *m, char *why, size_t size)
+{
+	bool sampled = false;
+
+	if (!has_tasks(m, why, size))
+		return false;
+	for (uint32_t i = 0; i < m->sites_count && !sampled; i++)
+		sampled = m->sites[i].id != ID_NONE && m->sites[i].sampled;
+	if (!m->cost.sites_off && !sampled)
+		return true;
+	return say(why, size,
+		   "not all task types are probed all the time, so some tasks that may have a lock "
+		   "are not known");
+}
+
 /* Which lock a thread waits for, frames tell: those of a stripped program have no names. */
-static bool has_stacks(const struct model *m, char *why, size_t size)
+static bool has_locks(const struct model *m, char *why, size_t size)
 {
 	bool named = false;
 
-	if (!has_tasks(m, why, size))
+	if (!has_all_tasks(m, why, size))
 		return false;
 	for (uint32_t i = 0; i < m->sites_count && !named; i++)
 		named = m->sites[i].id != ID_NONE && m->sites[i].name_from < NAME_NONE;
@@ -199,7 +215,7 @@ static bool (*const have[])(const struct model *m, char *why, size_t size) = {
 	[NEED_CPU] = has_computing,   [NEED_TASKS] = has_tasks,	  [NEED_WAKES] = has_wakes,
 	[NEED_SELF] = has_self_wakes, [NEED_QUEUES] = has_queues, [NEED_INJECT] = has_inject,
 	[NEED_ALIVE] = has_alive,     [NEED_POOL] = has_pool,	  [NEED_CHANNELS] = has_channels,
-	[NEED_WAKERS] = has_wakers,   [NEED_STACKS] = has_stacks, [NEED_SAMPLES] = has_samples,
+	[NEED_WAKERS] = has_wakers,   [NEED_LOCKS] = has_locks,	  [NEED_SAMPLES] = has_samples,
 	[NEED_PANICS] = has_panics,
 };
 

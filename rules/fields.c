@@ -121,7 +121,7 @@ const struct field fields[] = {
 	 .meaning = "times in the window that a CPU was sampled in one of its polls: 99 a second for each CPU"},
 	{"site.refcount_share", SITE, RATIO, SAMPLED, .need = NEED_SAMPLES, .windowed = true, .get = get_site_refcount_share,
 	 .meaning = "part of these at the locked instruction that counts the references of an Arc up or down (Arc::clone and drop)"},
-	{"site.lock_held_wait", SITE, NS, INFERRED, .need = NEED_STACKS, .windowed = true, .get = get_site_lock_held_wait,
+	{"site.lock_held_wait", SITE, NS, INFERRED, .need = NEED_LOCKS, .windowed = true, .get = get_site_lock_held_wait,
 	 .meaning = "of its polls' blocks in a std or parking_lot Mutex the latest, within the window, in which tasks of one type that wait had the lock's address in their memory, and no thread had it on its stack"},
 	{"site.channel_depth", SITE, COUNT, SAMPLED, .need = NEED_CHANNELS, .get = get_site_channel_depth,
 	 .meaning = "messages that wait in the deepest unbounded channel that tasks of this type receive from; while the receiver is not known, that they hold an end of"},
@@ -152,7 +152,7 @@ const struct field fields[] = {
 	 .get = get_worker_polls_per_second, .meaning = "polls that ended, a second"},
 	{"worker.lock_cycle_for", WORKER, NS, SAMPLED, .need = NEED_POLLS, .get = get_worker_lock_cycle_for,
 	 .meaning = "how long it has waited for a lock that, through the owners of locks, waits for this thread; known where locks name their owner"},
-	{"worker.lock_lost_for", WORKER, NS, INFERRED, .need = NEED_STACKS, .get = get_worker_lock_lost_for,
+	{"worker.lock_lost_for", WORKER, NS, INFERRED, .need = NEED_LOCKS, .get = get_worker_lock_lost_for,
 	 .meaning = "how long it has waited for a std or parking_lot Mutex whose address no other thread has on its stack and no task that waits in its memory: it has the lock itself, or the guard was leaked or lies in a boxed future. Not of a static: its address is in the code"},
 
 	{"runtime.workers", RUNTIME, COUNT, SAMPLED, .get = get_runtime_workers,

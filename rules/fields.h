@@ -69,7 +69,7 @@ enum field_need {
 	NEED_CHANNELS, /* level 2, and a channel found */
 	NEED_PANICS,   /* level 2, and a symbol of the function that each panic goes through */
 	NEED_SAMPLES,  /* level 1, and CPUs that can be sampled */
-	NEED_STACKS,   /* level 2, and frames that name the lock's functions */
+	NEED_LOCKS,    /* level 2, and frames that name the lock's functions */
 	NEED_WAKERS,   /* level 2, and a runtime whose tasks count them */
 };
 

@@ -469,6 +469,9 @@ static void test_arming(void **state)
 	expect_arming(&w, "busy-poll", ARMING_OFF, "--level 3");
 	expect_arming(&w, "blocking-pool-saturated", ARMING_ARMED, NULL);
 	expect_arming(&w, "deadlock", ARMING_LIMITED, "queue depths n/a: test");
+	expect_arming(&w, "lock-across-await", ARMING_ARMED, NULL);
+	APPLY(w.m, EV_COST, w.now, ID_NONE, .as_cost = {.level = 2, .sites_off = 1});
+	expect_arming(&w, "lock-across-await", ARMING_OFF, "not all task types are probed");
 	APPLY(w.m, EV_COST, w.now, ID_NONE, .as_cost = {.level = 2, .level_asked = 3});
 	expect_arming(&w, "busy-poll", ARMING_OFF, "over the overhead budget");
 	APPLY(w.m, EV_COST, w.now, ID_NONE, .as_cost = {.level = 2, .level_asked = 2});
