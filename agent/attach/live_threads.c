@@ -106,6 +106,17 @@ static void poll_event(const struct live *live, struct ev_poll *out, const struc
 	};
 }
 
+/*
+ * Time that the poll had the CPU, as it seems, while none of the samples of all CPUs met it there. Now
+ * and then the kernel part is not told of a switch (seen on 6.18): a block is not a computation then.
+ */
+static uint64_t unsampled(const struct live *live, const struct wire_poll *poll, uint64_t end)
+{
+	uint64_t rest = span(poll->confirmed_ns + poll->blocked_ns + poll->preempted_ns, end);
+
+	return live->kernel->sampling == live->kernel->cpus && rest > CONFIRMED_NS ? rest : 0;
+}
+
 int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_poll *rec)
 {
 	uint64_t worst = rec->poll.worst_block_ns;
@@ -118,6 +129,7 @@ int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_
 		return 0;
 	runtime = live_runtime_of(live, emit, rec->head.target, rec->poll.site, rec->poll.sched, 0);
 	poll_event(live, &event.as_poll, &rec->poll, rec->head.tid, runtime, rec->head.time_ns);
+	event.as_poll.unseen_ns = unsampled(live, &rec->poll, rec->head.time_ns);
 	event.as_poll.handed_off = live_handed_off(live, emit, rec->head.target, rec->head.tid,
 						   &rec->poll,
 						   worst ? rec->head.time_ns - worst : 0);
