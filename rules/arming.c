@@ -18,6 +18,44 @@ static bool say(char *why, size_t size, const char *text)
 	return false;
 }
 
+static bool any_site(const struct model *m, bool (*is)(const struct site *s))
+{
+	for (uint32_t i = 0; i < m->sites_count; i++)
+		if (m->sites[i].id != ID_NONE && is(&m->sites[i]))
+			return true;
+	return false;
+}
+
+static bool is_named(const struct site *s)
+{
+	return s->name_from < NAME_NONE;
+}
+
+static bool is_sampled(const struct site *s)
+{
+	return s->sampled;
+}
+
+static bool tells_self_wakes(const struct site *s)
+{
+	return s->self_valid;
+}
+
+static bool tells_wakers(const struct site *s)
+{
+	return s->wakers_known;
+}
+
+static bool tells_panics(const struct site *s)
+{
+	return s->panics_valid;
+}
+
+static bool tells_samples(const struct site *s)
+{
+	return s->samples_valid;
+}
+
 static bool has_level(const struct model *m, uint8_t level, char *why, size_t size)
 {
 	if (m->cost.level >= level)
@@ -66,10 +104,8 @@ static bool has_self_wakes(const struct model *m, char *why, size_t size)
 {
 	if (!has_level(m, 3, why, size))
 		return false;
-	for (uint32_t i = 0; i < m->sites_count; i++)
-		if (m->sites[i].id != ID_NONE && m->sites[i].self_valid)
-			return true;
-	return say(why, size, "no task type was seen whose wakes can be told apart");
+	return any_site(m, tells_self_wakes) ||
+	       say(why, size, "no task type was seen whose wakes can be told apart");
 }
 
 /* One runtime whose depth is known is enough: a rule judges each for itself. */
@@ -135,22 +171,16 @@ static bool has_wakers(const struct model *m, char *why, size_t size)
 {
 	if (!has_tasks(m, why, size))
 		return false;
-	for (uint32_t i = 0; i < m->sites_count; i++)
-		if (m->sites[i].id != ID_NONE && m->sites[i].wakers_known)
-			return true;
-	return say(why, size, "no task was seen whose runtime counts its wakers apart");
+	return any_site(m, tells_wakers) ||
+	       say(why, size, "no task was seen whose runtime counts its wakers apart");
 }
 
 /* Who has a lock is looked for only where each task of each type is known. */
 static bool has_all_tasks(const struct model *m, char *why, size_t size)
 {
-	bool sampled = false;
-
 	if (!has_tasks(m, why, size))
 		return false;
-	for (uint32_t i = 0; i < m->sites_count && !sampled; i++)
-		sampled = m->sites[i].id != ID_NONE && m->sites[i].sampled;
-	if (!m->cost.sites_off && !sampled)
+	if (!m->cost.sites_off && !any_site(m, is_sampled))
 		return true;
 	return say(why, size,
 		   "not all task types are probed all the time, so some tasks that may have a lock "
@@ -160,13 +190,9 @@ static bool has_all_tasks(const struct model *m, char *why, size_t size)
 /* Which lock a thread waits for, frames tell: those of a stripped program have no names. */
 static bool has_locks(const struct model *m, char *why, size_t size)
 {
-	bool named = false;
-
 	if (!has_all_tasks(m, why, size))
 		return false;
-	for (uint32_t i = 0; i < m->sites_count && !named; i++)
-		named = m->sites[i].id != ID_NONE && m->sites[i].name_from < NAME_NONE;
-	return named ||
+	return any_site(m, is_named) ||
 	       say(why, size, "the program has no symbols, so the frames of a lock have no names");
 }
 
@@ -174,10 +200,8 @@ static bool has_panics(const struct model *m, char *why, size_t size)
 {
 	if (!has_tasks(m, why, size))
 		return false;
-	for (uint32_t i = 0; i < m->sites_count; i++)
-		if (m->sites[i].id != ID_NONE && m->sites[i].panics_valid)
-			return true;
-	return say(why, size,
+	return any_site(m, tells_panics) ||
+	       say(why, size,
 		   "panics are not seen: no symbol says where they go through, or it is no Tokio");
 }
 
@@ -185,10 +209,8 @@ static bool has_samples(const struct model *m, char *why, size_t size)
 {
 	if (!has_polls(m, why, size))
 		return false;
-	for (uint32_t i = 0; i < m->sites_count; i++)
-		if (m->sites[i].id != ID_NONE && m->sites[i].samples_valid)
-			return true;
-	return say(why, size, "no poll was sampled on a CPU, or they cannot be sampled here");
+	return any_site(m, tells_samples) ||
+	       say(why, size, "no poll was sampled on a CPU, or they cannot be sampled here");
 }
 
 static bool has_channels(const struct model *m, char *why, size_t size)
