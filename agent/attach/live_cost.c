@@ -167,7 +167,7 @@ int live_cost(struct live *live, struct emit *emit)
 	for (uint32_t i = 0; i < live->sites_count; i++) {
 		if (!live->sites[i].found)
 			continue;
-		if (live->sites[i].off || (live->kernel->sites[i].apart & WIRE_APART_OUT))
+		if (live->sites[i].off || live_sampled(live, i))
 			cost->sites_off++;
 		else
 			cost->sites_on++;

@@ -430,6 +430,8 @@ bool live_budget_samples(const struct live *live, uint32_t target);
 bool live_budget_blind(const struct live *live, uint32_t target);
 void live_budget_cost(const struct live *live, struct ev_cost *cost);
 /* live_sample.c */
+/* It is probed for moments only. */
+bool live_sampled(const struct live *live, uint32_t site);
 /*
  * From what was counted to what is told of a site that is, or was, sampled; others are left alone.
  * `unsized`: polls that are in none of the sums.

@@ -131,6 +131,11 @@ void live_sample_back(struct live *live, uint32_t site)
 	live->sites[site].sample->out = false;
 }
 
+bool live_sampled(const struct live *live, uint32_t site)
+{
+	return live->sites[site].sample && live->sites[site].sample->out;
+}
+
 /* Polls that were counted and have no length get the mean of those that have one. */
 static void lengths_fill(struct live_sample *s, const struct ev_site_stats *stats, uint64_t unsized)
 {
