@@ -15,6 +15,7 @@ import time
 import pytest
 
 from harness import Pressure, room
+from helpers_attach import until
 
 HEALTHY_SECONDS = 4
 # Names and shares of task types are taken once a second; a share needs two of them.
@@ -259,26 +260,30 @@ def test_lock_taken_twice(app, stream):
     assert found["evidence"] == "inferred" and found["values"]["worker.lock_lost_for_ns"] >= 2000 * MS
 
 
-def locks_of(app, stalltop, *args):
-    """What dump says of the threads that wait for a lock, as soon as there are so many."""
+def locks_of(app, stalltop, holder, count, *args):
+    """What dump says of the threads that wait for a lock, as soon as it tells the HOLDER of so many.
+
+    It is one look: where a thread happens to run, so that its stack is not known, nothing is said.
+    """
     target = app("faults", args=args)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+
+    def locks():
         run = stalltop("dump", "-p", target.pid, "--json")
-        workers = [w for w in run.of("worker") if w["lock"]]
-        if len(workers) == (1 if "itself" in args else 2):
-            break
-    return {w["tid"]: w["lock"] for w in workers}
+        found = {w["tid"]: w["lock"] for w in run.of("worker") if w["lock"]}
+        return len(found) == count and all(k[holder] for k in found.values()) and found
+
+    return until(locks, 40, "dump tells who has the locks")
 
 
 def test_dump_tells_who_has_the_lock(app, stalltop):
-    locks = locks_of(app, stalltop, "deadlock", "bad", "500", "pthread")
+    locks = locks_of(app, stalltop, "holder_tid", 2, "deadlock", "bad", "500", "pthread")
     (a, of_a), (b, of_b) = locks.items()
     assert (of_a["holder_tid"], of_b["holder_tid"]) == (b, a)
     assert all(k["cycle"] and k["holder_evidence"] == "traced" and
                k["lock_kind"] == "pthread mutex" for k in locks.values())
-    lock, = locks_of(app, stalltop, "lock-across-await", "bad", "itself").values()
-    assert lock["nobody_else"] and lock["holder_evidence"] == "inferred"
+    lock, = locks_of(app, stalltop, "nobody_else", 1, "lock-across-await", "bad",
+                     "itself").values()
+    assert lock["holder_evidence"] == "inferred"
     assert lock["holder_tid"] is None and not lock["cycle"]
 
 
