@@ -267,14 +267,13 @@ static int open_source(struct session *s, struct targets *targets, struct err *e
 static int set_loop(struct session *s, struct err *err)
 {
 	struct sink *sink = s->sink;
-	int input = sink->ops->fd ? sink->ops->fd(sink) : -1;
 	int ret;
 
 	ret = loop_watch(s->loop, s->source->ops->fd(s->source), on_source, s);
 	if (!ret)
 		ret = loop_every(s->loop, s->source->ops->interval_ms(s->source), on_tick, s);
-	if (!ret && input >= 0)
-		ret = loop_watch(s->loop, input, on_input, s);
+	if (!ret && sink->ops->fd)
+		ret = loop_watch(s->loop, sink->ops->fd(sink), on_input, s);
 	if (!ret && s->opts->duration_ns)
 		ret = loop_after(s->loop, s->opts->duration_ns, on_duration, s);
 	return ret ? err_set(err, ret, "cannot set up the event loop: %s", strerror(-ret)) : 0;

@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <term.h>
@@ -26,10 +28,12 @@ static const int harmless_signals[] = {SIGTSTP, SIGTTIN,  SIGTTOU, SIGCONT,
 #define SIGNALS 65 /* real-time ones included */
 
 static struct {
-	volatile sig_atomic_t taken, stop_asked, mouse;
+	volatile sig_atomic_t taken, mouse;
 	volatile sig_atomic_t closing; /* the loop is over: what ended it is pending no more */
 	bool exit_registered;
 	int in_fd, out_fd;
+	int stop_fd;  /* an eventfd: a SIGTSTP has come */
+	int ready_fd; /* an epoll of the input and stop_fd */
 	FILE *in;
 	SCREEN *screen;
 	struct termios saved;
@@ -40,7 +44,7 @@ static struct {
 	size_t reset_length;
 	stack_t old_stack;
 	char stack[SIGNAL_STACK];
-} term;
+} term = {.stop_fd = -1, .ready_fd = -1};
 
 /* Adds a capability's string without its padding ("$<5/>"): no clock runs in a signal handler. */
 static void reset_add(const char *name)
@@ -176,17 +180,20 @@ static void on_exit_restore(void)
 	term_close();
 }
 
-/* Without SA_RESTART: the loop's wait ends, and a frame is drawn before which the program stops. */
+/* The loop hears of it by term_fd(): a flag alone may be set between its last look and its wait. */
 static void on_stop(int signo)
 {
+	int saved_errno = errno;
+
 	(void)signo;
-	term.stop_asked = 1;
+	eventfd_write(term.stop_fd, 1);
+	errno = saved_errno;
 }
 
 /* One that is ignored (the shell has no job control) stays so. */
 static void stop_install(void)
 {
-	struct sigaction stop = {.sa_handler = on_stop};
+	struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
 
 	if (!sigaction(SIGTSTP, NULL, &term.old_stop) && term.old_stop.sa_handler == SIG_DFL)
 		sigaction(SIGTSTP, &stop, NULL);
@@ -282,6 +289,34 @@ static const struct {
 	{"\033[11~", KEY_F(1)},	    {"\033[17~", KEY_F(6)}, {"\033[21~", KEY_F(10)},
 };
 
+static void fds_close(void)
+{
+	int saved_errno = errno;
+
+	if (term.ready_fd >= 0)
+		close(term.ready_fd);
+	if (term.stop_fd >= 0)
+		close(term.stop_fd);
+	term.ready_fd = term.stop_fd = -1;
+	errno = saved_errno;
+}
+
+int term_fd(int in_fd)
+{
+	struct epoll_event input = {.events = EPOLLIN};
+
+	if (term.ready_fd >= 0)
+		return term.ready_fd;
+	term.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	term.ready_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (term.stop_fd >= 0 && term.ready_fd >= 0 &&
+	    !epoll_ctl(term.ready_fd, EPOLL_CTL_ADD, in_fd, &input) &&
+	    !epoll_ctl(term.ready_fd, EPOLL_CTL_ADD, term.stop_fd, &input))
+		return term.ready_fd;
+	fds_close();
+	return -1;
+}
+
 int term_open(int in_fd, FILE *out, struct err *err)
 {
 	int copy;
@@ -292,6 +327,8 @@ int term_open(int in_fd, FILE *out, struct err *err)
 	term.out_fd = fileno(out);
 	if (tcgetattr(in_fd, &term.saved))
 		return err_set(err, -errno, "the terminal's settings: %s", strerror(errno));
+	if (term_fd(in_fd) < 0)
+		return err_set(err, -errno, "the terminal's events: %s", strerror(errno));
 	copy = dup(in_fd);
 	term.in = copy < 0 ? NULL : fdopen(copy, "r");
 	if (!term.in) {
@@ -344,10 +381,8 @@ static void give_back(void)
 	tcsetattr(term.in_fd, TCSANOW, &term.saved);
 }
 
-void term_close(void)
+static void release(void)
 {
-	if (!term.screen)
-		return;
 	term.closing = 1;
 	if (term.taken)
 		give_back();
@@ -360,11 +395,19 @@ void term_close(void)
 	term.in = NULL;
 }
 
+void term_close(void)
+{
+	if (term.screen)
+		release();
+	fds_close();
+}
+
 void term_stop_when_asked(void)
 {
-	if (!term.stop_asked)
+	eventfd_t asked;
+
+	if (eventfd_read(term.stop_fd, &asked))
 		return;
-	term.stop_asked = 0;
 	give_back();
 	sigaction(SIGTSTP, &term.old_stop, NULL);
 	raise(SIGTSTP);

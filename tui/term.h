@@ -21,10 +21,16 @@
  */
 int term_check(int in_fd, int out_fd, struct err *err);
 
+/*
+ * What the loop waits for: readable when there is input, and after a SIGTSTP; the same every time,
+ * term.c's own. -1 with errno when there is no room for it.
+ */
+int term_fd(int in_fd);
+
 /* Opens curses: raw keys, no echo, cursor hidden. `out` and in_fd stay the caller's. */
 int term_open(int in_fd, FILE *out, struct err *err);
 
-/* Gives the terminal back, its modes even when it takes no output. Nothing when it was not taken. */
+/* Gives the terminal back, its modes even when it takes no output, and closes term_fd(). */
 void term_close(void);
 
 /* After a SIGTSTP: gives the terminal back and stops; returns when continued, and the next frame

@@ -84,7 +84,7 @@ static int tui_finish(struct sink *sink, const struct snapshot *snap)
 
 static int tui_fd(struct sink *sink)
 {
-	return ((struct tui *)sink)->opts.in_fd;
+	return term_fd(((struct tui *)sink)->opts.in_fd);
 }
 
 static void key_read(struct tui *tui, wint_t key, bool function, const struct snapshot *snap)
@@ -134,10 +134,9 @@ static void tui_close(struct sink *sink)
 
 	if (!tui)
 		return;
-	if (tui->opened) {
+	if (tui->opened)
 		screen_close(&tui->screen);
-		term_close();
-	}
+	term_close();
 	free(tui);
 }
 

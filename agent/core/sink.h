@@ -33,7 +33,7 @@ struct sink_ops {
 	int (*finish)(struct sink *sink, const struct snapshot *snap);
 	/* Restores and frees; also without finish(). NULL is fine. */
 	void (*close)(struct sink *sink);
-	/* A descriptor the loop should watch for input, -1: none. May be NULL. */
+	/* A descriptor the loop should watch for input; -1 with errno: it failed. May be NULL. */
 	int (*fd)(struct sink *sink);
 	/* That descriptor is readable. Returns 0, 1 to quit, or -errno. */
 	int (*input)(struct sink *sink, const struct snapshot *snap);
