@@ -67,7 +67,7 @@ LINT_OK  := $(SRCS:%.c=$(O)/lint/%.ok)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-ALL_TARGETS := all check unit e2e bench soak demo golden-update install fmt fmt-check lint layers layouts asan \
+ALL_TARGETS := all check unit e2e bench bench-runtimes soak demo golden-update install fmt fmt-check lint layers layouts asan \
                asan-smoke apps csched csched-check fuzz fuzz-lite deps clean help FORCE
 .PHONY: $(ALL_TARGETS)
 
@@ -238,8 +238,8 @@ fuzz: $(O)/fuzz/damage $(O)/fuzz/damage-fast $(O)/bench/trace_tool $(O)/stalltop
 
 # No test found is pytest's exit code 5, a failure here too.
 e2e: $(O)/stalltop $(O)/csched/csched
-	@STALLTOP=$(CURDIR)/$(O)/stalltop PYTHONDONTWRITEBYTECODE=1 \
-	  timeout --foreground -s INT -k 60 $(E2E_TIMEOUT) $(PY) -m pytest -q -ra -n $(E2E_JOBS) -p no:cacheprovider $(or $(wildcard tests/e2e tests/golden tests/screen),tests/e2e) $(ARGS)
+	@STALLTOP=$(CURDIR)/$(O)/stalltop PYTHONDONTWRITEBYTECODE=1 PY=$(PY) E2E_JOBS=$(E2E_JOBS) \
+	  E2E_TIMEOUT=$(E2E_TIMEOUT) tests/run_e2e.sh $(or $(wildcard tests/e2e tests/golden tests/screen),tests/e2e) $(ARGS)
 
 # Writes what replay says of the golden traces; a person reads the difference.
 golden-update: $(O)/stalltop
@@ -248,6 +248,9 @@ golden-update: $(O)/stalltop
 
 bench: $(O)/stalltop $(BENCHES) $(O)/csched/csched
 	@STALLTOP=$(CURDIR)/$(O)/stalltop $(PY) tests/bench/run.py $(ARGS)
+
+bench-runtimes:
+	@$(MAKE) bench ARGS=runtimes
 
 soak: $(O)/stalltop
 	@STALLTOP=$(CURDIR)/$(O)/stalltop PYTHONDONTWRITEBYTECODE=1 $(PY) tests/soak.py $(or $(ARGS),servers)

@@ -7,6 +7,7 @@ by the clock, or measures it. These come last, since the others have to wait for
 
 import contextlib
 import fcntl
+import os
 import pathlib
 
 import pytest
@@ -38,3 +39,16 @@ def turn(alone):
 def pytest_runtest_protocol(item):
     with turn(item.get_closest_marker("alone") is not None):
         yield
+
+
+def pytest_terminal_summary(terminalreporter):
+    """For run_e2e.sh: how many passed and were skipped, then each that failed."""
+    path = os.environ.get("STALLTOP_RESULTS")
+    if not path:
+        return
+    stats = terminalreporter.stats
+    count = {kind: len(stats.get(kind, ())) for kind in ("passed", "skipped", "xfailed")}
+    bad = {report.nodeid for kind in ("failed", "error", "xpassed") for report in stats.get(kind, ())}
+    with open(path, "w", encoding="utf-8") as f:
+        print(count["passed"], count["skipped"] + count["xfailed"], file=f)
+        f.writelines(name + "\n" for name in sorted(bad))
