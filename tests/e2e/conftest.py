@@ -21,6 +21,12 @@ import harness  # noqa: E402
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
+    if call.when == "setup":
+        harness.Result.recent.clear()
+    if report.failed and call.when == "call":
+        # pytest cuts what an assertion tells to a line.
+        for result in harness.Result.recent:
+            report.sections.append(("a run of stalltop", result.told()))
     if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which is a failure under CI=true: {report.longrepr[2]}"

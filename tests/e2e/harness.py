@@ -5,6 +5,7 @@ Everything waits for a condition with a deadline. What is started is killed by i
 STALLTOP_BIN (or STALLTOP) names another binary, for example .output/asan/stalltop.
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -239,9 +240,11 @@ class Output:
 
 class Result(Output):
     """A run that has ended: rc, stdout, stderr, and with --json the lines as objects."""
+    recent = collections.deque(maxlen=2)  # for the report of a failed test
 
     def __init__(self, argv, rc, stdout, stderr):
         self.argv, self.rc, self.stdout, self.stderr = argv, rc, stdout, stderr
+        Result.recent.append(self)
         self.lines = []
         if "--json" in argv:
             self.lines = [json.loads(x) for x in stdout.splitlines()]
@@ -250,6 +253,13 @@ class Result(Output):
 
     def __repr__(self):
         return f"{self.argv}: exit code {self.rc}\n{self.stdout[-2000:]}\n{self.stderr[-2000:]}"
+
+    def told(self):
+        """All of it, but that a long output lacks its middle."""
+        out = self.stdout
+        if len(out) > 8000:
+            out = f"{out[:4000]}\n[...]\n{out[-4000:]}"
+        return f"{' '.join(map(str, self.argv))}: exit code {self.rc}\n{out}\n{self.stderr[-2000:]}"
 
 
 def check_sanitizers(stderr):

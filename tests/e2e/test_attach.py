@@ -194,7 +194,7 @@ def test_several(app, stalltop):
     """Several processes in one watch, each with its own findings; the same pid twice is one."""
     bad, good = app("blocking_call"), app("blocking_call_ok", "1.38")
     seen = stalltop("check", "-p", f"{bad.pid},{good.pid},{bad.pid}", "--duration", "2s", "--json",
-                    *harness.room("blocking-call"))
+                    "--fail-on", "warning", *harness.room("blocking-call"))
     assert seen.rc == 1
     assert [t["pid"] for t in seen.header["targets"]] == [bad.pid, good.pid]
     assert {f["pid"] for f in seen.at_least("warning")} == {bad.pid}
@@ -213,7 +213,7 @@ def test_all(root, path_of):
              path_of("unsupported", "1.20")]
     script = "".join(f"{p} > /dev/null & " for p in paths) + f"""sleep 60 & sleep 0.7
         {harness.BINARY} list --json; {harness.BINARY} list >&2
-        {harness.BINARY} check --all --duration 1500ms --json; echo "code $?" >&2"""
+        {harness.BINARY} check --all --duration 2s --fail-on warning --json; echo "code $?" >&2"""
     done = in_namespace(script)
     lines = [json.loads(x) for x in done.stdout.splitlines()]
     listed = [o for o in lines if o["type"] == "process"]

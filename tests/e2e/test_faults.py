@@ -68,7 +68,7 @@ def test_stopped_target(app, stalltop):
     assert seen.rc == 0, f"nothing happens in it: {seen.findings}"
     assert any("is stopped" in n["text"] for n in seen.of("note")), seen.stdout
     os.kill(target.pid, signal.SIGCONT)
-    assert stalltop("check", "-p", target.pid, "--duration", "1s").rc == 1
+    assert stalltop("check", "-p", target.pid, "--duration", "2s", "--fail-on", "warning").rc == 1
 
 
 def test_stopped_while_watched(app, stream):
@@ -202,8 +202,8 @@ def test_feature_names(app, stalltop):
     target = app("blocking_call")
     one_line(stalltop("check", "-p", target.pid, "--no-feature", "magic"), 2, "no feature magic",
              "sampling")
-    seen = stalltop("check", "-p", target.pid, "--duration", "1s", "--no-feature", "sampling",
-                    "--no-feature", "queues", "--json")
+    seen = stalltop("check", "-p", target.pid, "--duration", "2s", "--fail-on", "warning",
+                    "--no-feature", "sampling", "--no-feature", "queues", "--json")
     assert seen.rc == 1, "blocking needs no samples"
 
 
@@ -296,7 +296,7 @@ def test_good_rule(app, stalltop, tmp_path):
     path.write_text(RULE)
     assert stalltop("rules", "check", path).rc == 0
     target = app("blocking_call")
-    seen = stalltop("check", "-p", target.pid, "--rules", path, "--duration", "1200ms", "--json")
+    seen = stalltop("check", "-p", target.pid, "--rules", path, "--duration", "2s", "--json")
     assert {f["rule"] for f in seen.findings} == {"my-rule", "blocking-call"}
 
 

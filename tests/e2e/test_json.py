@@ -34,7 +34,7 @@ def validate():
 
 def test_check(app, stalltop, validate):
     target = app("blocking_call")
-    run = stalltop("check", "-p", target.pid, "--json", "--duration", "1500ms")
+    run = stalltop("check", "-p", target.pid, "--json", "--duration", "2500ms")
     assert run.rc == 1, "a critical finding"
     validate(run.lines)
     check_stream(run.lines)

@@ -101,7 +101,7 @@ def test_killed_at_random(app, busy):
     cost, usual = poll_ns(loop, now), poll_ns(untouched, now)
     assert cost <= usual / 0.8, f"{cost:.1f} ns a poll, {usual:.1f} where nothing was attached"
     # The service answers: its tasks are polled, and what is wrong in it is still found.
-    seen = harness.run_stalltop("check", "-p", busy[1][0].pid, "--duration", "1500ms", "--json")
+    seen = harness.run_stalltop("check", "-p", busy[1][0].pid, "--duration", "2s", "--json")
     assert seen.at_least("warning") and seen.footer["polls"] > 100, seen
 
 

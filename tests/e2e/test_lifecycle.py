@@ -14,7 +14,7 @@ from helpers_attach import changed_at, one_line, plan_of, run, until
 
 SITE = "suite::blocking_call::fetch_from_slow_disk"
 ROOM = harness.room("blocking-call")
-CHECK = ("check", "--duration", "1500ms", "--json", *ROOM)
+CHECK = ("check", "--duration", "2s", "--fail-on", "warning", "--json", *ROOM)
 
 
 def blamed(seen):
@@ -280,7 +280,7 @@ def test_inside_a_pid_namespace(root, path_of):
     """stalltop itself in a container: ids are those of its own namespace."""
     seen = run(["unshare", "--pid", "--fork", "--mount-proc", "--mount", "sh", "-c",
                 f"{path_of('blocking_call')} > /dev/null & sleep 0.5; "
-                f"{harness.BINARY} check -p $! --duration 1500ms --json"])
+                f"{harness.BINARY} check -p $! --duration 2s --fail-on warning --json"])
     assert seen.rc == 1, seen
     found = seen.of_rule("blocking-call")
     assert [f["site"] for f in found] == [SITE]
