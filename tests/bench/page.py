@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""docs/benchmarks.md and its plot, from what `make bench ARGS="peers recorders"` measured.
+"""docs/benchmarks.md and its plots, from what `make bench ARGS="peers recorders runtimes"` measured.
 
     tests/bench/page.py [RESULTS]      .output/bench/results.json
 """
@@ -8,6 +8,7 @@ import json
 import os
 import sys
 
+import runtimes
 from peers import RECORDERS, ROOT, TOOLS, WORKLOADS
 
 DOCS = os.path.join(ROOT, "docs")
@@ -61,26 +62,79 @@ def recorders(results):
         yield ""
 
 
-def plot(results):
-    """A bar for each tool: operations a second, of those that the unwatched program makes."""
+def on_runtimes(results):
+    """The three runtimes: a table a workload, and the claim about memory."""
+    yield "## Tokio, async-std and smol on the same workloads\n"
+    yield ("Written from `make bench-runtimes` (`tests/bench/runtimes`: one program, two workers, the channel of the crate async-channel "
+           "everywhere). Operations, CPU and memory of the process are of turns that nobody watches; the rest is what `stalltop dump --level 3` "
+           "says of the type with the most polls, in turns of its own: its probes make a short poll longer.\n")
+    yield "![operations a second, memory of 10 000 tasks](benchmarks-runtimes.svg)\n"
+    for workload, what in runtimes.WORKLOADS.items():
+        yield f"### {workload}: {what}\n"
+        yield ("| | a second | CPU an operation | poll p50 | p99 | wake to poll p50 | p99 | a task | memory of 10 000 tasks |\n"
+               "|---|---|---|---|---|---|---|---|---|")
+        for name, one in results[workload].items():
+            size = f"{one['task_bytes'][0]:.0f} bytes" if one.get("task_bytes") else "n/a"
+            memory = f"{one['memory_kib'][0] / 1024:.2f} MiB" if one.get("memory_kib") else ""
+            yield (f"| {name} | {one['ops_s'][0]:.0f} ± {spread(one, 'ops_s')} | {one['cpu_ns_op'][0]:.0f} ns | " +
+                   " | ".join(f"{runtimes.us(one, key)} µs" for key in runtimes.LATENCIES) + f" | {size} | {memory} |")
+        yield ""
+    yield from answer(results["claim"])
+
+
+def answer(claim):
+    yield "### \"Tokio needs 18 % more memory per 10 000 tasks\"\n"
+    yield ("What Tokio takes more (+) or less (-) than the other, for the same tasks: memory of the process that 10 000 of them add, "
+           "and of the tasks' own allocations as stalltop reads them.\n")
+    yield "| tasks | against | memory of the process | of the tasks themselves |\n|---|---|---|---|"
+    for workload, others in claim.items():
+        for other, more in others.items():
+            yield f"| {workload} | {other} | " + " | ".join(
+                f"{more[key]:+.0f} %" if more[key] is not None else "n/a" for key in ("memory_kib", "task_bytes")) + " |"
+    yield ""
+
+
+def bars(groups):
+    """(title, [(name, length of 1, label)]) each: an SVG."""
     out, y = [], 20
-    for workload, what in WORKLOADS.items():
-        base = results[workload].get("none", {})
-        out.append(f'<text x="4" y="{y}" font-weight="bold">{workload}: {what}</text>')
+    full = LABEL + (WIDTH - LABEL - 110)
+    for title, rows in groups:
+        out.append(f'<text x="4" y="{y}" font-weight="bold">{title}</text>')
         y += 6
-        for tool in TOOLS:
-            ratio = times(results[workload].get(tool, {}), base, "ops_s")
-            length = min(ratio or 0, 1.2) * (WIDTH - LABEL - 90)
-            out.append(f'<text x="{LABEL - 6}" y="{y + 12}" text-anchor="end">{tool}</text>')
+        for name, share, label in rows:
+            length = min(share, 1.2) * (full - LABEL)
+            out.append(f'<text x="{LABEL - 6}" y="{y + 12}" text-anchor="end">{name}</text>')
             out.append(f'<rect x="{LABEL}" y="{y + 2}" width="{length:.1f}" height="{ROW - 4}" fill="{BAR}"/>')
-            out.append(f'<text x="{LABEL + length + 5:.1f}" y="{y + 12}">'
-                       f'{f"{100 * ratio:.1f} %" if ratio else "not measured"}</text>')
+            out.append(f'<text x="{LABEL + length + 5:.1f}" y="{y + 12}">{label}</text>')
             y += ROW
         y += 26
-    full = LABEL + (WIDTH - LABEL - 90)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" font-family="sans-serif" '
             f'font-size="11"><rect width="100%" height="100%" fill="#ffffff"/>'
             f'<line x1="{full}" y1="24" x2="{full}" y2="{y - 26}" stroke="{GRID}"/>' + "\n".join(out) + "</svg>\n")
+
+
+def plot_peers(results):
+    """A bar for each tool: operations a second, of those that the unwatched program makes."""
+    for workload, what in WORKLOADS.items():
+        base = results[workload].get("none", {})
+        ratios = {t: times(results[workload].get(t, {}), base, "ops_s") for t in TOOLS}
+        yield f"{workload}: {what}", [(tool, ratio or 0, f"{100 * ratio:.1f} %" if ratio else "not measured")
+                                      for tool, ratio in ratios.items()]
+
+
+def plot_runtimes(results):
+    """A bar for each runtime, of the largest."""
+    for workload, what in runtimes.WORKLOADS.items():
+        memory = workload in ("timers", "parked")
+        key, unit = ("memory_kib", "KiB for 10 000 tasks") if memory else ("ops_s", "a second")
+        most = max(one[key][0] for one in results[workload].values())
+        yield f"{workload}: {what}", [(name, one[key][0] / most, f"{one[key][0]:.0f} {unit}")
+                                      for name, one in results[workload].items()]
+
+
+def write(name, text):
+    with open(os.path.join(DOCS, name), "w", encoding="utf-8") as f:
+        f.write(text)
 
 
 def main():
@@ -97,10 +151,11 @@ def main():
             "![operations a second](benchmarks.svg)\n", *peers(results["peers"])]
     if "recorders" in results:
         text += recorders(results["recorders"])
-    with open(os.path.join(DOCS, "benchmarks.md"), "w", encoding="utf-8") as f:
-        f.write("\n".join(text))
-    with open(os.path.join(DOCS, "benchmarks.svg"), "w", encoding="utf-8") as f:
-        f.write(plot(results["peers"]))
+    if "runtimes" in results:
+        text += on_runtimes(results["runtimes"])
+        write("benchmarks-runtimes.svg", bars(plot_runtimes(results["runtimes"])))
+    write("benchmarks.md", "\n".join(text))
+    write("benchmarks.svg", bars(plot_peers(results["peers"])))
 
 
 if __name__ == "__main__":

@@ -72,16 +72,21 @@ WORKLOADS = {
 }
 
 
-def build(name):
-    features, flags = BUILDS[name]
-    target = os.path.join(OUT, "bench", "peers", name)
+def cargo_build(crate, name, features, flags=""):
+    """The folder of the programs, or None and why there is none."""
+    target = os.path.join(OUT, "bench", crate, name)
     command = ["cargo", "build", "--release", "--quiet", "--locked"]
     command += ["--features", features] if features else []
-    run = subprocess.run(command, cwd=os.path.join(HERE, "peers"), capture_output=True, text=True,
+    run = subprocess.run(command, cwd=os.path.join(HERE, crate), capture_output=True, text=True,
                          env={**os.environ, "CARGO_TARGET_DIR": target, "RUSTFLAGS": flags})
     if run.returncode:
         return None, run.stderr.strip().splitlines()[-1]
-    return os.path.join(target, "release", "load"), None
+    return os.path.join(target, "release"), None
+
+
+def build(name):
+    folder, why = cargo_build("peers", name, *BUILDS[name])
+    return folder and os.path.join(folder, "load"), why
 
 
 class Lines:
@@ -140,18 +145,24 @@ def bytes_in(folder):
     return sum(os.path.getsize(f) for f in files)
 
 
+def start(command, env=None):
+    """The program, its lines, and the words of the one that says that it is ready; None: it did not."""
+    target = subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
+    lines = Lines(target.stdout)
+    ready = ""
+    while ready is not None and not ready.startswith("ready"):
+        ready = lines.next(time.monotonic() + 10)
+    return target, lines, ready and ready.split()
+
+
 def measure(path, workload, watch, traces, measure_s=MEASURE_S):
     env = {**os.environ, "DIAL9_ENABLED": "true", "DIAL9_TRACE_DIR": traces,
            "DIAL9_MAX_DISK_USAGE_MB": "512"}
-    target = subprocess.Popen([path, workload], stdout=subprocess.PIPE, env=env)
+    target, lines, ready = start([path, workload], env)
     tool = wrk = None
     try:
-        lines = Lines(target.stdout)
-        ready = ""
-        while not ready.startswith("ready"):
-            ready = lines.next(time.monotonic() + 10)
-            if ready is None:
-                return None, "the program did not start"
+        if not ready:
+            return None, "the program did not start"
         if watch:
             tool = subprocess.Popen(watch(target.pid, traces), stdin=subprocess.PIPE,
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -159,7 +170,7 @@ def measure(path, workload, watch, traces, measure_s=MEASURE_S):
                 return None, (tool.stderr.read().decode().strip().splitlines() or ["no answer"])[0]
             subprocess.Popen(["cat"], stdin=tool.stdout, stdout=subprocess.DEVNULL)
         if workload == "web":
-            wrk = run_wrk(ready.split()[1], SETTLE_S + measure_s + 1)
+            wrk = run_wrk(ready[1], SETTLE_S + measure_s + 1)
         first = sample(lines, time.monotonic() + SETTLE_S)
         before, written = cpu_s(tool.pid) if tool else 0, bytes_in(traces)
         last = sample(lines, time.monotonic() + measure_s)

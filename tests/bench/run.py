@@ -3,7 +3,7 @@
 """Benchmarks: what watching costs the target, what it costs itself, and how soon it speaks.
 
     tests/bench/run.py [cost] [block] [spawn] [attach] [agent] [latency] [view] [trace] [sdt]
-                       [peers] [workers] [budget]
+                       [peers] [recorders] [runtimes] [workers] [budget]
                                         all without arguments
 
 Costs are CPU time a poll (the process's own clock), so a busy machine disturbs them little; the
@@ -22,6 +22,7 @@ import time
 
 from budget import bench_budget
 from peers import bench_peers, bench_recorders
+from runtimes import bench_runtimes
 from workers import bench_workers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -466,6 +467,7 @@ BENCHES = {
     "trace": ("recording, reading and jumping in a trace", bench_trace),
     "peers": ("what it costs to be watched, by whom", bench_peers),
     "recorders": ("what a recording takes, beside dial9's", bench_recorders),
+    "runtimes": ("three runtimes on the same workloads", bench_runtimes),
     "workers": ("worker-tuning's advice, by taking it", lambda: bench_workers(STALLTOP, app, cpu_ns)),
     "budget": ("the overhead budget: a hot loop under the defaults, stalls that are still found",
                lambda: bench_budget(STALLTOP, app)),
@@ -475,16 +477,21 @@ BENCHES = {
 
 def main():
     wanted = sys.argv[1:] or list(BENCHES)
-    results = {"load": os.getloadavg()[0], "kernel": os.uname().release}
+    path = os.path.join(OUT, "bench", "results.json")
+    results = {}
+    if os.path.exists(path):  # what is not measured anew stays
+        with open(path, encoding="ascii") as f:
+            results = json.load(f)
+    results |= {"load": os.getloadavg()[0], "kernel": os.uname().release}
     for name in wanted:
         if name not in BENCHES:
             sys.exit(f"no benchmark {name}: {', '.join(BENCHES)}")
         title, bench = BENCHES[name]
         print(f"{name}: {title}", flush=True)
         results[name] = bench()
-    os.makedirs(os.path.join(OUT, "bench"), exist_ok=True)
-    with open(os.path.join(OUT, "bench", "results.json"), "w", encoding="ascii") as f:
-        json.dump(results, f, indent=1)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as f:
+            json.dump(results, f, indent=1)
 
 
 if __name__ == "__main__":
