@@ -44,7 +44,7 @@ const struct field fields[] = {
 	{"site.live_bytes", SITE, BYTES, SAMPLED, .need = NEED_TASKS, .get = get_site_live_bytes,
 	 .meaning = "their memory: live times the size of one"},
 	{"site.task_bytes", SITE, BYTES, TRACED, .get = get_site_task_bytes,
-	 .meaning = "memory of one task"},
+	 .meaning = "memory of one task, as it is allocated; of a Tokio whose version is not known, at least so much"},
 	{"site.idle", SITE, COUNT, SAMPLED, .need = NEED_TASKS, .get = get_site_idle,
 	 .meaning = "live tasks that wait for an event"},
 	{"site.idle_oldest", SITE, NS, SAMPLED, .need = NEED_TASKS, .get = get_site_idle_oldest,

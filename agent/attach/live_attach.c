@@ -288,7 +288,7 @@ int live_announce_site(struct live *live, struct emit *emit, uint32_t id)
 				      .scheduler = site->found->scheduler,
 				      .name_from = site->found->name_from,
 				      .ambiguous = site->found->ambiguous,
-				      .size = site->found->size,
+				      .size = site->found->allocated,
 				      .offset = site->offset,
 				      .body = site->body,
 				      .location = site->found->location,

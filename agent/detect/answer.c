@@ -20,7 +20,7 @@
 #define SEMAPHORE 2	 /* bytes */
 
 /* What follows looks at every field of these; a new one is to be checked, a pointer never taken. */
-_Static_assert(sizeof(struct runtime_site) == 88, "a field of struct runtime_site is unchecked");
+_Static_assert(sizeof(struct runtime_site) == 96, "a field of struct runtime_site is unchecked");
 _Static_assert(sizeof(struct runtime_probe) == 120, "a field of struct runtime_probe is unchecked");
 _Static_assert(sizeof(struct runtime_found) == 208, "a field of struct runtime_found stays behind");
 

@@ -267,7 +267,7 @@ static void fill_sites(const struct found *f, struct task_namer *namer, struct r
 		site->sched_word = handle_word(&f->layouts[i]);
 		site->vtable_word = f->header.vtable;
 		site->state_word = f->header.state;
-		site->size = f->layouts[i].size;
+		site->size = site->allocated = f->layouts[i].size;
 		name_site(namer, f, i, &functions[i], site);
 		if (site->kind == SITE_BLOCKING && !out->pools[0])
 			async_task_pool_places(f->object, site->schedule, out->pools);

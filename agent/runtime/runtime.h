@@ -31,7 +31,8 @@ struct runtime_site {
 	uint64_t poll, dealloc, schedule; /* link-time addresses of the functions */
 	/* Words of the task header; WIRE_NO_WORD: it has none. */
 	uint8_t id_word, sched_word, vtable_word, state_word;
-	uint32_t size; /* bytes of one task in memory, 0 unknown */
+	uint32_t size;	    /* bytes of one task that are read, 0 unknown */
+	uint32_t allocated; /* that one takes, as its allocator is asked for them; 0 unknown */
 	enum site_kind kind;
 	enum runtime_flavor flavor; /* by the name of the scheduler type */
 	char *name, *scheduler;	    /* scheduler NULL when unknown */

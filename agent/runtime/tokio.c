@@ -77,8 +77,20 @@ void tokio_functions(const uint64_t *w, struct task_functions *out)
 	};
 }
 
+/*
+ * A task is its header and future, then the trailer, and is aligned (runtime/task/core.rs: struct Cell,
+ * to 128 bytes on x86-64 since 1.29; struct Trailer: a list's two pointers and a waker, since 1.40 also
+ * a hook). Where the version is not known, the least that it can be.
+ */
+static uint32_t allocated(uint64_t trailer, unsigned int minor)
+{
+	uint64_t align = minor >= 29 ? 128 : 8;
+
+	return (uint32_t)((trailer + (minor >= 40 ? 48 : 32) + align - 1) / align * align);
+}
+
 static void fill_sites(struct object *object, struct task_namer *namer, const struct vtable *tables,
-		       size_t count, struct runtime_found *out)
+		       size_t count, unsigned int minor, struct runtime_found *out)
 {
 	struct task_functions *words = xcalloc(count, sizeof(*words));
 
@@ -99,6 +111,7 @@ static void fill_sites(struct object *object, struct task_namer *namer, const st
 		site->vtable_word = HEADER_VTABLE;
 		site->state_word = HEADER_STATE;
 		site->size = words[i].size;
+		site->allocated = allocated(words[i].size, minor);
 		task_name_site(namer, &words[i], i, site);
 	}
 	free(words);
@@ -116,7 +129,8 @@ static void take_layout(struct task_namer *namer, struct runtime_found *out)
 	out->offsets_count = TOKIO_FIELD_COUNT;
 }
 
-static int find_sites(struct object *object, struct runtime_found *out, struct err *err)
+static int find_sites(struct object *object, unsigned int minor, struct runtime_found *out,
+		      struct err *err)
 {
 	struct task_namer_options options;
 	struct task_namer *namer = NULL;
@@ -131,7 +145,7 @@ static int find_sites(struct object *object, struct runtime_found *out, struct e
 	ret = task_namer_open(object->elf, &options, &namer, err);
 	if (ret)
 		goto out;
-	fill_sites(object, namer, tables, count, out);
+	fill_sites(object, namer, tables, count, minor, out);
 	take_layout(namer, out);
 	tokio_spawn_find(object, out);
 out:
@@ -162,7 +176,7 @@ static int detect(struct object *object, struct runtime_found *out, struct err *
 			       "%s carries Tokio %s: stalltop needs Tokio 1.%d or "
 			       "newer",
 			       object->name, crate.version, TOKIO_MIN_MINOR);
-	ret = find_sites(object, out, err);
+	ret = find_sites(object, minor, out, err);
 	if (ret)
 		return ret;
 	/* The crate without a task type: its pointers may not be relocated yet, or it spawns none. */
