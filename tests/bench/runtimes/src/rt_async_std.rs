@@ -4,7 +4,7 @@ use async_std::io::{ReadExt, WriteExt};
 use std::future::Future;
 
 pub use async_std::net::TcpStream;
-pub use async_std::task::{sleep, yield_now, JoinHandle};
+pub use async_std::task::{sleep, JoinHandle};
 
 pub fn block_on(future: impl Future<Output = ()>, workers: usize) {
     std::env::set_var("ASYNC_STD_THREAD_COUNT", workers.to_string());

@@ -4,7 +4,6 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use std::future::Future;
 use std::time::Duration;
 
-pub use smol::future::yield_now;
 pub use smol::net::TcpStream;
 pub use smol::Task as JoinHandle;
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub use tokio::net::TcpStream;
-pub use tokio::task::{yield_now, JoinHandle};
+pub use tokio::task::JoinHandle;
 pub use tokio::time::sleep;
 
 pub fn block_on(future: impl Future<Output = ()>, workers: usize) {
