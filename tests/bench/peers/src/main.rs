@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Workloads to watch, each counted by itself.
-//! Usage: load yield|pingpong|storm|idle|web
+//! Usage: load yield|pingpong|storm|idle|web [SECONDS]
 //!
 //! Says "ready" (web: and its address), then a JSON line a quarter of a second: operations and CPU
 //! time so far, and when. Operations: polls that yield, messages there and back, tasks that were
-//! spawned and have ended, timers that fired, requests answered.
+//! spawned and have ended, timers that fired, requests answered. A storm ends after SECONDS.
 
 mod count;
 
@@ -52,7 +52,10 @@ async fn ping(n: usize) {
 }
 
 async fn storm(n: usize) {
-    loop {
+    let seconds = std::env::args().nth(2).map_or(u64::MAX, |s| s.parse().expect("seconds"));
+    let begin = std::time::Instant::now();
+
+    while begin.elapsed().as_secs() < seconds {
         let mut set = JoinSet::new();
         for _ in 0..100 {
             set.spawn(async move { count(n) });
