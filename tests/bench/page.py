@@ -80,6 +80,12 @@ def on_runtimes(results):
                    " | ".join(f"{runtimes.us(one, key)} µs" for key in runtimes.LATENCIES) + f" | {size} | {memory} |")
         yield ""
     yield from answer(results["claim"])
+    yield "### What watching adds to a poll, on each\n"
+    yield "Nanoseconds of CPU, from `pingpong`, two polls for a message there and back; all probes in (`--overhead 100%`).\n"
+    yield "| | level 0 | level 1 | level 2 | level 3 |\n|---|---|---|---|---|"
+    for name, added in results["cost"].items():
+        yield f"| {name} | " + " | ".join(f"{added[level]:+.0f}" for level in "0123") + " |"
+    yield ""
 
 
 def answer(claim):

@@ -278,9 +278,9 @@ def rss_kib(pid):
     return 0
 
 
-def bench_agent():
-    target = app("idle10k")
-    proc = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(target.pid), "--overhead", "100%"],
+def agent_use(target, *options):
+    """Share of a core, KiB, and the footer of a watch of ten seconds."""
+    proc = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(target.pid), *options],
                             stdout=subprocess.PIPE, text=True)
     wait_line(proc.stdout, 20, "header")
     time.sleep(3)
@@ -289,14 +289,29 @@ def bench_agent():
     share = (cpu_ns(proc.pid) - begin_cpu) / 1e9 / (time.monotonic() - begin)
     rss = rss_kib(proc.pid)
     proc.send_signal(signal.SIGINT)
-    footer = json.loads(proc.communicate()[0].splitlines()[-1])
+    return share, rss, json.loads(proc.communicate()[0].splitlines()[-1])
+
+
+def bench_agent():
+    target = app("idle10k")
+    results = {}
+    all_in = ("--overhead", "100%")
+    no_rules = [word for name in sorted(os.listdir(os.path.join(ROOT, "rules"))) if name.endswith(".json")
+                for word in ("--set", name[:-5] + ".enabled=false")]
+    modes = {f"level {n}": (*all_in, "--level", str(n)) for n in range(4)}
+    modes |= {"level 2, no rules": (*all_in, "--level", "2", *no_rules), "default": ()}
+    for mode, options in modes.items():
+        share, rss, footer = agent_use(target, *options)
+        rate = footer["polls"] / (footer["duration_ns"] / 1e9)
+        results[mode] = {"cpu_ratio": share, "rss_kib": rss, "polls_per_s": rate,
+                         "tasks": footer["tasks_seen"], "overhead_pct": footer["overhead_pct"]}
+        print(f"  {mode}: {footer['tasks_seen']} tasks, {rate:.0f} polls/s: agent {share * 100:.2f} % of "
+              f"a core, {rss / 1024:.1f} MiB; cost to the target {footer['overhead_pct']:.2f} %", flush=True)
     target.kill()
     target.wait()
-    rate = footer["polls"] / (footer["duration_ns"] / 1e9)
-    print(f"  {footer['tasks_seen']} tasks, {rate:.0f} polls/s: agent {share * 100:.2f} % of a "
-          f"core, {rss / 1024:.1f} MiB; cost to the target {footer['overhead_pct']:.2f} %")
-    return {"cpu_ratio": share, "rss_kib": rss, "polls_per_s": rate,
-            "tasks": footer["tasks_seen"]}
+    rules = results["level 2"]["cpu_ratio"] - results["level 2, no rules"]["cpu_ratio"]
+    print(f"  the rules: {100 * rules:.2f} % of a core")
+    return results
 
 
 def bench_latency():

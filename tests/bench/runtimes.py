@@ -7,6 +7,8 @@ within one run; a number is the median of the rounds.
 """
 import json
 import os
+import signal
+import statistics
 import subprocess
 import time
 
@@ -56,6 +58,49 @@ def turn(path, workload, watched, tasks=None):
             if proc:
                 proc.kill()
                 proc.wait()
+
+
+def pingpong_ns(path, level):
+    """CPU time of the program, a message there and back (two polls at least), at that level; None: alone."""
+    target, lines, ready = start([path, "pingpong"])
+    tool = None
+    try:
+        if not ready:
+            return None
+        if level is not None:
+            tool = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(target.pid), "--overhead", "100%",
+                                     "--level", str(level)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            tool.stdout.readline()
+        first = sample(lines, time.monotonic() + SETTLE_S)
+        last = sample(lines, time.monotonic() + MEASURE_S)
+        polls = (last["ops"] - first["ops"]) * 2
+        if tool:
+            tool.send_signal(signal.SIGINT)
+            tool.communicate()
+        return (last["cpu_ns"] - first["cpu_ns"]) / polls
+    finally:
+        for proc in (tool, target):
+            if proc:
+                proc.kill()
+                proc.wait()
+
+
+def cost(paths):
+    """What a level adds to a poll, on each runtime."""
+    levels = (None, 0, 1, 2, 3)
+    seen = {runtime: {level: [] for level in levels} for runtime in paths}
+    for _ in range(ROUNDS):
+        for runtime, path in paths.items():
+            for level in levels:
+                seen[runtime][level].append(pingpong_ns(path, level))
+    results = {}
+    print("  cost a poll (pingpong: two for a message there and back), ns of CPU more than unwatched")
+    for runtime, by in seen.items():
+        median = {level: statistics.median(values) for level, values in by.items()}
+        results[runtime] = {str(level): median[level] - median[None] for level in levels[1:]}
+        print(f"    {runtime:10} {median[None]:.0f} ns unwatched; " + ", ".join(
+            f"level {level} {added:+.0f}" for level, added in results[runtime].items()), flush=True)
+    return results
 
 
 def median_row(rows):
@@ -119,6 +164,7 @@ def bench_runtimes():
                 results[workload][runtime] = one
                 say(runtime, one)
     results["claim"] = claim(results)
+    results["cost"] = cost(paths)
     for workload, others in results["claim"].items():
         for other, more in others.items():
             print(f"  {workload}: 10 000 tasks on tokio against {other}: " + ", ".join(
