@@ -115,6 +115,7 @@ struct runtime_depths {
 	struct runtime_depth threads; /* of the blocking pool, workers not counted */
 	struct runtime_depth idle_threads;
 	struct runtime_depth blocking; /* jobs that wait for a thread of the blocking pool */
+	struct runtime_depth taken;    /* left the workers' own run queues so far, modulo 2^32 */
 	struct runtime_depth *local;   /* run queue of each worker, its LIFO slot not counted */
 };
 

@@ -131,6 +131,14 @@ bool tokio_run_queue_len(const struct tokio_layout *l, const struct block *queue
 	return true;
 }
 
+uint32_t tokio_run_queue_taken(const struct tokio_layout *l, const struct block *queue)
+{
+	uint64_t head = 0;
+
+	block_u64(queue, l->off[TOKIO_MULTI_HEAD], &head);
+	return (uint32_t)head;
+}
+
 static bool run_queue_ok(const struct memory *m, const struct tokio_layout *l, uint64_t addr)
 {
 	static const enum tokio_field ends[] = {TOKIO_MULTI_HEAD, TOKIO_MULTI_TAIL,

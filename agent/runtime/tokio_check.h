@@ -49,6 +49,8 @@ int fit_off(const struct fit *fit, enum tokio_field field);
 
 /* Length of a run queue from its copied ArcInner; false when head and tail cannot be. */
 bool tokio_run_queue_len(const struct tokio_layout *l, const struct block *queue, uint64_t *len);
+/* How many tasks have left such a queue, modulo 2^32: to be polled, stolen, or moved elsewhere. */
+uint32_t tokio_run_queue_taken(const struct tokio_layout *l, const struct block *queue);
 
 /* Length of a VecDeque at fields len, head, tail, cap, ptr (in this order from `first`). */
 bool tokio_deque_len(const struct fit *fit, const struct block *b, enum tokio_field first,

@@ -21,6 +21,7 @@ static const char why_local_tasks[] = "a LocalSet keeps no count of its tasks";
 static const char why_local_pool[] = "a LocalSet has no blocking pool of its own";
 static const char why_current_run[] =
 	"the run queue of a current-thread runtime lies on its thread's stack in this build";
+static const char why_taken[] = "only the run queues of a multi-thread runtime count";
 static const char why_moving[] = "changed while it was read";
 static const char why_ambiguous[] = "two known layouts fit and disagree";
 static const char why_absent[] = "its memory could not be read";
@@ -291,6 +292,9 @@ static void sample_tasks(struct tokio_queue *q)
 
 static void sample_runs(struct tokio_queue *q)
 {
+	uint32_t taken = 0;
+	bool all = true;
+
 	for (uint32_t i = 0; i < q->choice.fit.workers; i++) {
 		struct runtime_depth *d = &q->depths.local[i];
 		uint64_t len = 0;
@@ -298,12 +302,16 @@ static void sample_runs(struct tokio_queue *q)
 
 		if (q->pieces[FIXED_PIECES + i].error) {
 			unknown(d, why_absent);
+			all = false;
 			continue;
 		}
 		memcpy(q->run.bytes, q->run_bytes[i], q->run_len);
 		good = tokio_run_queue_len(&q->choice.layout, &q->run, &len);
 		take(d, good, len, why_moving);
+		taken += tokio_run_queue_taken(&q->choice.layout, &q->run);
+		all &= good;
 	}
+	take(&q->depths.taken, all, taken, why_moving);
 }
 
 static void sample_local(struct tokio_queue *q)
@@ -312,6 +320,8 @@ static void sample_local(struct tokio_queue *q)
 	struct runtime_depth *d = &q->depths.local[0];
 	uint64_t len = 0;
 
+	if (q->choice.local_ambiguous || fit->root != TOKIO_ROOT_MULTI)
+		unknown(&q->depths.taken, q->choice.local_ambiguous ? why_ambiguous : why_taken);
 	if (q->choice.local_ambiguous) {
 		for (uint32_t i = 0; i < fit->workers; i++)
 			unknown(&q->depths.local[i], why_ambiguous);
@@ -429,7 +439,7 @@ static void depths_reset(struct runtime_depths *d)
 {
 	static const struct runtime_depth none = {0};
 
-	d->inject = d->tasks = d->threads = d->idle_threads = d->blocking = none;
+	d->inject = d->tasks = d->threads = d->idle_threads = d->blocking = d->taken = none;
 	memset(d->local, 0, d->workers * sizeof(*d->local));
 }
 

@@ -238,6 +238,11 @@ static void test_sample(void **state)
 	expect(&d->local[0], 0);
 	expect(&d->local[1], 5);
 	expect(&d->local[2], 228);
+	expect(&d->taken, 136);
+	/* Four more tasks leave the queue whose position is about to begin anew. */
+	put_queue(&f, 1, 2, 2, 3);
+	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
+	expect(&d->taken, 140);
 	tokio_queue_close(q);
 }
 
@@ -258,6 +263,7 @@ static void test_sample_unknown(void **state)
 	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
 	expect_unknown(&d->inject);
 	expect_unknown(&d->local[1]);
+	expect_unknown(&d->taken);
 	expect_unknown(&d->blocking);
 	expect_unknown(&d->threads);
 	expect(&d->local[2], 228);
