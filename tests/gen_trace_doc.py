@@ -9,6 +9,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOC = ROOT / "docs/trace-format.md"
 ARRAYS = {"FIELD_WORDS": "WORDS", "FIELD_FRAMES": "FRAMES", "FIELD_POLLS": "POLLS"}
+COMPARED = (("known", "ENUM"), ("without", "INT"), ("probed", "INT"), ("ratio", "INT"),
+            ("low", "INT"), ("high", "INT"))
 
 
 def kinds():
@@ -16,11 +18,17 @@ def kinds():
     return re.findall(r"X\((\w+), (\d+), (\w+),[\s\\]*\"", text)
 
 
+def compared(match):
+    """The fields that one COMPARED() is."""
+    return ", ".join(f"{kind}(overhead, {match[1]}_{field})" for field, kind in COMPARED)
+
+
 def lists():
     """Name of a list of fields -> [(field, type)]."""
     text = (ROOT / "agent/trace/fields.c").read_text()
     out = {}
     for name, body in re.findall(r"trace_field (\w+)_fields\[\] = \{(.*?)\};", text, re.S):
+        body = re.sub(r'COMPARED\("(\w+)", \w+\)', compared, body)
         rows = re.findall(r"\b([A-Z]+)\(\w+,\s*(\w+)(?:,\s*(\w+))?", body)
         out[name] = [(field, ARRAYS.get(more, kind)) for kind, field, more in rows]
     frame = re.search(r"trace_frame_fields\[\] = \{(.*?)\n\};", text, re.S).group(1)

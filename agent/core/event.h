@@ -43,7 +43,8 @@
 	  "the user stack of a block, of a sample inside a long poll, or of a spawn")              \
 	X(POLLS, 20, polls, "every poll that ended on some threads (record --polls)")              \
 	X(CHANNEL, 21, channel, "an unbounded channel: what waits in it")                          \
-	X(CHANNEL_SCAN, 22, channel_scan, "the channels found so far of a process")
+	X(CHANNEL_SCAN, 22, channel_scan, "the channels found so far of a process")                \
+	X(OVERHEAD, 23, overhead, "what was measured with probes and without (--overhead-check)")
 
 enum event_kind {
 #define EVENT_ENUM(kind, number, name, meaning) EV_##kind = number,
@@ -405,6 +406,37 @@ struct ev_channel_scan {
 	const char *reason; /* why none can be found; NULL */
 };
 
+/* What is compared, and the unit of the values of struct ev_compared. */
+enum overhead_measure {
+	OVERHEAD_CPU,	   /* CPU time of the process: ns a second */
+	OVERHEAD_SWITCHES, /* times that its threads got a CPU: thousandths a second */
+	OVERHEAD_TAKES,	   /* tasks that left its workers' own run queues: thousandths a second */
+	OVERHEAD_CPU_TAKE, /* CPU time for each of these: ps */
+	OVERHEAD_MEASURES
+};
+
+enum overhead_known {
+	OVERHEAD_KNOWN,
+	OVERHEAD_FEW,	 /* rounds: there is no interval yet */
+	OVERHEAD_LITTLE, /* without probes there was nearly nothing of it: there is no ratio */
+	OVERHEAD_UNSEEN, /* it cannot be counted in this process */
+};
+
+struct ev_compared {
+	enum overhead_known known;	/* the ratio and its interval are */
+	int64_t without_probes, probed; /* means; -1 not known */
+	int64_t ratio, low, high;	/* probed to without, millionths, and 95 %; -1 */
+};
+
+/* Cumulative: each round of windows that is complete is in it. */
+struct ev_overhead {
+	uint32_t rounds;
+	uint64_t probed_ns, without_ns; /* length of the windows */
+	uint64_t polls, polls_cpu_ns;	/* in those with probes, and the process's CPU time there */
+	struct ev_compared by[OVERHEAD_MEASURES];
+	const char *reason; /* why nothing more is measured; NULL */
+};
+
 struct event {
 	enum event_kind kind;
 	uint32_t target; /* the process it is about; ID_NONE: none in particular */
@@ -431,6 +463,7 @@ struct event {
 		struct ev_polls as_polls;
 		struct ev_channel as_channel;
 		struct ev_channel_scan as_channel_scan;
+		struct ev_overhead as_overhead;
 	};
 };
 

@@ -37,6 +37,8 @@ static void tell_targets(struct announcer *a)
 					    .build_id = t->build_id,
 					    .cpus = t->cpus,
 				    }});
+		if (t->overhead_seen)
+			tell(a, EV_OVERHEAD, t->id, (struct event){.as_overhead = t->overhead});
 	}
 }
 

@@ -205,6 +205,26 @@ static int note_apply(struct model *m, const struct event *event)
 	return 0;
 }
 
+static int overhead_apply(struct model *m, const struct event *event)
+{
+	const struct ev_overhead *ev = &event->as_overhead;
+	struct target *t;
+	char *reason;
+
+	if (!model_target(m, event->target))
+		return -EINVAL;
+	for (int i = 0; i < OVERHEAD_MEASURES; i++)
+		if ((unsigned int)ev->by[i].known > OVERHEAD_UNSEEN)
+			return -EINVAL;
+	t = &m->targets[event->target];
+	reason = (char *)t->overhead.reason;
+	text_set(&reason, ev->reason);
+	t->overhead = *ev;
+	t->overhead.reason = reason;
+	t->overhead_seen = true;
+	return 0;
+}
+
 /* They are in the statistics of their sites already. */
 static int polls_apply(struct model *m, const struct event *event)
 {
@@ -233,17 +253,18 @@ static int tick_apply(struct model *m, const struct event *event)
 }
 
 static int (*const handlers[])(struct model *m, const struct event *event) = {
-	[EV_TARGET] = target_apply,   [EV_TARGET_END] = target_end_apply,
-	[EV_BINARY] = binary_apply,   [EV_RUNTIME] = runtime_apply,
-	[EV_SITE] = site_apply,	      [EV_SITE_STATS] = site_stats_apply,
-	[EV_THREAD] = thread_apply,   [EV_THREAD_END] = thread_end_apply,
-	[EV_POLL] = poll_apply,	      [EV_POLL_OPEN] = poll_open_apply,
-	[EV_TASK] = task_apply,	      [EV_TASK_SCAN] = task_scan_apply,
-	[EV_READY] = ready_apply,     [EV_QUEUES] = queues_apply,
-	[EV_COST] = cost_apply,	      [EV_LOST] = lost_apply,
-	[EV_NOTE] = note_apply,	      [EV_TICK] = tick_apply,
-	[EV_STACK] = stack_apply,     [EV_POLLS] = polls_apply,
-	[EV_CHANNEL] = channel_apply, [EV_CHANNEL_SCAN] = channel_scan_apply,
+	[EV_TARGET] = target_apply,	[EV_TARGET_END] = target_end_apply,
+	[EV_BINARY] = binary_apply,	[EV_RUNTIME] = runtime_apply,
+	[EV_SITE] = site_apply,		[EV_SITE_STATS] = site_stats_apply,
+	[EV_THREAD] = thread_apply,	[EV_THREAD_END] = thread_end_apply,
+	[EV_POLL] = poll_apply,		[EV_POLL_OPEN] = poll_open_apply,
+	[EV_TASK] = task_apply,		[EV_TASK_SCAN] = task_scan_apply,
+	[EV_READY] = ready_apply,	[EV_QUEUES] = queues_apply,
+	[EV_COST] = cost_apply,		[EV_LOST] = lost_apply,
+	[EV_NOTE] = note_apply,		[EV_TICK] = tick_apply,
+	[EV_STACK] = stack_apply,	[EV_POLLS] = polls_apply,
+	[EV_CHANNEL] = channel_apply,	[EV_CHANNEL_SCAN] = channel_scan_apply,
+	[EV_OVERHEAD] = overhead_apply,
 };
 
 int model_apply(struct model *m, const struct event *event)
@@ -311,6 +332,7 @@ void model_free(struct model *m)
 		free(m->targets[i].comm);
 		free(m->targets[i].exe);
 		free(m->targets[i].build_id);
+		free((char *)m->targets[i].overhead.reason);
 	}
 	for (uint32_t i = 0; i < m->binaries_count; i++) {
 		free(m->binaries[i].path);

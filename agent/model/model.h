@@ -77,6 +77,8 @@ struct target {
 	uint64_t begin_ns, end_ns;
 	bool channels_seen;
 	struct ev_channel_scan channels; /* latest; reason owned by the model */
+	bool overhead_seen;
+	struct ev_overhead overhead; /* latest; likewise */
 };
 
 struct binary {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sink/json_object.h"
+#include "sink/overhead_out.h"
 #include "sink/out.h"
 #include "sink/progress.h"
 #include "sink/view.h"
@@ -321,6 +322,16 @@ static int emit_dump(struct json_sink *s, const struct model *m)
 	return rc;
 }
 
+static int emit_overhead(struct json_sink *s, const struct model *m)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < m->targets_count && !rc; i++)
+		if (m->targets[i].id != ID_NONE && m->targets[i].overhead_seen)
+			rc = emit(s, json_overhead(&m->targets[i]));
+	return rc;
+}
+
 static bool is_live(const struct snapshot *snap)
 {
 	static const char *const live[] = {"top", "record", "replay"};
@@ -370,6 +381,8 @@ static int json_finish(struct sink *sink, const struct snapshot *snap)
 		rc = emit_changes(s, snap, true);
 	else if (!rc)
 		rc = emit_sorted_findings(s, snap);
+	if (!rc)
+		rc = emit_overhead(s, snap->model);
 	if (!rc)
 		rc = emit(s, json_footer(snap, &s->opts.outcome));
 	return rc;

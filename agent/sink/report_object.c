@@ -9,6 +9,7 @@
 #include "rules/stack.h"
 #include "sink/json_add.h"
 #include "sink/json_object.h"
+#include "sink/overhead_out.h"
 #include "util/syscall.h"
 #include "util/xalloc.h"
 
@@ -338,6 +339,17 @@ static int give_notes(const struct report *r, object_fn fn, void *ctx)
 	return ret;
 }
 
+static int give_overhead(const struct report *r, object_fn fn, void *ctx)
+{
+	const struct model *m = r->snap->model;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < m->targets_count && !ret; i++)
+		if (m->targets[i].id != ID_NONE && m->targets[i].overhead_seen)
+			ret = fn(ctx, json_overhead(&m->targets[i]));
+	return ret;
+}
+
 static int give_first(const struct report *r, object_fn fn, void *ctx)
 {
 	int ret = fn(ctx, json_header(r->snap, r->version));
@@ -360,7 +372,8 @@ static int give_last(const struct report *r, object_fn fn, void *ctx)
 int report_objects(const struct report *r, object_fn fn, void *ctx)
 {
 	static int (*const parts[])(const struct report *r, object_fn fn, void *ctx) = {
-		give_first, give_findings, give_tables, give_times, give_notes, give_last,
+		give_first, give_findings, give_tables, give_times,
+		give_notes, give_overhead, give_last,
 	};
 	int ret = 0;
 

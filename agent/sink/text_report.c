@@ -9,6 +9,7 @@
 
 #include "rules/stack.h"
 #include "rules/victims.h"
+#include "sink/overhead_out.h"
 #include "util/fmt.h"
 #include "util/source_text.h"
 #include "util/syscall.h"
@@ -458,6 +459,7 @@ void text_summary(FILE *out, const struct text_style *style, const struct snapsh
 	print_watched(out, snap->model);
 	print_counts(out, style, snap, &v);
 	text_cost(out, snap->model, false);
+	text_overhead(out, snap->model);
 	totals_of(&totals, snap->model);
 	if (totals.cost_valid)
 		print_arming(out, snap);

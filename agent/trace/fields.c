@@ -296,20 +296,45 @@ static const struct trace_field channel_scan_fields[] = {
 	STRING(channel_scan, reason),
 };
 
+#define COMPARED(name, measure)                                                                    \
+	{EV_AT(name "_known", as_overhead.by[measure].known), FIELD_ENUM, OVERHEAD_UNSEEN, 0},     \
+		{EV_AT(name "_without", as_overhead.by[measure].without_probes), FIELD_INT, 0, 0}, \
+		{EV_AT(name "_probed", as_overhead.by[measure].probed), FIELD_INT, 0, 0},          \
+		{EV_AT(name "_ratio", as_overhead.by[measure].ratio), FIELD_INT, 0, 0},            \
+		{EV_AT(name "_low", as_overhead.by[measure].low), FIELD_INT, 0, 0},                \
+	{                                                                                          \
+		EV_AT(name "_high", as_overhead.by[measure].high), FIELD_INT, 0, 0                 \
+	}
+
+STORED(overhead, 240);
+static const struct trace_field overhead_fields[] = {
+	UINT(overhead, rounds),
+	UINT(overhead, probed_ns),
+	UINT(overhead, without_ns),
+	UINT(overhead, polls),
+	UINT(overhead, polls_cpu_ns),
+	STRING(overhead, reason),
+	COMPARED("cpu", OVERHEAD_CPU),
+	COMPARED("switches", OVERHEAD_SWITCHES),
+	COMPARED("takes", OVERHEAD_TAKES),
+	COMPARED("cpu_take", OVERHEAD_CPU_TAKE),
+};
+
 #define KIND(kind, fields, rows) [EV_##kind] = {fields, sizeof(fields) / sizeof((fields)[0]), rows}
 
 static const struct trace_kind kinds[TRACE_KINDS] = {
-	KIND(TARGET, target_fields, 1),	  KIND(TARGET_END, target_end_fields, 1),
-	KIND(BINARY, binary_fields, 1),	  KIND(RUNTIME, runtime_fields, 1),
-	KIND(SITE, site_fields, 1),	  KIND(SITE_STATS, site_stats_fields, 16),
-	KIND(THREAD, thread_fields, 64),  KIND(THREAD_END, thread_end_fields, 1),
-	KIND(POLL, poll_fields, 16),	  KIND(POLL_OPEN, poll_fields, 16),
-	KIND(TASK, task_fields, 1),	  KIND(TASK_SCAN, task_scan_fields, 1),
-	KIND(READY, ready_fields, 1),	  KIND(QUEUES, queues_fields, 1),
-	KIND(COST, cost_fields, 1),	  KIND(LOST, lost_fields, 1),
-	KIND(NOTE, note_fields, 1),	  KIND(TICK, tick_fields, 1),
-	KIND(STACK, stack_fields, 1),	  KIND(POLLS, polls_fields, 1),
-	KIND(CHANNEL, channel_fields, 1), KIND(CHANNEL_SCAN, channel_scan_fields, 1),
+	KIND(TARGET, target_fields, 1),	    KIND(TARGET_END, target_end_fields, 1),
+	KIND(BINARY, binary_fields, 1),	    KIND(RUNTIME, runtime_fields, 1),
+	KIND(SITE, site_fields, 1),	    KIND(SITE_STATS, site_stats_fields, 16),
+	KIND(THREAD, thread_fields, 64),    KIND(THREAD_END, thread_end_fields, 1),
+	KIND(POLL, poll_fields, 16),	    KIND(POLL_OPEN, poll_fields, 16),
+	KIND(TASK, task_fields, 1),	    KIND(TASK_SCAN, task_scan_fields, 1),
+	KIND(READY, ready_fields, 1),	    KIND(QUEUES, queues_fields, 1),
+	KIND(COST, cost_fields, 1),	    KIND(LOST, lost_fields, 1),
+	KIND(NOTE, note_fields, 1),	    KIND(TICK, tick_fields, 1),
+	KIND(STACK, stack_fields, 1),	    KIND(POLLS, polls_fields, 1),
+	KIND(CHANNEL, channel_fields, 1),   KIND(CHANNEL_SCAN, channel_scan_fields, 1),
+	KIND(OVERHEAD, overhead_fields, 1),
 };
 
 const struct trace_kind *trace_kind(uint64_t number)

@@ -258,3 +258,22 @@ void fixture_has_not(struct fixture *f, const char *unwanted)
 {
 	check_text(f, unwanted, false);
 }
+
+void fixture_overhead(struct fixture *f)
+{
+	fixture_apply(f,
+		      (struct event){.kind = EV_OVERHEAD,
+				     .as_overhead = {
+					     .rounds = 12,
+					     .probed_ns = 4800000000,
+					     .without_ns = 4800000000,
+					     .polls = 6000000,
+					     .polls_cpu_ns = 4740000000,
+					     .by = {{OVERHEAD_KNOWN, 982000000, 987500000, 1005601,
+						     980000, 1031000},
+						    {OVERHEAD_UNSEEN, -1, -1, -1, -1, -1},
+						    {OVERHEAD_KNOWN, 11250000000, 1250000000,
+						     111111, 109000, 113500},
+						    {OVERHEAD_LITTLE, 87289, 790000, -1, -1, -1}},
+				     }});
+}

@@ -45,6 +45,8 @@ void fixture_block(struct fixture *f, uint32_t site, uint64_t task, unsigned int
 /* The stack of such a block, where src/db.rs:42 is to blame. */
 void fixture_spawn(struct fixture *f, uint32_t site);
 void fixture_stack(struct fixture *f, uint32_t site, unsigned int ms);
+/* Twelve rounds of --overhead-check: CPU time is alike, what gets done is a ninth. */
+void fixture_overhead(struct fixture *f);
 /* A tick: time has passed, rules are judged. */
 void fixture_tick(struct fixture *f);
 

@@ -517,6 +517,33 @@ static void test_full_device(void **state)
 	fixture_close(&f);
 }
 
+static void test_overhead(void **state)
+{
+	struct fixture f;
+	struct sink *s;
+
+	(void)state;
+	fixture_open(&f, "check", "shop");
+	s = json_new(&f);
+	fixture_overhead(&f);
+	assert_int_equal(s->ops->finish(s, &f.snap), 0);
+	fixture_has(&f, "{\"type\":\"overhead_check\",\"pid\":4242,\"rounds\":12,"
+			"\"with_probes_ns\":4800000000,\"without_probes_ns\":4800000000,"
+			"\"polls\":6000000,\"cpu_per_poll_ns\":790,\"measures\":[");
+	fixture_has(&f, "{\"measure\":\"cpu_time\",\"unit\":\"cores\",\"without_probes\":0.982,"
+			"\"with_probes\":0.9875,\"ratio\":1.005601,\"ratio_low\":0.98,"
+			"\"ratio_high\":1.031,\"distinguishable\":false,"
+			"\"unknown_because\":null}");
+	fixture_has(&f, "{\"measure\":\"switches\",\"unit\":\"per second\","
+			"\"without_probes\":null,\"with_probes\":null,\"ratio\":null,"
+			"\"ratio_low\":null,\"ratio_high\":null,\"distinguishable\":null,"
+			"\"unknown_because\":\"threads ended meanwhile");
+	fixture_has(&f, "\"distinguishable\":true");
+	check_lines(&f, "header overhead_check footer");
+	s->ops->close(s);
+	fixture_close(&f);
+}
+
 static int load_schema(void **state)
 {
 	char *text = read_file("docs/stalltop.schema.json");
@@ -548,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_changes),		  cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_hostile_names),	  cmocka_unit_test(test_targets_change),
 		cmocka_unit_test(test_closed_pipe),	  cmocka_unit_test(test_full_device),
+		cmocka_unit_test(test_overhead),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, load_schema, drop_schema);

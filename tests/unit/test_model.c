@@ -92,7 +92,7 @@ static void hostile_references(void **state)
 
 	(void)state;
 	REFUSED(m, 0, T0, 0);
-	REFUSED(m, EV_CHANNEL_SCAN + 1, T0, 0);
+	REFUSED(m, EV_OVERHEAD + 1, T0, 0);
 	REFUSED(m, UINT32_MAX, T0, 0);
 	REFUSED(m, EV_TARGET, T0, MODEL_MAX_TARGETS, .as_target = {.pid = 1});
 	REFUSED(m, EV_TARGET, T0, ID_NONE, .as_target = {.pid = 1});

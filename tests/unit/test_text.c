@@ -199,6 +199,46 @@ static void test_clean_report(void **state)
 	fixture_close(&f);
 }
 
+static void test_overhead(void **state)
+{
+	static const char few[] = "2 rounds of windows; at least 4 are needed: give it longer";
+	struct event event = {.kind = EV_OVERHEAD, .as_overhead.rounds = 2};
+	struct fixture f;
+	struct sink *s;
+
+	(void)state;
+	fixture_open(&f, "check", "shop");
+	s = text_new(&f, false, 0);
+	fixture_overhead(&f);
+	assert_int_equal(s->ops->finish(s, &f.snap), 0);
+	fixture_has(
+		&f,
+		"overhead check of process 4242: 12 rounds, 4.80 s with probes and 4.80 s without, "
+		"in turns; 95 % intervals\n"
+		"  CPU time           0.982 cores without probes,  0.988 cores with: x 1.006 (0.98 to "
+		"1.031), not distinguishable\n"
+		"  context switches           n/a without probes,          n/a with: ratio n/a (threads "
+		"ended meanwhile, or the kernel does not count)\n"
+		"  run-queue takes        11.3M/s without probes,      1.25M/s with: x 0.1111 (0.109 "
+		"to 0.1135)\n"
+		"  CPU time a take          87 ns without probes,       790 ns with: ratio n/a (nearly "
+		"nothing of it without probes)\n"
+		"  polls             n/a without probes: only these count them; with: 1.25M/s, 790 ns "
+		"of CPU time each\n");
+	for (int i = 0; i < OVERHEAD_MEASURES; i++)
+		event.as_overhead.by[i] = (struct ev_compared){OVERHEAD_FEW, -1, -1, -1, -1, -1};
+	event.as_overhead.reason = "no \x1b[31mroom";
+	fixture_apply(&f, event);
+	assert_int_equal(s->ops->finish(s, &f.snap), 0);
+	fixture_has(&f, few);
+	fixture_has(&f, "given up: no \\x1b[31mroom\n");
+	fixture_has(&f, "only these count them; with: none\n");
+	event.as_overhead.by[0].known = OVERHEAD_UNSEEN + 1;
+	assert_int_equal(model_apply(f.model, &event), -EINVAL);
+	s->ops->close(s);
+	fixture_close(&f);
+}
+
 /* A warning does not fail a check for critical ones; too much loss does. */
 static void test_exit_codes(void **state)
 {
@@ -491,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_finding_report),
 		cmocka_unit_test(test_finding_stack),
 		cmocka_unit_test(test_clean_report),
+		cmocka_unit_test(test_overhead),
 		cmocka_unit_test(test_exit_codes),
 		cmocka_unit_test(test_idle_program),
 		cmocka_unit_test(test_dump),
