@@ -397,6 +397,22 @@ static int check_record(const struct opts *o, struct err *err)
 	return 0;
 }
 
+static int check_overhead(const struct opts *o, struct err *err)
+{
+	if (!o->overhead_check)
+		return 0;
+	if (!o->level)
+		return err_set(err, -EINVAL,
+			       "--overhead-check compares with and without probes, and level 0 has "
+			       "none; give --level 1 or higher");
+	if (o->polls)
+		return err_set(
+			err, -EINVAL,
+			"--polls wants every poll, --overhead-check takes the probes out now "
+			"and then; leave one of them out");
+	return 0;
+}
+
 static int check_export(const struct opts *o, struct err *err)
 {
 	if (o->command != CMD_EXPORT)
@@ -459,6 +475,8 @@ int cli_parse(int argc, char **argv, struct opts *opts, struct err *err)
 		rc = check_files(opts, err);
 	if (!rc)
 		rc = check_record(opts, err);
+	if (!rc)
+		rc = check_overhead(opts, err);
 	if (!rc)
 		rc = check_export(opts, err);
 	set_defaults(opts);

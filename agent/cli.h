@@ -83,6 +83,7 @@ struct opts {
 	bool max_loss_given;
 	uint64_t max_loss;     /* events; valid with max_loss_given */
 	double overhead_ratio; /* 0.02 is 2 % of the target's CPU time */
+	bool overhead_check;   /* check, record: measure it */
 	uint32_t ring_bytes;   /* a power of two; 0: the default */
 
 	bool json;
@@ -157,7 +158,7 @@ struct cli_command {
 	uint8_t files;	      /* trace files that it takes, at most CLI_MAX_FILES */
 };
 
-#define CLI_OPTIONS 33
+#define CLI_OPTIONS 34
 #define CLI_COMMANDS 12
 
 extern const struct cli_option cli_options[CLI_OPTIONS];

@@ -207,6 +207,14 @@ static int set_overhead(struct opts *o, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_overhead_check(struct opts *o, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	o->overhead_check = true;
+	return 0;
+}
+
 static int set_no_feature(struct opts *o, const char *value, struct err *err)
 {
 	if (!*value)
@@ -421,6 +429,8 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	{"exact", NULL, WATCH, 0, false, "probe the return of each poll too", NULL},
 	{"overhead", "PCT", WATCH, 0, true,
 	 "share of the target's CPU time that watching may cost (default 2%)", set_overhead},
+	{"overhead-check", NULL, CLI_BIT(CMD_CHECK) | CLI_RECORD, 0, true,
+	 "measure what it costs, in turns with and without probes", set_overhead_check},
 	{"duration", "DUR", WATCH, 0, true,
 	 "stop after DUR (check: 30s, of COMMAND its end; dump: 100ms)", set_duration},
 	{"fail-on", "warning|critical", CLI_BIT(CMD_CHECK) | CLI_REPORT | CLI_DIFF, 0, true,

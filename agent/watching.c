@@ -244,6 +244,7 @@ static int open_source(struct session *s, struct targets *targets, struct err *e
 		.overhead_ratio = s->opts->overhead_ratio,
 		.ring_bytes = s->opts->ring_bytes,
 		.child = targets->launch.pid,
+		.overhead_check = s->opts->overhead_check,
 		.polls = s->opts->polls,
 		.fresh_tasks = s->opts->command == CMD_DUMP,
 		.debuginfod = targets->debuginfod,

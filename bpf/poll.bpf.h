@@ -39,7 +39,7 @@ static __always_inline bool has_rows(const struct wire_site *cfg)
 }
 
 /* The task of a row is polled now: how long ago was it made ready? */
-static __always_inline void delay_add(__u32 site, __u32 row, __u64 now)
+static __always_inline void delay_add(__u32 site, __u32 row, __u32 target, __u64 now)
 {
 	__u32 index = bpf_get_smp_processor_id() * max_sites + site;
 	struct wire_delays *sum = bpf_map_lookup_elem(&delays, &index);
@@ -51,6 +51,11 @@ static __always_inline void delay_add(__u32 site, __u32 row, __u64 now)
 		return;
 	if (!woken->ready_ns) {
 		__sync_fetch_and_add(&sum->self, 1);
+		return;
+	}
+	/* It may have been polled and woken since, without probes. */
+	if (woken->ready_ns < *(volatile __u64 *)&since[target & (WIRE_MAX_TARGETS - 1)]) {
+		woken->ready_ns = 0;
 		return;
 	}
 	delay = now > woken->ready_ns ? now - woken->ready_ns : 0;
@@ -283,7 +288,7 @@ static __always_inline void task_open(struct wire_poll *poll, const struct wire_
 			task_odd(poll, cfg, task, slot, state);
 		task->last_slot = slot;
 		if (level >= 3 && !*(volatile bool *)&wakes_off)
-			delay_add(poll->site, row, poll->start_ns);
+			delay_add(poll->site, row, cfg->target, poll->start_ns);
 		return;
 	}
 	if (!poll->sched && words_read(&words, poll->header))

@@ -290,7 +290,7 @@ static __always_inline void probe_task_open(struct wire_poll *poll, const struct
 		task->last_slot = slot;
 		flags_remove(row, WIRE_TASK_QUEUED);
 		if (level >= 3)
-			delay_add(poll->site, row, poll->start_ns);
+			delay_add(poll->site, row, cfg->target, poll->start_ns);
 	} else {
 		flags_set(row, 0);
 		if (level >= 3)

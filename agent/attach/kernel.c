@@ -353,6 +353,11 @@ void kernel_set_epoch(struct kernel *k, uint32_t target, uint32_t epoch)
 	__atomic_store_n(&k->skel->bss->epochs[target], epoch, __ATOMIC_RELEASE);
 }
 
+void kernel_set_since(struct kernel *k, uint32_t target, uint64_t ns)
+{
+	__atomic_store_n(&k->skel->bss->since[target], ns, __ATOMIC_RELEASE);
+}
+
 uint32_t kernel_epoch(const struct kernel *k, uint32_t target)
 {
 	return k->skel->bss->epochs[target];

@@ -86,6 +86,8 @@ void kernel_set_spawn_left(struct kernel *k, uint32_t target, int64_t hits);
 /* Written by the overhead budget; see bpf/maps.bpf.h. */
 void kernel_set_epoch(struct kernel *k, uint32_t target, uint32_t epoch);
 uint32_t kernel_epoch(const struct kernel *k, uint32_t target);
+/* Wakes before that time may have been followed by others unseen. */
+void kernel_set_since(struct kernel *k, uint32_t target, uint64_t ns);
 void kernel_set_sentinel(struct kernel *k, uint32_t target, bool asks);
 /* The level is lower than what was loaded. */
 void kernel_set_lowered(struct kernel *k, unsigned int level);

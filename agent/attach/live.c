@@ -162,6 +162,8 @@ static int announce(struct live *live, struct emit *emit)
 		ret = live_announce(live, emit);
 	for (uint32_t i = 0; i < live->targets_count && !ret; i++)
 		ret = live_look_notes(live, emit, i);
+	for (uint32_t i = 0; i < live->targets_count && !ret; i++)
+		ret = live_overhead_tell(live, emit, i);
 	if (!ret && live->ticks == 0 && !live->opts.no_sampling &&
 	    live->kernel->sampling < live->kernel->cpus)
 		ret = live_note(emit, ID_NONE, NOTE_INFO,
@@ -543,7 +545,7 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 	live->level_asked = opts->level;
 	if ((!opts->level || opts->sentinel || live_budgeted(opts)) && !live->opts.no_stacks)
 		live_sentinel_open(live);
-	live->opts.no_spawns |= live->opts.no_stacks || opts->level < 2;
+	live->opts.no_spawns |= live->opts.no_stacks || opts->level < 2 || opts->overhead_check;
 	ret = kernel_open(
 		&(struct kernel_opts){.level = opts->level,
 				      .sample = !opts->no_sampling,

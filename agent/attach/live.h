@@ -18,6 +18,7 @@ struct live_opts {
 	uint32_t ring_bytes;   /* a power of two; 0: the default */
 	double overhead_ratio; /* a note says when watching costs the targets more */
 	bool fresh_tasks;      /* read every task's state at each scan (dump) */
+	bool overhead_check;   /* measure what the probes cost, in turns with and without them */
 	bool polls;	       /* every poll becomes part of an EV_POLLS (record --polls) */
 	bool no_sampling, no_queues, no_stacks, no_spawns; /* --no-feature */
 	pid_t child;		       /* started by us (launch.h): reaped here; 0 none */

@@ -99,6 +99,18 @@ static void mark_shared(struct live *live, const struct live_binary *binary,
 	}
 }
 
+static int program_fd(const struct live *live, enum plan_program program)
+{
+	const int fds[PLAN_PROGRAMS] = {
+		[PLAN_POLL] = live->kernel->on_poll_fd,
+		[PLAN_DEALLOC] = live->kernel->on_dealloc_fd,
+		[PLAN_SCHEDULE] = live->kernel->on_schedule_fd,
+		[PLAN_PANIC] = live->kernel->on_panic_fd,
+	};
+
+	return fds[program];
+}
+
 /* Probes of one program: gathers the sites of the plan, attaches, marks what was refused. */
 static int attach_program(struct live *live, struct live_binary *binary, const struct plan *plan,
 			  enum plan_program program, struct err *err)
@@ -106,14 +118,8 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 	const struct watch_object *object = binary->object;
 	struct link_site *sites = xcalloc(plan->count, sizeof(*sites));
 	uint32_t *probes = xcalloc(plan->count, sizeof(*probes));
-	const int fds[PLAN_PROGRAMS] = {
-		[PLAN_POLL] = live->kernel->on_poll_fd,
-		[PLAN_DEALLOC] = live->kernel->on_dealloc_fd,
-		[PLAN_SCHEDULE] = live->kernel->on_schedule_fd,
-		[PLAN_PANIC] = live->kernel->on_panic_fd,
-	};
 	bool poll = program == PLAN_POLL;
-	size_t n = 0;
+	size_t n = 0, kept = 0;
 	int ret;
 
 	for (size_t i = 0; i < plan->count; i++) {
@@ -135,30 +141,53 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 					      probe->task_offset),
 		};
 	}
-	ret = link_attach(&binary->links[program], fds[program], object->object->path,
+	ret = link_attach(&binary->links[program], program_fd(live, program), object->object->path,
 			  object->object->proc->pid, sites, n, err);
-	for (size_t i = 0; i < n && !ret; i++)
+	for (size_t i = 0; i < n && !ret; i++) {
 		if (sites[i].error)
 			live->sites[binary->first_site + probes[i]].off |= poll;
-	if (poll && !ret) {
-		binary->polls = sites;
-		binary->polls_count = n;
-		sites = NULL;
+		else
+			sites[kept++] = sites[i];
 	}
-	free(sites);
+	if (ret)
+		free(sites);
+	else
+		binary->probes[program] = (struct live_probes){sites, kept};
 	free(probes);
+	return ret;
+}
+
+int live_attach_again(struct live *live, struct live_binary *binary, uint64_t *cost,
+		      struct err *err)
+{
+	/* As when they were put in first: the end of a task is seen from its first poll on. */
+	static const enum plan_program order[] = {PLAN_DEALLOC, PLAN_POLL, PLAN_SCHEDULE,
+						  PLAN_PANIC};
+	const struct object *object = binary->object->object;
+	int ret = 0;
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && !ret; i++) {
+		const struct live_probes *probes = &binary->probes[order[i]];
+		struct link_set *set = &binary->links[order[i]];
+
+		if (!probes->count)
+			continue;
+		ret = link_attach(set, program_fd(live, order[i]), object->path, object->proc->pid,
+				  probes->list, probes->count, err);
+		*cost += link_cpu_ns(set);
+	}
 	return ret;
 }
 
 static void detach(struct live_binary *binary)
 {
 	live_spawn_detach(binary);
-	for (int i = 0; i < PLAN_PROGRAMS; i++)
+	for (int i = 0; i < PLAN_PROGRAMS; i++) {
 		link_detach(&binary->links[i]);
+		free(binary->probes[i].list);
+		binary->probes[i] = (struct live_probes){0};
+	}
 	link_detach(&binary->window);
-	free(binary->polls);
-	binary->polls = NULL;
-	binary->polls_count = 0;
 }
 
 /*

@@ -21,7 +21,8 @@
 /* A dump is over before it matters; 100 % is what a user says who wants all probes. */
 bool live_budgeted(const struct live_opts *opts)
 {
-	return opts->level && !opts->fresh_tasks && opts->overhead_ratio < 1;
+	return opts->level && !opts->fresh_tasks && !opts->overhead_check &&
+	       opts->overhead_ratio < 1;
 }
 
 void live_budget_open(struct live *live, uint32_t target)
@@ -34,10 +35,12 @@ void live_budget_open(struct live *live, uint32_t target)
 	};
 	struct live_budget *lb;
 
-	if (!live_budgeted(&live->opts))
+	if (!live_budgeted(&live->opts) && !live->opts.overhead_check)
 		return;
 	lb = xcalloc(1, sizeof(*lb));
 	budget_init(&lb->control, &opts);
+	if (live->opts.overhead_check)
+		lb->check = live_check_new(live);
 	live->targets[target].budget = lb;
 }
 
@@ -54,6 +57,7 @@ void live_budget_forget(struct live *live, uint32_t target)
 		kernel_set_epoch(live->kernel, target, epoch + (epoch & 1));
 		kernel_set_sentinel(live->kernel, target, false);
 	}
+	live_check_free(lb->check);
 	free(lb->sites);
 	free(lb->ids);
 	free(lb);
@@ -94,8 +98,8 @@ static void rows_add(struct live *live, uint32_t target, struct live_budget *lb)
 	}
 }
 
-static void look(struct live *live, const struct emit *emit, uint32_t target,
-		 struct live_budget *lb, struct budget_input *in)
+void live_budget_look(struct live *live, const struct emit *emit, uint32_t target,
+		      struct live_budget *lb, struct budget_input *in)
 {
 	struct live_target *t = &live->targets[target];
 	struct wire_site_stats sum;
@@ -177,7 +181,7 @@ static void set_apart(struct live *live, const struct live_budget *lb, bool out)
 	}
 }
 
-static void turn_epoch(struct live *live, uint32_t target, bool blind)
+void live_budget_blindfold(struct live *live, uint32_t target, bool blind)
 {
 	uint32_t epoch = kernel_epoch(live->kernel, target);
 
@@ -189,14 +193,15 @@ static void turn_epoch(struct live *live, uint32_t target, bool blind)
 static size_t choose(const struct live *live, const struct live_binary *binary, bool out,
 		     struct link_site *chosen)
 {
+	const struct live_probes *polls = &binary->probes[PLAN_POLL];
 	size_t n = 0;
 
-	for (size_t i = 0; i < binary->polls_count; i++) {
-		uint32_t site = (uint32_t)binary->polls[i].cookie;
+	for (size_t i = 0; i < polls->count; i++) {
+		uint32_t site = (uint32_t)polls->list[i].cookie;
 
-		if (site < live->sites_count && !binary->polls[i].error &&
+		if (site < live->sites_count &&
 		    !!(live->kernel->sites[site].apart & WIRE_APART_OUT) == out)
-			chosen[n++] = binary->polls[i];
+			chosen[n++] = polls->list[i];
 	}
 	return n;
 }
@@ -210,7 +215,8 @@ static int attach(struct live *live, uint32_t target, bool out, uint64_t *cost, 
 		struct live_binary *binary = &live->binaries[i];
 		struct link_set *set = out ? &binary->window : &binary->links[PLAN_POLL];
 		const struct object *object = binary->object->object;
-		struct link_site *sites = xcalloc(binary->polls_count + 1, sizeof(*sites));
+		struct link_site *sites = xcalloc(binary->probes[PLAN_POLL].count + 1,
+						  sizeof(*sites));
 		size_t n = choose(live, binary, out, sites);
 
 		if (n)
@@ -262,7 +268,7 @@ static int say_split(struct live *live, struct emit *emit, uint32_t target,
 static int split(struct live *live, struct emit *emit, uint32_t target, struct live_budget *lb)
 {
 	take_along(live, target, lb);
-	turn_epoch(live, target, true);
+	live_budget_blindfold(live, target, true);
 	mark_out(live, lb, emit->now);
 	kernel_set_sentinel(live->kernel, target, live->sentinel != NULL);
 	lb->regroup = true;
@@ -273,7 +279,7 @@ static int split(struct live *live, struct emit *emit, uint32_t target, struct l
 
 static int close_window(struct live *live, uint32_t target, struct live_budget *lb, uint64_t now)
 {
-	turn_epoch(live, target, true);
+	live_budget_blindfold(live, target, true);
 	for (size_t i = 0; i < lb->count; i++)
 		if (lb->sites[i].out)
 			live_sample_window(live, lb->ids[i], lb->window_ns, now,
@@ -311,7 +317,7 @@ static int open_window(struct live *live, struct emit *emit, uint32_t target,
 	if (ret)
 		return window_failed(live, emit, target, &err);
 	set_apart(live, lb, false);
-	turn_epoch(live, target, false);
+	live_budget_blindfold(live, target, false);
 	lb->window_ns = live_now();
 	for (size_t i = 0; i < lb->count; i++)
 		if (lb->sites[i].out)
@@ -400,12 +406,14 @@ static int step(struct live *live, struct emit *emit, uint32_t target, struct li
 {
 	struct budget_input in;
 
+	if (lb->check)
+		return live_check_step(live, emit, target, lb);
 	if (lb->control.state == BUDGET_LEAVING)
 		return leave(live, emit, target, lb);
 	if (lb->control.state != BUDGET_IN && live->ticks % JUDGE_EVERY &&
 	    (!budget_next_window(&lb->control) || emit->now < budget_next_window(&lb->control)))
 		return 0;
-	look(live, emit, target, lb, &in);
+	live_budget_look(live, emit, target, lb, &in);
 	lb->control.opts.may_lower = !live->opts.polls && !is_usdt(live);
 	switch (budget_step(&lb->control, &in)) {
 	case BUDGET_LOWER: return lower(live, emit, lb);

@@ -335,7 +335,8 @@ static int row_end(struct live *live, struct emit *emit, struct census_thread *t
  */
 static bool probes_tell(const struct live *live, const struct census_thread *t, uint64_t runs)
 {
-	return live->opts.level || (t->first.flags & WIRE_LOOK_ASLEEP && runs == t->first.runs);
+	return (live->opts.level && !live->opts.overhead_check) ||
+	       (t->first.flags & WIRE_LOOK_ASLEEP && runs == t->first.runs);
 }
 
 static int row_tick(struct live *live, struct emit *emit, struct census_thread *t, bool all,

@@ -67,14 +67,19 @@ struct live_handoffs {
 	struct live_handoff list[HANDOFFS_MAX];
 };
 
+/* Where probes of one program are: all that can be probed. */
+struct live_probes {
+	struct link_site *list; /* NULL: none */
+	size_t count;
+};
+
 struct live_binary {
 	uint32_t target;
 	const struct watch_object *object; /* NULL after an exec */
 	struct link_set links[PLAN_PROGRAMS];
-	struct link_set window;	 /* probes of polls that are in for a moment */
-	struct link_site *polls; /* all that can be probed; NULL: none */
-	size_t polls_count;
-	struct link_site *spawns; /* what to probe in a window */
+	struct live_probes probes[PLAN_PROGRAMS]; /* but those of spawns and of probe points */
+	struct link_set window;			  /* probes of polls that are in for a moment */
+	struct link_site *spawns;		  /* what to probe in a window */
 	size_t spawns_count;
 	bool spawns_stepped; /* one of them at least */
 	uint32_t first_site, sites;
@@ -429,6 +434,11 @@ bool live_budget_samples(const struct live *live, uint32_t target);
 /* Right now: the end of a poll may pass unseen. */
 bool live_budget_blind(const struct live *live, uint32_t target);
 void live_budget_cost(const struct live *live, struct ev_cost *cost);
+
+/* live_overhead.c: --overhead-check. */
+/* What it has come to so far; nothing where it was not asked for. */
+int live_overhead_tell(struct live *live, struct emit *emit, uint32_t target);
+
 /* live_sample.c */
 /* It is probed for moments only. */
 bool live_sampled(const struct live *live, uint32_t site);
@@ -442,6 +452,9 @@ void live_sample_scale(struct live *live, uint32_t site, uint64_t now, struct ev
 /* live_attach.c */
 int live_attach_object(struct live *live, uint32_t target, const struct watch_object *object,
 		       struct err *err);
+/* Its probes, but those of spawns, again, after they were taken out; what that cost is added. */
+int live_attach_again(struct live *live, struct live_binary *binary, uint64_t *cost,
+		      struct err *err);
 int live_look(struct live *live, struct emit *emit, uint32_t target);
 int live_look_notes(struct live *live, struct emit *emit, uint32_t target);
 /* Debug files that came, or did not. */

@@ -85,7 +85,9 @@ void live_sample_out(struct live *live, uint32_t site, const struct budget_site 
 	s->from_ns = now;
 	s->slowed = true; /* until a window says more */
 	rate = row->hit_ns ? row->rate_ns / row->hit_ns / 1e9 : 0;
-	rate_add(s, rate);
+	/* None was judged yet: what it does is not known. */
+	if (rate > 0)
+		rate_add(s, rate);
 	polls = live_site_sum(live, site, &sum);
 	if (polls) {
 		s->busy = rate * (double)sum.busy_ns / (double)polls;

@@ -11,8 +11,11 @@
 
 #define SAMPLE_WINDOWS 8 /* the latest: their mean is the rate, their spread the error */
 
+struct live_check; /* live_overhead.c */
+
 struct live_budget {
-	struct budget control;
+	struct budget control;	   /* but its `state` and `windows` not used by a check */
+	struct live_check *check;  /* --overhead-check; NULL: none */
 	struct budget_site *sites; /* of this target, and the id of each */
 	uint32_t *ids;
 	size_t count, sites_cap, ids_cap;
@@ -37,6 +40,17 @@ struct live_sample {
 	double extra, extra_busy, extra_blocked, extra_preempted; /* added so far */
 	uint64_t unsized; /* of its own, that have got a length */
 };
+
+/* live_budget.c */
+/* What was counted, with a row for each site of the target. */
+void live_budget_look(struct live *live, const struct emit *emit, uint32_t target,
+		      struct live_budget *lb, struct budget_input *in);
+/* The kernel part is told whether ends of polls may pass unseen from now on. */
+void live_budget_blindfold(struct live *live, uint32_t target, bool blind);
+
+struct live_check *live_check_new(const struct live *live);
+void live_check_free(struct live_check *check);
+int live_check_step(struct live *live, struct emit *emit, uint32_t target, struct live_budget *lb);
 
 /* The probes go; `row` says how often it was polled while they were in. */
 void live_sample_out(struct live *live, uint32_t site, const struct budget_site *row, uint64_t now);
