@@ -260,8 +260,8 @@ static void fill_sites(const struct found *f, struct task_namer *namer, struct r
 		struct runtime_site *site = &out->sites[i];
 
 		site->vtable = f->tables[i].addr + f->object->bias;
-		site->poll = f->tables[i].words[W_RUN];
-		site->dealloc = f->tables[i].words[W_DESTROY];
+		site->poll = vtable_function(f->object, f->tables[i].words[W_RUN]);
+		site->dealloc = vtable_function(f->object, f->tables[i].words[W_DESTROY]);
 		site->schedule = f->tables[i].words[W_SCHEDULE];
 		site->id_word = WIRE_NO_WORD;
 		site->sched_word = handle_word(&f->layouts[i]);

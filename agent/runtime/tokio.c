@@ -103,8 +103,8 @@ static void fill_sites(struct object *object, struct task_namer *namer, const st
 		struct runtime_site *site = &out->sites[i];
 
 		site->vtable = tables[i].addr + object->bias;
-		site->poll = words[i].poll;
-		site->dealloc = tables[i].words[W_DEALLOC];
+		site->poll = vtable_function(object, words[i].poll);
+		site->dealloc = vtable_function(object, tables[i].words[W_DEALLOC]);
 		site->schedule = words[i].schedule;
 		site->sched_word = tables[i].words[W_SCHEDULER] / 8;
 		site->id_word = tables[i].words[W_ID] / 8;

@@ -2,6 +2,7 @@
 /* The signature scan; see vtable.h. */
 #include "runtime/vtable.h"
 
+#include "target/insn.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
@@ -91,4 +92,21 @@ int vtable_scan(struct object *object, const struct vtable_shape *shape, struct 
 	*out = scan.found;
 	*count = scan.count;
 	return 0;
+}
+
+uint64_t vtable_function(struct object *object, uint64_t word)
+{
+	const struct elf_range *fixed = &object->elf->relro;
+	uint8_t bytes[INSN_MAX_LEN];
+	ssize_t have = elf_read_some(object->elf, word, bytes, sizeof(bytes));
+	struct insn insn;
+	uint64_t target;
+
+	if (have <= 0 || insn_decode(bytes, have, word, &insn) || insn.flow != INSN_JUMP ||
+	    !insn.has_rip || insn.rip_addr < fixed->start ||
+	    insn.rip_addr + sizeof(target) > fixed->end ||
+	    object_read(object, insn.rip_addr, &target, sizeof(target)))
+		return word;
+	target -= object->bias;
+	return elf_is_code(object->elf, target) ? target : word;
 }

@@ -30,4 +30,11 @@ struct vtable_shape {
 int vtable_scan(struct object *object, const struct vtable_shape *shape, struct vtable **out,
 		size_t *count);
 
+/*
+ * Where the function of a word begins in earnest: past a jump through a pointer that the loader has
+ * set for good, as fat LTO leaves one where it has merged functions. A uprobe on such a jump would be
+ * single-stepped. Link-time addresses; the word itself where there is no such jump.
+ */
+uint64_t vtable_function(struct object *object, uint64_t word);
+
 #endif

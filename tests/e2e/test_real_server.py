@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness import Pressure
+from helpers_attach import plan_of
 
 SECONDS = 30
 # Eight connections with a pause after each request: the server is to be busy, not the machine to be
@@ -76,3 +77,10 @@ def test_no_finding_under_load(server, stalltop):
     assert run.footer["polls"] > 10_000, "it was busy"
     assert run.footer["lost"] == 0 and run.footer["events_lost"] == 0
     assert target.alive()
+
+
+def test_cheap_probes(server, stalltop):
+    """Fat LTO merges functions and leaves jumps through pointers, which would be single-stepped."""
+    plan = plan_of(stalltop("check", "--dry-run", "-p", server[0].pid).stdout)
+    assert len(plan) > 80
+    assert [p for p in plan if p.kind != "emulated"] == []

@@ -11,6 +11,7 @@
 
 #include "attach/plan.h"
 #include "elf_fixture.h"
+#include "runtime/vtable.h"
 
 /* Functions with one kind of entry each; `entry_NAME` is where the function begins. */
 static const char source[] =
@@ -34,7 +35,13 @@ static const char source[] =
 	"dropped: mov %rsi, %rdi\n mov (%rax), %rax\n call push\n ret\n"
 	/* A new task is in rsi, and then not any more. */
 	"bind: mov %rdi, %rax\n push %rbx\n pop %rbx\n ret\n"
-	"taken: mov (%rsi), %rsi\n push %rbx\n pop %rbx\n ret\n";
+	"taken: mov (%rsi), %rsi\n push %rbx\n pop %rbx\n ret\n"
+	/* Jumps through a pointer that the loader sets for good, and through others. */
+	"folded: jmp *fixed(%rip)\n"
+	"rebound: jmp *loose(%rip)\n"
+	"astray: jmp *data(%rip)\n"
+	".section .data.rel.ro, \"aw\"\n .balign 8\n fixed: .quad second\n data: .quad data\n"
+	".data\n .balign 8\n loose: .quad second\n";
 
 struct world {
 	struct fixture fx;
@@ -66,7 +73,7 @@ static int setup(void **state)
 	assert_non_null(f);
 	fputs(source, f);
 	for (const char *p = "push\0jump\0moved\0late\0clobbered\0refused\0returns\0handover\0"
-			     "second\0lost\0dropped\0bind\0taken\0";
+			     "second\0lost\0dropped\0bind\0taken\0folded\0rebound\0astray\0";
 	     *p; p += strlen(p) + 1)
 		fprintf(f, ".type %s, @function\n", p);
 	fputs(".section .note.GNU-stack,\"\",@progbits\n", f);
@@ -269,6 +276,19 @@ static void leaves_out_what_has_no_bytes(void **state)
 	plan_clear(&plan);
 }
 
+static void goes_past_a_jump_that_is_set_for_good(void **state)
+{
+	struct world *w = *state;
+	struct elf_file *elf = w->object.elf;
+
+	w->object.unrelocated = true;
+	assert_int_equal(vtable_function(&w->object, address(elf, "folded")),
+			 address(elf, "second"));
+	for (const char *p = "rebound\0astray\0jump\0push\0"; *p; p += strlen(p) + 1)
+		assert_int_equal(vtable_function(&w->object, address(elf, p)), address(elf, p));
+	w->object.unrelocated = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +298,7 @@ int main(void)
 		cmocka_unit_test(shares_probes_of_folded_functions),
 		cmocka_unit_test(probes_what_makes_tasks),
 		cmocka_unit_test(leaves_out_what_has_no_bytes),
+		cmocka_unit_test(goes_past_a_jump_that_is_set_for_good),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
