@@ -30,7 +30,9 @@ struct state {
 	uint32_t only;	  /* and whose */
 	bool truncated;
 	uint64_t dropped;
-	int level; /* in force, -1 not known */
+	int level;	  /* in force, -1 not known */
+	bool lowered;	  /* by the overhead budget */
+	uint32_t sampled; /* task types that are probed for moments only */
 };
 
 static void tasks_open(struct view *view)
@@ -74,6 +76,8 @@ static void tasks_read(struct view *view, const struct snapshot *snap)
 	state->truncated = m->tasks_truncated;
 	state->dropped = m->tasks_dropped;
 	state->level = m->cost.hits ? m->cost.level : -1;
+	state->lowered = m->cost.level < m->cost.level_asked;
+	state->sampled = m->cost.sites_sampled;
 	if (is_fresh(view, m))
 		return;
 	state->read_ns = m->now_ns;
@@ -310,10 +314,16 @@ static void tasks_empty(const struct view *view, struct lines *out)
 	const struct state *state = view->state;
 
 	if (state->level >= 0 && state->level < 2)
-		lines_add(
-			out, ROLE_NORMAL, 0,
-			"n/a: level %d is in force; tasks are followed from level 2 on (--level 2).",
-			state->level);
+		lines_add(out, ROLE_NORMAL, 0,
+			  "n/a: level %d is in force%s; tasks are followed from level 2 on (%s).",
+			  state->level, state->lowered ? ", to keep to the overhead budget" : "",
+			  state->lowered ? "--overhead PCT allows more" : "--level 2");
+	else if (state->sampled)
+		lines_add(out, ROLE_NORMAL, 0,
+			  "n/a: %u task type%s probed for moments only, to keep to the overhead "
+			  "budget; %s tasks are not followed (--overhead PCT allows more).",
+			  state->sampled, state->sampled == 1 ? " is" : "s are",
+			  state->sampled == 1 ? "its" : "their");
 	else
 		lines_add(out, ROLE_NORMAL, 0, "No task has been seen since the watch began.");
 }

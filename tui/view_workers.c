@@ -229,7 +229,8 @@ static void cell_bar(const void *context, const void *row_, struct cell *cell)
 	(void)context;
 	if (!row->shares_known) {
 		cell->role = ROLE_DIM;
-		snprintf(cell->text, sizeof(cell->text), "n/a: just started");
+		snprintf(cell->text, sizeof(cell->text), "%s",
+			 row->now.unaccounted ? "n/a: sampled" : "n/a: just started");
 		return;
 	}
 	for (size_t i = 0; i < SHARE_PARTS; i++) {
