@@ -78,6 +78,7 @@ int answer_found(struct detect_answer *answer, const struct packet *packet)
 	answer->told = in.sites;
 	found->spawns = xcalloc(in.spawns, sizeof(found->spawns[0]));
 	found->types_later = in.types_later;
+	found->probes_of_others = in.probes_of_others;
 	/* Memory is read there, and what is read is believed only if it fits: any address will do. */
 	memcpy(found->pools, in.pools, sizeof(found->pools));
 	found->probes = xcalloc(in.probes, sizeof(found->probes[0]));

@@ -191,6 +191,7 @@ static void send_found(struct finder *finder, uint32_t runtime, const struct run
 		.probes = (uint32_t)found->probes_count,
 		.spawns = (uint32_t)found->spawns_count,
 		.types_later = found->types_later,
+		.probes_of_others = found->probes_of_others,
 		.offsets = found->offsets_count <= DETECT_OFFSETS ? (uint32_t)found->offsets_count :
 								    0,
 	};

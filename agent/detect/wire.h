@@ -45,7 +45,7 @@ struct detect_piece {
 struct detect_found {
 	uint32_t runtime; /* index in runtimes[] */
 	uint32_t sites, probes, spawns, offsets;
-	uint32_t types_later;
+	uint32_t types_later, probes_of_others;
 	char name[32], version[32];
 	uint64_t pools[RUNTIME_POOLS];
 };

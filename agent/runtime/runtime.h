@@ -86,6 +86,8 @@ struct runtime_found {
 	struct runtime_spawn *spawns;
 	size_t spawns_count;
 	bool types_later; /* its task types are met while it runs: `sites` is empty */
+	/* Static probes of its tasks that others made (tokio-dtrace): left alone, the vtables tell more. */
+	uint32_t probes_of_others;
 	/* Link-time addresses at which a thread pool of the whole process may be; 0 ends them. */
 	uint64_t pools[RUNTIME_POOLS];
 };

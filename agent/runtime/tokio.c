@@ -10,6 +10,7 @@
 #include "runtime/tokio_layout.h"
 #include "runtime/tokio_spawn.h"
 #include "runtime/vtable.h"
+#include "target/note.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
@@ -155,6 +156,21 @@ out:
 	return ret;
 }
 
+/* The crate tokio-dtrace: provider `tokio`, task__spawn, task__poll__start and the like. */
+static uint32_t probes_of_others(const struct elf_file *elf)
+{
+	struct note_probe *probes = NULL;
+	size_t count = 0;
+	uint32_t ours = 0;
+
+	if (note_probes(elf, "tokio", &probes, &count, NULL, NULL))
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		ours += !strncmp(probes[i].name, "task__", 6);
+	free(probes);
+	return ours;
+}
+
 static int detect(struct object *object, struct runtime_found *out, struct err *err)
 {
 	struct elf_crate crate = {0};
@@ -179,6 +195,7 @@ static int detect(struct object *object, struct runtime_found *out, struct err *
 	ret = find_sites(object, minor, out, err);
 	if (ret)
 		return ret;
+	out->probes_of_others = probes_of_others(object->elf);
 	/* The crate without a task type: its pointers may not be relocated yet, or it spawns none. */
 	return out->sites_count ? 0 : -EAGAIN;
 }

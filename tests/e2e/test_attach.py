@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 
 import pytest
@@ -351,3 +352,26 @@ def test_library_in_a_running_runtime(root, stream, path_of, tmp_path):
         watch.stop()
     finally:
         target.kill()
+
+
+def sdt_note(provider, name, pc):
+    """A note of .note.stapsdt, as systemtap's <sys/sdt.h> makes it."""
+    text = struct.pack("<3Q", pc, 0, 0) + b"\0".join((provider, name, b"8@%rdi", b""))
+    head = struct.pack("<3I", 8, len(text), 3) + b"stapsdt\0"
+    return head + text + bytes(-len(text) % 4)
+
+
+def test_probes_of_others(app, stalltop, path_of, tmp_path):
+    """Those of tokio-dtrace, which on Linux no released version makes: named, and not attached."""
+    mine, notes = tmp_path / "dtraced", tmp_path / "notes"
+    _, code, _, _ = next(one for one in loads(path_of("blocking_call")) if one[3] & 1)
+    notes.write_bytes(sdt_note(b"tokio", b"task__poll__start", code + 64) +
+                      sdt_note(b"other", b"task__poll__start", code + 64))
+    subprocess.run(["objcopy", "--add-section", f".note.stapsdt={notes}", path_of("blocking_call"), mine],
+                   check=True)
+    target = app("x", path=mine)
+    seen = stalltop("check", "-p", target.pid, "--duration", "300ms", "--json")
+    (note,) = [n["text"] for n in seen.of("note") if "provider tokio" in n["text"]]
+    assert note.startswith(f"{mine} carries") and seen.footer["sites_on"] > 10
+    plain = stalltop("check", "-p", app("blocking_call").pid, "--duration", "300ms", "--json")
+    assert not [n for n in plain.of("note") if "provider" in n["text"]]
