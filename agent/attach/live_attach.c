@@ -352,10 +352,11 @@ static int announce_binary(struct live *live, struct emit *emit, uint32_t id)
 				binary->object->found.sites_count - binary->sites,
 				binary->object->found.sites_count, live->kernel->max_sites);
 	if (!ret && binary->object->found.probes_of_others)
-		ret = live_note(emit, binary->target, NOTE_INFO,
-				"%s carries probes of provider tokio, as tokio-dtrace makes them: left "
-				"alone, since the task types tell the same and their names",
-				path);
+		ret = live_note(
+			emit, binary->target, NOTE_INFO,
+			"%s carries probes of provider tokio, as tokio-dtrace makes them: left "
+			"alone, since the task types tell the same and their names",
+			path);
 	free(path);
 	return ret;
 }
