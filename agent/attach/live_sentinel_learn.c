@@ -8,15 +8,12 @@
  */
 #include "attach/live_sentinel.h"
 
+#include "target/threadlocal.h"
 #include "util/xalloc.h"
 
 #include <string.h>
 #include <time.h>
 
-#define STATIC_MAX 16384  /* below the thread pointer: blocks of what was loaded with the program */
-#define STATIC_BYTES 1024 /* where the table does not tell how far they reach */
-#define MODULE_BYTES 4096 /* of another object's block */
-#define MODULES_MAX 64
 #define LOOK_NS 200000000ULL /* between two looks at first, or while nothing is learned */
 #define LOOK_SLOW_NS 1000000000ULL
 #define LOOK_SHARE 100 /* a look takes at most 1/100 of a core */
@@ -25,81 +22,7 @@
 #define PATIENCE_NS 10000000000ULL
 #define CHANGES_ENOUGH 2 /* a word that is always the same may be anything */
 #define CHANGES_MAX 6
-#define PAGE 4096
-#define NO_BLOCK UINT64_MAX
 #define TASKS_IN_HAND 16
-
-/* Thread-local memory of one thread, in pieces of a page at most. */
-struct block {
-	uint64_t addr, origin; /* origin: what the offset of a place counts from */
-	uint16_t module;
-	uint32_t words;
-	uint64_t data[PAGE / 8];
-};
-
-struct blocks {
-	struct block *list;
-	uint32_t count, cap;
-};
-
-static void block_add(struct blocks *b, uint64_t addr, uint64_t end, uint64_t origin,
-		      uint16_t module)
-{
-	while (addr < end && b->count < b->cap) {
-		uint64_t next = (addr / PAGE + 1) * PAGE;
-
-		if (next > end)
-			next = end;
-		b->list[b->count].addr = addr;
-		b->list[b->count].origin = origin;
-		b->list[b->count].module = module;
-		b->list[b->count++].words = (next - addr) / 8;
-		addr = next;
-	}
-}
-
-/*
- * glibc: the table of blocks is found 8 bytes above the thread pointer, its length before it. Returns
- * where the lowest of those begins that lie below the thread pointer; what is below it is stack.
- */
-static uint64_t modules_add(const struct memory *memory, struct blocks *b, uint64_t fs)
-{
-	uint64_t table = 0, length = 0, block, low = fs;
-
-	if (memory_read(memory, fs + 8, &table, sizeof(table)) || table % 8 || table < PAGE ||
-	    memory_read(memory, table - 16, &length, sizeof(length)))
-		return fs - STATIC_BYTES;
-	for (uint16_t m = 1; m <= length && m <= MODULES_MAX; m++) {
-		if (memory_read(memory, table + 16ULL * m, &block, sizeof(block)))
-			break;
-		if (!block || block == NO_BLOCK || block % 8)
-			continue;
-		if (block < fs - STATIC_MAX || block >= fs)
-			block_add(b, block, block + MODULE_BYTES, block, m);
-		else if (block < low)
-			low = block;
-	}
-	return low < fs ? low : fs - STATIC_BYTES;
-}
-
-static void blocks_read(const struct memory *memory, struct blocks *b, uint64_t fs)
-{
-	struct memory_piece *pieces;
-
-	b->count = 0;
-	block_add(b, modules_add(memory, b, fs), fs, fs, 0);
-	pieces = xcalloc(b->count, sizeof(*pieces));
-	for (uint32_t i = 0; i < b->count; i++)
-		pieces[i] = (struct memory_piece){.addr = b->list[i].addr,
-						  .buf = b->list[i].data,
-						  .len = (size_t)b->list[i].words * 8};
-	if (memory_readv(memory, pieces, b->count) < 0)
-		b->count = 0;
-	for (uint32_t i = 0; i < b->count; i++)
-		if (pieces[i].error)
-			b->list[i].words = 0;
-	free(pieces);
-}
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
@@ -108,22 +31,6 @@ static bool in_hand(const struct sentinel_task *tasks, uint32_t count, uint64_t 
 	for (uint32_t i = 0; i < count; i++)
 		if (tasks[i].id == id)
 			return true;
-	return false;
-}
-
-/* What the thread has at a place; false: that memory was not read. */
-static bool word_of(const struct blocks *b, const struct wire_place *place, uint64_t *word)
-{
-	for (uint32_t i = 0; i < b->count; i++) {
-		const struct block *block = &b->list[i];
-		uint64_t at = block->origin + (int64_t)place->offset;
-
-		if (block->module != place->module || at < block->addr ||
-		    at >= block->addr + 8ULL * block->words)
-			continue;
-		*word = block->data[(at - block->addr) / 8];
-		return true;
-	}
 	return false;
 }
 
@@ -153,14 +60,14 @@ static bool is_candidate(const struct sentinel_target *t, uint16_t module, int32
 	return false;
 }
 
-static void candidates_add(struct sentinel_target *t, const struct blocks *b,
+static void candidates_add(struct sentinel_target *t, const struct threadlocal *local,
 			   const struct sentinel_task *tasks, uint32_t count, uint32_t tid)
 {
 	if (!t->candidates)
 		t->candidates = xcalloc(SENTINEL_CANDIDATES, sizeof(*t->candidates));
-	for (uint32_t i = 0; i < b->count; i++)
-		for (uint32_t w = 0; w < b->list[i].words; w++) {
-			const struct block *block = &b->list[i];
+	for (uint32_t i = 0; i < local->count; i++)
+		for (uint32_t w = 0; w < local->list[i].words; w++) {
+			const struct threadlocal_block *block = &local->list[i];
 			int32_t offset = (int64_t)(block->addr + 8ULL * w - block->origin);
 
 			if (!in_hand(tasks, count, block->data[w]) ||
@@ -175,7 +82,7 @@ static void candidates_add(struct sentinel_target *t, const struct blocks *b,
 }
 
 /* One thread, whose stack shows `count` tasks. */
-static void judge(struct sentinel_target *t, const struct blocks *b,
+static void judge(struct sentinel_target *t, const struct threadlocal *local,
 		  const struct sentinel_task *tasks, uint32_t count, uint32_t tid)
 {
 	uint32_t kept = 0;
@@ -184,7 +91,7 @@ static void judge(struct sentinel_target *t, const struct blocks *b,
 		struct sentinel_place *c = &t->candidates[i];
 		uint64_t word = 0;
 
-		if (word_of(b, &c->place, &word)) {
+		if (threadlocal_word(local, c->place.module, c->place.offset, &word)) {
 			if (in_hand(tasks, count, word))
 				place_right(c, word, tid);
 			else if (c->last_tid == tid)
@@ -198,7 +105,7 @@ static void judge(struct sentinel_target *t, const struct blocks *b,
 	t->count = kept;
 	t->looks += count != 0;
 	if (count)
-		candidates_add(t, b, tasks, count, tid);
+		candidates_add(t, local, tasks, count, tid);
 }
 
 /* The best ones; none while there are too many of them to tell which it is. */
@@ -284,7 +191,7 @@ static bool stood_still(const struct live *live, const struct wire_look *look)
 }
 
 static void look_at(struct live *live, uint32_t target, const struct wire_look *look,
-		    struct blocks *b)
+		    struct threadlocal *local)
 {
 	struct sentinel *s = live->sentinel;
 	struct sentinel_task tasks[TASKS_IN_HAND];
@@ -297,11 +204,11 @@ static void look_at(struct live *live, uint32_t target, const struct wire_look *
 	memcpy(s->copy.regs, look->regs, sizeof(s->copy.regs));
 	live_stack_read(live, &s->copy);
 	count = sentinel_headers(live, &s->copy, true, tasks, TASKS_IN_HAND);
-	blocks_read(&live->targets[target].watch->memory, b, look->fs);
+	threadlocal_read(&live->targets[target].watch->memory, local, look->fs);
 	if (!stood_still(live, look))
 		return;
 	if (!s->targets[target].proven)
-		judge(&s->targets[target], b, tasks, count, look->tid);
+		judge(&s->targets[target], local, tasks, count, look->tid);
 	sentinel_beat_look(live, target, look);
 }
 
@@ -331,20 +238,18 @@ static bool learned_all(const struct live *live, uint32_t target)
 static void look_at_all(struct live *live, uint32_t target)
 {
 	struct sentinel_target *t = &live->sentinel->targets[target];
-	struct blocks b = {.cap = STATIC_MAX / PAGE + 1 + 2 * MODULES_MAX};
+	struct threadlocal local = {0};
 	bool learning = !learned_all(live, target);
 	struct seen seen = {0};
 
 	t->unwatched = 0;
 	kernel_look(live->kernel, live->targets[target].watch->proc->pid, 0, on_look, &seen);
-	if (learning)
-		b.list = xcalloc(b.cap, sizeof(*b.list));
 	for (size_t i = 0; i < seen.count; i++) {
 		if (learning)
-			look_at(live, target, &seen.looks[i], &b);
+			look_at(live, target, &seen.looks[i], &local);
 		slot_for(live, target, &seen.looks[i]);
 	}
-	free(b.list);
+	threadlocal_free(&local);
 	free(seen.looks);
 	if (!t->proven)
 		places_publish(live, target);
