@@ -9,144 +9,7 @@
 
 #include <cmocka.h>
 
-#include "runtime/tokio_layout.h"
-#include "runtime/tokio_queue.h"
-
-#define BASE 0x20000000ull
-#define ARENA 65536
-#define WORKERS 3
-#define OWNER 7
-
-/* Where the parts of the fake lie. */
-#define AT_HANDLE 0x0000
-#define AT_REMOTES 0x2000
-#define AT_SLEEPERS 0x2100
-#define AT_LISTS 0x2200
-#define AT_TASK 0x2800
-#define AT_VTABLE 0x2900
-#define AT_POOL 0x3000
-#define AT_NAME 0x4000
-#define AT_QUEUES 0x5000
-#define AT_BUFFER 0x6000
-
-struct fake {
-	uint8_t bytes[ARENA];
-	struct memory memory;
-	const struct tokio_layout *layout;
-	struct tokio_query query;
-	uint64_t data; /* offset of the handle in the arena */
-};
-
-static int fake_read(void *self, uint64_t addr, void *buf, size_t len)
-{
-	struct fake *f = self;
-
-	if (addr < BASE || addr - BASE > ARENA || len > ARENA - (addr - BASE))
-		return -EFAULT;
-	memcpy(buf, f->bytes + (addr - BASE), len);
-	return 0;
-}
-
-static void put(struct fake *f, uint64_t at, uint64_t value, size_t size)
-{
-	assert_true(at + size <= ARENA);
-	memcpy(f->bytes + at, &value, size);
-}
-
-static void put_field(struct fake *f, uint64_t at, enum tokio_field field, uint64_t value)
-{
-	if (f->layout->off[field] >= 0)
-		put(f, at + (uint64_t)f->layout->off[field], value, 8);
-}
-
-static void put_task(struct fake *f)
-{
-	put(f, AT_TASK, 2 << 6, 8);
-	put(f, AT_TASK + 16, BASE + AT_VTABLE, 8);
-	put(f, AT_TASK + 24, OWNER, 8);
-}
-
-static void put_pool(struct fake *f, uint64_t threads, uint64_t idle, uint64_t queue)
-{
-	put(f, AT_POOL, 2, 8);
-	put(f, AT_POOL + 8, 1, 8);
-	put_field(f, AT_POOL, TOKIO_POOL_CAP, 512 + WORKERS);
-	put_field(f, AT_POOL, TOKIO_POOL_THREADS, threads);
-	put_field(f, AT_POOL, TOKIO_POOL_IDLE, idle);
-	put_field(f, AT_POOL, TOKIO_POOL_QUEUE, queue);
-	put_field(f, AT_POOL, TOKIO_POOL_WORKERS, WORKERS);
-	put_field(f, AT_POOL, TOKIO_POOL_HANDLES, threads);
-	put_field(f, AT_POOL, TOKIO_POOL_JOBS, queue);
-	put_field(f, AT_POOL, TOKIO_POOL_SECS, 10);
-	put(f, AT_POOL + (uint64_t)f->layout->off[TOKIO_POOL_NANOS], 0, 4);
-	put_field(f, AT_POOL, TOKIO_POOL_NAME, BASE + AT_NAME);
-	put(f, AT_POOL + (uint64_t)f->layout->off[TOKIO_POOL_NAME] + 8, BASE + AT_NAME + 64, 8);
-	put(f, AT_NAME, 1, 8);
-	put(f, AT_NAME + 8, 1, 8);
-	put(f, AT_NAME + 64 + 16, 8, 8);
-	put(f, AT_NAME + 64 + 24, BASE + AT_VTABLE, 8);
-}
-
-static void put_queue(struct fake *f, int worker, uint32_t steal, uint32_t real, uint32_t tail)
-{
-	uint64_t at = AT_QUEUES + 256u * (unsigned int)worker;
-
-	put(f,
-	    AT_REMOTES + 16u * (unsigned int)worker + (uint64_t)f->layout->off[TOKIO_MULTI_STEAL],
-	    BASE + at, 8);
-	put(f, at, 2, 8);
-	put(f, at + 8, 1, 8);
-	put_field(f, at, TOKIO_MULTI_BUFFER, BASE + AT_BUFFER);
-	put_field(f, at, TOKIO_MULTI_HEAD, (uint64_t)steal << 32 | real);
-	put(f, at + (uint64_t)f->layout->off[TOKIO_MULTI_TAIL], tail, 4);
-}
-
-static void put_inject(struct fake *f, uint64_t len, uint64_t head, uint64_t tail)
-{
-	put_field(f, f->data, TOKIO_MULTI_INJECT_LEN, len);
-	put_field(f, f->data, TOKIO_MULTI_INJECT_HEAD, head);
-	put_field(f, f->data, TOKIO_MULTI_INJECT_TAIL, tail);
-}
-
-/* A multi-thread runtime of Tokio 1.47: three workers, one parked; five tasks, two injected. */
-static void fake_init(struct fake *f)
-{
-	const struct tokio_layout *found[TOKIO_LAYOUT_CANDIDATES];
-
-	memset(f, 0, sizeof(*f));
-	assert_int_equal(tokio_version_parse("1.47.1", &f->query.version), 0);
-	f->query.unstable = TOKIO_UNSTABLE_NO;
-	f->query.handle = BASE + AT_HANDLE;
-	assert_true(tokio_layout_candidates(&f->query.version, TOKIO_UNSTABLE_NO, 0, found,
-					    TOKIO_LAYOUT_CANDIDATES) > 0);
-	f->layout = found[0];
-	f->memory = (struct memory){.read = fake_read, .self = f};
-	f->data = AT_HANDLE + 16;
-	put(f, AT_HANDLE, 3, 8);
-	put(f, AT_HANDLE + 8, 1, 8);
-	put_field(f, f->data, TOKIO_MULTI_REMOTES, BASE + AT_REMOTES);
-	put_field(f, f->data, TOKIO_MULTI_REMOTES_LEN, WORKERS);
-	put_field(f, f->data, TOKIO_MULTI_WORKERS, WORKERS);
-	put_field(f, f->data, TOKIO_MULTI_METRICS_LEN, WORKERS);
-	put_field(f, f->data, TOKIO_MULTI_IDLE, 2 << 16);
-	put_field(f, f->data, TOKIO_MULTI_SLEEPERS, BASE + AT_SLEEPERS);
-	put_field(f, f->data, TOKIO_MULTI_SLEEPERS_CAP, WORKERS);
-	put_field(f, f->data, TOKIO_MULTI_SLEEPERS_LEN, 1);
-	put(f, AT_SLEEPERS, 2, 8);
-	put_field(f, f->data, TOKIO_MULTI_OWNED_ID, OWNER);
-	put_field(f, f->data, TOKIO_MULTI_OWNED_COUNT, 5);
-	put_field(f, f->data, TOKIO_MULTI_LISTS, BASE + AT_LISTS);
-	put_field(f, f->data, TOKIO_MULTI_LISTS_LEN, 16);
-	put_field(f, f->data, TOKIO_MULTI_LISTS_MASK, 15);
-	put(f, AT_LISTS + (uint64_t)f->layout->off[TOKIO_MULTI_LIST_HEAD], BASE + AT_TASK, 8);
-	put_task(f);
-	put_inject(f, 2, BASE + AT_TASK, BASE + AT_TASK);
-	put_field(f, f->data, TOKIO_MULTI_POOL, BASE + AT_POOL);
-	put_pool(f, WORKERS + 4, 1, 9);
-	put_queue(f, 0, 10, 10, 10);
-	put_queue(f, 1, 0xfffffffe, 0xfffffffe, 3);
-	put_queue(f, 2, 100, 128, 356);
-}
+#include "tokio_fake.h"
 
 static struct tokio_queue *fake_open(struct fake *f)
 {
@@ -257,9 +120,9 @@ static void test_sample_unknown(void **state)
 	fake_init(&f);
 	q = fake_open(&f);
 	assert_non_null(q);
-	put_inject(&f, 0, BASE + AT_TASK, BASE + AT_TASK);
-	put_queue(&f, 1, 0, 0, 257);
-	put_field(&f, AT_POOL, TOKIO_POOL_IDLE, 1000);
+	fake_inject(&f, 0, BASE + AT_TASK, BASE + AT_TASK);
+	fake_queue(&f, 1, 0, 0, 257);
+	fake_field(&f, AT_POOL, TOKIO_POOL_IDLE, 1000);
 	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
 	expect_unknown(&d->inject);
 	expect_unknown(&d->local[1]);
@@ -268,7 +131,7 @@ static void test_sample_unknown(void **state)
 	expect_unknown(&d->threads);
 	expect(&d->local[2], 228);
 	expect(&d->tasks, 5);
-	put_pool(&f, WORKERS - 1, 0, 0);
+	fake_pool(&f, WORKERS - 1, 0, 0);
 	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
 	expect_unknown(&d->threads);
 	expect(&d->blocking, 0);
@@ -286,11 +149,11 @@ static void test_sample_stale(void **state)
 	fake_init(&f);
 	q = fake_open(&f);
 	assert_non_null(q);
-	put_field(&f, f.data, TOKIO_MULTI_OWNED_ID, OWNER + 1);
+	fake_field(&f, f.data, TOKIO_MULTI_OWNED_ID, OWNER + 1);
 	assert_int_equal(tokio_queue_sample(q, &d, &err), -ESTALE);
 	assert_null(d);
-	put_field(&f, f.data, TOKIO_MULTI_OWNED_ID, OWNER);
-	put(&f, AT_HANDLE, 0, 8);
+	fake_field(&f, f.data, TOKIO_MULTI_OWNED_ID, OWNER);
+	fake_put(&f, AT_HANDLE, 0, 8);
 	assert_int_equal(tokio_queue_sample(q, &d, &err), -ESTALE);
 	tokio_queue_close(q);
 }
@@ -331,14 +194,14 @@ static void test_invariants(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(breaks) / sizeof(breaks[0]); i++) {
 		fake_init(&f);
-		put_field(&f, f.data, breaks[i].field, breaks[i].value);
+		fake_field(&f, f.data, breaks[i].field, breaks[i].value);
 		assert_null(fake_open(&f));
 	}
 	fake_init(&f);
-	put_queue(&f, 1, 0, 0, 300);
+	fake_queue(&f, 1, 0, 0, 300);
 	assert_null(fake_open(&f));
 	fake_init(&f);
-	put(&f, AT_SLEEPERS, WORKERS, 8);
+	fake_put(&f, AT_SLEEPERS, WORKERS, 8);
 	assert_null(fake_open(&f));
 	fake_init(&f);
 	f.query.owner_id = OWNER + 1;
@@ -354,7 +217,7 @@ static void test_no_pool(void **state)
 
 	(void)state;
 	fake_init(&f);
-	put_field(&f, AT_POOL, TOKIO_POOL_IDLE, 1000);
+	fake_field(&f, AT_POOL, TOKIO_POOL_IDLE, 1000);
 	q = fake_open(&f);
 	assert_non_null(q);
 	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
@@ -383,8 +246,8 @@ static void test_moved(void **state)
 	(void)state;
 	fake_init(&f);
 	pool = (uint64_t)f.layout->off[TOKIO_MULTI_POOL];
-	put(&f, f.data + pool, 0, 8);
-	put(&f, f.data + pool + 72, BASE + AT_POOL, 8);
+	fake_put(&f, f.data + pool, 0, 8);
+	fake_put(&f, f.data + pool + 72, BASE + AT_POOL, 8);
 	q = fake_open(&f);
 	assert_non_null(q);
 	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
@@ -392,7 +255,7 @@ static void test_moved(void **state)
 	tokio_queue_close(q);
 	/* A second pool at another address: which one is it? */
 	memcpy(f.bytes + AT_POOL + 0x800, f.bytes + AT_POOL, 0x400);
-	put(&f, f.data + pool + 40, BASE + AT_POOL + 0x800, 8);
+	fake_put(&f, f.data + pool + 40, BASE + AT_POOL + 0x800, 8);
 	q = fake_open(&f);
 	assert_non_null(q);
 	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
@@ -421,8 +284,8 @@ static void test_garbage(void **state)
 			seed = seed * 1664525 + 1013904223;
 			f.bytes[i] = (uint8_t)(round == 0 ? 0xff : round == 1 ? 0 : seed >> 24);
 		}
-		put(&f, AT_HANDLE, 1, 8);
-		put(&f, AT_HANDLE + 8, 1, 8);
+		fake_put(&f, AT_HANDLE, 1, 8);
+		fake_put(&f, AT_HANDLE + 8, 1, 8);
 		f.query.unstable = TOKIO_UNSTABLE_UNKNOWN;
 		f.query.version.minor = 24 + (unsigned int)round % 31;
 		assert_null(fake_open(&f));
