@@ -32,7 +32,7 @@ static void row(struct listing *list, const struct watch *watch, const struct wa
 	const struct runtime_found *found = &object->found;
 	char *comm = text_sanitize_dup(watch->proc->comm);
 	char *binary = text_sanitize_dup(object->object->name);
-	int64_t workers = runtime_found_workers(found, watch->proc);
+	int64_t workers = watch_workers(watch, object, NULL);
 
 	table_cellf(list->table, "%d", watch->proc->pid);
 	table_cell(list->table, comm);
@@ -56,7 +56,8 @@ static void object_json(const struct watch *watch, const struct watch_object *ob
 	const struct runtime_found *found = &object->found;
 	char *comm = text_sanitize_dup(watch->proc->comm);
 	char *binary = text_sanitize_dup(object->object->name);
-	int64_t workers = runtime_found_workers(found, watch->proc);
+	struct err why = {0};
+	int64_t workers = watch_workers(watch, object, &why);
 	cJSON *json = cJSON_CreateObject();
 	char *text;
 
@@ -72,6 +73,10 @@ static void object_json(const struct watch *watch, const struct watch_object *ob
 		cJSON_AddNullToObject(json, "workers");
 	else
 		cJSON_AddNumberToObject(json, "workers", (double)workers);
+	if (workers < 0)
+		cJSON_AddStringToObject(json, "workers_unknown_because", why.msg);
+	else
+		cJSON_AddNullToObject(json, "workers_unknown_because");
 	if (found->types_later)
 		cJSON_AddNullToObject(json, "task_types");
 	else

@@ -145,6 +145,18 @@ static bool given_up(struct watch *watch, const struct object *object)
 	return false;
 }
 
+int64_t watch_workers(const struct watch *watch, const struct watch_object *object, struct err *err)
+{
+	/* Threads and handles do not say which of several copies they are of. */
+	for (size_t i = 0; i < watch->count; i++)
+		if (watch->objects[i] != object &&
+		    watch->objects[i]->found.ops == object->found.ops) {
+			err_set(err, -ENOTSUP, "the process carries this runtime more than once");
+			return -1;
+		}
+	return runtime_found_workers(&object->found, object->object, err);
+}
+
 static void note(struct watch *watch, char *text)
 {
 	watch->notes = xgrow(watch->notes, &watch->notes_cap, watch->notes_count + 1,

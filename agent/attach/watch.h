@@ -76,6 +76,10 @@ void watch_scan_stop(struct watch *watch);
 /* What was noted, once each: freed by the caller; NULL: nothing more. */
 char *watch_take_note(struct watch *watch);
 
+/* How many workers a runtime has, with nothing attached; -1 and `err`: not known. */
+int64_t watch_workers(const struct watch *watch, const struct watch_object *object,
+		      struct err *err);
+
 /* Forgets all objects, after an exec. */
 void watch_reset(struct watch *watch);
 

@@ -5,6 +5,7 @@
 #include "runtime/tokio.h"
 #include "runtime/usdt.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,16 +59,23 @@ static int count_named(void *ctx, pid_t tid)
 	return 0;
 }
 
-int64_t runtime_found_workers(const struct runtime_found *found, const struct proc *proc)
+int64_t runtime_found_workers(const struct runtime_found *found, const struct object *object,
+			      struct err *err)
 {
-	struct named named = {.proc = proc};
+	struct named named = {.proc = object->proc};
 
+	if (found->ops->workers)
+		return found->ops->workers(found, object, err);
 	if (found->ops->worker_names)
 		named.head = found->ops->worker_names(found);
+	if (named.head)
+		proc_each_thread(object->proc, count_named, &named);
 	/* Nobody with that name: it was not started yet, or was given other names. */
-	if (!named.head || proc_each_thread(proc, count_named, &named) || !named.count)
-		return -1;
-	return named.count;
+	if (!named.count)
+		err_set(err, -ENOENT, "%s",
+			named.head ? "no thread has the name that this runtime gives to workers" :
+				     "nothing tells its workers from outside");
+	return named.count ? named.count : -1;
 }
 
 const char *runtimes_wanted(char *buf, size_t size)

@@ -167,6 +167,12 @@ struct runtime_ops {
 	 * bytes), before a number if they have one; NULL: they are not told by it. The op may be NULL.
 	 */
 	const char *(*worker_names)(const struct runtime_found *found);
+	/*
+	 * How many workers its runtimes in the object's process have, as configured, read from memory
+	 * with nothing attached; -1 and `err`: not known. NULL: they are told by their names.
+	 */
+	int64_t (*workers)(const struct runtime_found *found, const struct object *object,
+			   struct err *err);
 	const struct runtime_queue_ops *queues;	    /* NULL: depths are not known */
 	const struct runtime_channel_ops *channels; /* between its tasks; NULL: not known */
 };
@@ -179,8 +185,9 @@ void runtime_found_clear(struct runtime_found *found);
 const char *runtime_found_name(const struct runtime_found *found);
 /* "7 task types", or that they are not known yet. */
 const char *runtime_found_types(const struct runtime_found *found, char *buf, size_t size);
-/* Workers of the process by the names of its threads, without a probe; -1 not known. */
-int64_t runtime_found_workers(const struct runtime_found *found, const struct proc *proc);
+/* Workers of the object's process, without a probe; -1 and `err`: not known. */
+int64_t runtime_found_workers(const struct runtime_found *found, const struct object *object,
+			      struct err *err);
 /* "Tokio 1.24 or newer, ...": what is recognised, for a person. */
 const char *runtimes_wanted(char *buf, size_t size);
 

@@ -206,6 +206,7 @@ const struct runtime_ops tokio_runtime = {
 	.family = WIRE_TOKIO,
 	.detect = detect,
 	.state = tokio_state,
+	.workers = tokio_workers,
 	.queues = &tokio_queues,
 	.channels = &tokio_channels,
 };

@@ -17,4 +17,8 @@ void tokio_functions(const uint64_t *words, struct task_functions *out);
 extern const struct runtime_queue_ops tokio_queues;
 void tokio_state(uint64_t word, struct runtime_state *out);
 
+/* tokio_workers.c */
+int64_t tokio_workers(const struct runtime_found *found, const struct object *object,
+		      struct err *err);
+
 #endif
