@@ -5,6 +5,7 @@
  */
 #include "detect/detect.h"
 
+#include "detect/ahead.h"
 #include "detect/wire.h"
 #include "jail/peer.h"
 #include "util/xalloc.h"
@@ -17,6 +18,8 @@ struct finder {
 	uint8_t *in, *out; /* PACKET_MAX each */
 	size_t length;	   /* of what is in `out`, */
 	uint32_t count;	   /* and how many that is */
+	struct ahead ahead;
+	const struct object *object; /* whose memory that is */
 };
 
 /* Without the agent there is nothing left to do. */
@@ -41,27 +44,39 @@ static void ask(struct finder *finder, const struct packet_head *head, const voi
 		_exit(1);
 }
 
-static int read_memory(void *self, uint64_t addr, void *buf, size_t len)
+static int fetch_pages(void *self, struct ahead_window *window)
 {
 	const struct packet_head head = {.type = DETECT_WANT_MEMORY};
-	uint8_t *to = buf;
+	const struct detect_piece piece = {window->start, window->end - window->start};
 	struct packet packet;
 
-	while (len) {
-		struct detect_piece piece = {addr,
-					     len < DETECT_MEMORY_MAX ? len : DETECT_MEMORY_MAX};
-
-		ask(self, &head, &piece, sizeof(piece), DETECT_MEMORY, &packet);
-		if (packet.head.count)
-			return -(int)packet.head.count;
-		if (packet.length != piece.length)
-			return -EFAULT;
-		memcpy(to, packet.payload, piece.length);
-		to += piece.length;
-		addr += piece.length;
-		len -= piece.length;
-	}
+	ask(self, &head, &piece, sizeof(piece), DETECT_MEMORY, &packet);
+	if (packet.head.count)
+		return -(int)packet.head.count;
+	if (packet.length != piece.length)
+		return -EFAULT;
+	memcpy(window->bytes, packet.payload, piece.length);
+	window->present = packet.head.id;
 	return 0;
+}
+
+/* What is read ahead ends where the segment does. */
+static int read_memory(void *self, uint64_t addr, void *buf, size_t len)
+{
+	struct finder *finder = self;
+	const struct object *object = finder->object;
+	struct elf_range within = {0};
+
+	for (size_t i = 0; object->elf && i < object->elf->n_loads; i++) {
+		const struct elf_segment *s = &object->elf->loads[i];
+
+		if (addr - object->bias - s->vaddr < s->memsz)
+			within = (struct elf_range){
+				.start = s->vaddr + object->bias,
+				.end = s->vaddr + s->memsz + object->bias,
+			};
+	}
+	return ahead_read(&finder->ahead, &within, addr, buf, len);
 }
 
 /* Those on this machine, and when none of them is it, one from elsewhere. */
@@ -260,6 +275,8 @@ static void serve(struct finder *finder, const struct packet *packet)
 	bool unrelocated = job->unrelocated;
 	int ret;
 
+	finder->object = &object;
+	ahead_reset(&finder->ahead);
 	memcpy(object.ranges, packet->payload + sizeof(*job),
 	       object.ranges_count * sizeof(object.ranges[0]));
 	ret = object_parse(&object, &err);
@@ -292,6 +309,7 @@ int detect_child_main(void)
 	struct finder finder = {.in = xmalloc(PACKET_MAX), .out = xmalloc(PACKET_MAX)};
 	struct packet packet;
 
+	finder.ahead = (struct ahead){.fetch = fetch_pages, .ctx = &finder};
 	if (peer_child_ready())
 		return 1;
 	for (;;) {

@@ -44,7 +44,7 @@ int detector_open(struct detector **out, struct err *err)
 		return ret;
 	}
 	d->limit_ms = DETECT_MS;
-	d->memory = xmalloc(DETECT_MEMORY_MAX);
+	d->memory = xcalloc(1, AHEAD_BYTES);
 	*out = d;
 	return 0;
 }
@@ -125,16 +125,30 @@ static int on_want_memory(struct detector *d, const struct packet *packet)
 {
 	struct packet_head head = {.type = DETECT_MEMORY};
 	struct detect_piece piece;
-	int ret;
+	struct memory_piece pages[AHEAD_PAGES];
+	ssize_t ret;
 
 	if (packet->length != sizeof(piece))
 		return -EINVAL;
 	memcpy(&piece, packet->payload, sizeof(piece));
-	if (piece.length > DETECT_MEMORY_MAX)
+	if (piece.length > AHEAD_BYTES || (piece.addr | piece.length) % AHEAD_PAGE)
 		return -EINVAL;
-	ret = memory_read(d->object->memory, piece.addr, d->memory, piece.length);
-	head.count = (uint32_t)-ret;
-	return packet_send_one(d->peer.child.sock, &head, d->memory, ret ? 0 : piece.length, NULL);
+	for (uint64_t i = 0; i < piece.length / AHEAD_PAGE; i++)
+		pages[i] = (struct memory_piece){
+			.addr = piece.addr + i * AHEAD_PAGE,
+			.buf = d->memory + i * AHEAD_PAGE,
+			.len = AHEAD_PAGE,
+		};
+	ret = memory_readv(d->object->memory, pages, piece.length / AHEAD_PAGE);
+	for (uint64_t i = 0; ret >= 0 && i < piece.length / AHEAD_PAGE; i++) {
+		head.id |= (uint32_t)!pages[i].error << i;
+		/* What was read before may be of another process. */
+		if (pages[i].error)
+			memset(pages[i].buf, 0, AHEAD_PAGE);
+	}
+	head.count = ret < 0 ? (uint32_t)-ret : 0;
+	return packet_send_one(d->peer.child.sock, &head, d->memory, ret < 0 ? 0 : piece.length,
+			       NULL);
 }
 
 static int send_files(struct detector *d, int *fds, size_t n)

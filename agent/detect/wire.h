@@ -8,21 +8,22 @@
 #ifndef DETECT_WIRE_H
 #define DETECT_WIRE_H
 
+#include "detect/ahead.h"
 #include "jail/packet.h"
 #include "runtime/runtime.h"
 
 #define DETECT_CHILD "stalltop-detect"
-#define DETECT_MEMORY_MAX (128 * 1024) /* bytes of memory in one answer */
-#define DETECT_TEXT 16384	       /* bytes of a name; longer ones are cut */
+#define DETECT_TEXT 16384 /* bytes of a name; longer ones are cut */
 #define DETECT_OFFSETS 1024
 #define DETECT_NONE UINT32_MAX
 
 enum detect_type {
 	DETECT_JOB = PACKET_READY +
-		     1,	    /* agent: count ranges; a struct detect_job, ranges, a file */
-	DETECT_MEMORY,	    /* agent: count is an errno, 0: the bytes */
+		     1, /* agent: count ranges; a struct detect_job, ranges, a file */
+	/* agent: count is an errno, 0: the bytes; bit i of id: page i is there, else it is zeros */
+	DETECT_MEMORY,
 	DETECT_DEBUG,	    /* agent: files that can be the separate debug file */
-	DETECT_WANT_MEMORY, /* child: a struct detect_piece */
+	DETECT_WANT_MEMORY, /* child: a struct detect_piece of whole pages, AHEAD_BYTES at most */
 	DETECT_WANT_DEBUG,  /* child: a struct elf_debug_link; count 1: none of those; fetch it */
 	DETECT_IMAGE,	    /* child: a struct elf_image and its segments */
 	DETECT_FOUND,	    /* child: a struct detect_found and offsets */

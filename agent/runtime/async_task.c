@@ -79,9 +79,11 @@ static bool power_of_two(uint64_t n)
 /* {align, size} in either order, then three offsets. An Option of it looks the same. */
 static bool layout_read(struct object *object, const struct vtable *table, struct layout *out)
 {
-	uint64_t w[5], at = table->words[W_LAYOUT] - object->bias, align;
+	uint64_t w[5], at = table->words[W_LAYOUT] - object->bias, align, offset;
 
-	if (at & 7 || elf_is_code(object->elf, at) || object_read(object, at, w, sizeof(w)))
+	/* Seven functions in a row have anything behind them, in most of the tables that are none. */
+	if (at & 7 || elf_is_code(object->elf, at) ||
+	    elf_vaddr_to_offset(object->elf, at, &offset) || object_read(object, at, w, sizeof(w)))
 		return false;
 	align = w[0] < w[1] ? w[0] : w[1];
 	*out = (struct layout){
