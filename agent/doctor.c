@@ -9,6 +9,7 @@
 #include "attach/watch.h"
 #include "commands.h"
 #include "targets.h"
+#include "util/caps.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -65,22 +66,11 @@ static void check_btf(struct result *r)
 		    strerror(errno));
 }
 
-static bool has_cap(cap_value_t cap)
-{
-	cap_t caps = cap_get_proc();
-	cap_flag_value_t value = CAP_CLEAR;
-
-	if (caps)
-		cap_get_flag(caps, cap, CAP_EFFECTIVE, &value);
-	cap_free(caps);
-	return value == CAP_SET;
-}
-
 static void check_bpf_caps(struct result *r)
 {
-	bool bpf = has_cap(CAP_BPF), perfmon = has_cap(CAP_PERFMON);
+	bool bpf = caps_have(CAP_BPF), perfmon = caps_have(CAP_PERFMON);
 
-	if ((bpf && perfmon) || has_cap(CAP_SYS_ADMIN))
+	if ((bpf && perfmon) || caps_have(CAP_SYS_ADMIN))
 		say(r, true, "CAP_BPF and CAP_PERFMON, or root");
 	else
 		say(r, false,
@@ -92,7 +82,7 @@ static void check_bpf_caps(struct result *r)
 
 static void check_ptrace(struct result *r)
 {
-	if (has_cap(CAP_SYS_PTRACE))
+	if (caps_have(CAP_SYS_PTRACE))
 		say(r, true, "CAP_SYS_PTRACE: processes of every user can be watched");
 	else
 		say(r, true, "no CAP_SYS_PTRACE: only processes of this user can be watched");
@@ -145,7 +135,7 @@ static void check_yama(struct result *r)
 		scope = 0;
 	if (f)
 		fclose(f);
-	if (scope == 0 || has_cap(CAP_SYS_PTRACE))
+	if (scope == 0 || caps_have(CAP_SYS_PTRACE))
 		say(r, scope < 3,
 		    scope < 3 ?
 			    "memory of targets can be read" :

@@ -2,6 +2,7 @@
 /* One process from outside; see proc.h. */
 #include "target/proc.h"
 
+#include "util/caps.h"
 #include "util/xalloc.h"
 
 #include <ctype.h>
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -151,6 +153,21 @@ static bool is_kernel_thread(pid_t pid)
 	return read_stat_field(pid, 9, &flags) == 0 && (flags & KTHREAD_FLAG);
 }
 
+/* Why the kernel does not let this process look at that one. */
+static int refused(pid_t pid, struct err *err)
+{
+	if (!caps_have(CAP_SYS_PTRACE))
+		return err_set(err, -EACCES,
+			       "process %d may not be looked at: run as root, or give stalltop "
+			       "CAP_SYS_PTRACE",
+			       pid);
+	return err_set(err, -EACCES,
+		       "process %d may not be looked at, though stalltop has CAP_SYS_PTRACE%s: %sa "
+		       "security module of the kernel (AppArmor, SELinux, Landlock, ..) forbids it",
+		       pid, caps_in_namespace() ? " in its user namespace" : "",
+		       caps_in_namespace() ? "the process belongs to another one, or " : "");
+}
+
 int proc_refresh(struct proc *proc, struct err *err)
 {
 	char path[64];
@@ -165,10 +182,7 @@ int proc_refresh(struct proc *proc, struct err *err)
 		return err_set(err, -ENOENT, "process %d is a kernel thread: nothing to attach to",
 			       proc->pid);
 	if (n < 0 && (errno == EACCES || errno == EPERM))
-		return err_set(err, -EACCES,
-			       "process %d may not be looked at: run as root, or give stalltop "
-			       "CAP_SYS_PTRACE (a security module can forbid it even then)",
-			       proc->pid);
+		return refused(proc->pid, err);
 	if (n < 0)
 		return err_set(err, -ESRCH, "process %d is gone", proc->pid);
 	proc->exe[n] = '\0';
@@ -304,10 +318,7 @@ int proc_maps(const struct proc *proc, struct proc_map **out, size_t *count, str
 	snprintf(path, sizeof(path), "/proc/%d/maps", proc->pid);
 	f = fopen(path, "re");
 	if (!f && (errno == EACCES || errno == EPERM))
-		return err_set(err, -EACCES,
-			       "cannot read the mappings of process %d: run as "
-			       "root, or give stalltop CAP_SYS_PTRACE",
-			       proc->pid);
+		return refused(proc->pid, err);
 	if (!f)
 		return err_set(err, -ESRCH, "process %d is gone", proc->pid);
 	while (n < PROC_MAX_MAPS && getline(&line, &size, f) > 0) {

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Rights: capabilities without root, other users' processes, seccomp, a kernel without BTF."""
 
+import ctypes
 import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -187,6 +189,33 @@ def test_list_as_a_user(place, targets):
     seen = run(["unshare", "--pid", "--fork", "--mount-proc", "--mount", "sh", "-c", script])
     assert seen.rc == 0 and seen.stdout.count("blocking_call  tokio") == 1, seen
     assert re.search(r"process \d+ .*CAP_SYS_PTRACE.*; and [12] more", seen.stderr), seen
+
+
+def landlocked():
+    """Puts this process into a Landlock domain, which may not look at processes outside of it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handled = (ctypes.c_uint64 * 1)(1 << 11)  # LANDLOCK_ACCESS_FS_MAKE_BLOCK
+    ruleset = libc.syscall(444, handled, ctypes.c_size_t(8), 0)
+    if ruleset < 0 or libc.syscall(446, ruleset, 0):
+        raise OSError(ctypes.get_errno(), "landlock")
+
+
+def test_root_that_may_not_look(app):
+    """Who has the capability is not told to get it, but what is in the way."""
+    app("blocking_call")
+    unshare = ["unshare", "--user", "--map-root-user"]
+    seen = []
+    if run([*unshare, "true"]).rc == 0:
+        seen.append((run([*unshare, harness.BINARY, "list"]), "in its user namespace: .*another"))
+    try:
+        seen.append((run([harness.BINARY, "list"], preexec_fn=landlocked),
+                     "CAP_SYS_PTRACE: a security module"))
+    except subprocess.SubprocessError:
+        pass  # no Landlock in this kernel
+    assert seen, "neither user namespaces nor Landlock"
+    for list_, why in seen:
+        assert list_.rc == 0 and "run as root" not in list_.stderr, list_
+        assert re.search(rf"process \d+ may not be looked at.* {why}", list_.stderr), list_
 
 
 def test_capability_of_the_file(place, targets):
