@@ -86,6 +86,19 @@ static bool names_threads(const struct search *s, uint64_t vaddr)
 	       pointer > s->object->bias && text_at(s, pointer - s->object->bias);
 }
 
+/* The address of data that the instruction speaks of; 0: none. A constant may be any number. */
+static uint64_t data_of(const struct search *s, const struct insn *insn)
+{
+	const struct elf_file *elf = s->object->elf;
+	uint64_t taken = insn_takes(insn, elf_is_fixed(elf)), offset;
+
+	if (insn->has_rip)
+		return insn->rip_addr;
+	return taken && (!elf_vaddr_to_offset(elf, taken, &offset) || is_writable(elf, taken)) ?
+		       taken :
+		       0;
+}
+
 static uint64_t goes_to(const struct search *s, const struct insn *insn)
 {
 	uint64_t target = 0;
@@ -104,11 +117,11 @@ static bool look_at(const struct search *s, const struct insn *insn, uint64_t st
 		    uint64_t *calls, size_t *count)
 {
 	bool call = insn->flow == INSN_CALL || insn->flow == INSN_JUMP;
-	uint64_t target;
+	uint64_t target = call ? 0 : data_of(s, insn);
 
-	if (insn->has_rip && !call) {
-		note_data(s, insn->rip_addr);
-		return names_threads(s, insn->rip_addr);
+	if (target) {
+		note_data(s, target);
+		return names_threads(s, target);
 	}
 	target = call ? goes_to(s, insn) : 0;
 	if (insn->flow == INSN_JUMP && insn->has_target && target >= start && target < end)

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define CHUNK (1u << 20)
-#define LEA_LEN 7 /* lea r64, [rip + disp32] */
+#define LEA_LEN 7
 
 /* An instruction that takes the address of a vtable. */
 struct use {
@@ -43,33 +43,58 @@ static const char *const maker_functions[] = {
 	"::allocate", "::spawn_unchecked", "::spawn_inner", "::spawn", "::spawn_local", "::unblock",
 };
 
-static void use_add(struct search *s, const uint8_t *lea, uint64_t at)
+static void use_add(struct search *s, uint64_t vtable, uint64_t at)
 {
-	int32_t disp;
-	uint64_t site;
+	uint64_t site = vtable ? map_get(&s->vtables, vtable, 0) : MAP_NONE;
 
-	memcpy(&disp, lea + 3, sizeof(disp));
-	site = map_get(&s->vtables, at + LEA_LEN + (uint64_t)(int64_t)disp, 0);
 	if (site == MAP_NONE || s->count >= RUNTIME_MAX_SPAWNS)
 		return;
 	s->uses = xgrow(s->uses, &s->cap, s->count + 1, sizeof(*s->uses));
 	s->uses[s->count++] = (struct use){.at = at, .site = site};
 }
 
+/* What lea r64, [rip + disp32] takes. */
+static uint64_t taken_by_lea(const uint8_t *bytes, uint64_t at)
+{
+	int32_t disp;
+
+	if ((bytes[0] & 0xfb) != 0x48 || bytes[1] != 0x8d || (bytes[2] & 0xc7) != 0x05)
+		return 0;
+	memcpy(&disp, bytes + 3, sizeof(disp));
+	return at + LEA_LEN + (uint64_t)(int64_t)disp;
+}
+
+/* mov r32, imm32, or mov [..], imm32, each with or without REX. */
+static uint64_t taken_by_mov(const uint8_t *bytes, size_t len, uint64_t at)
+{
+	uint8_t opcode = (bytes[0] & 0xf0) == 0x40 ? bytes[1] : bytes[0];
+	struct insn in;
+
+	if (((opcode & 0xf8) != 0xb8 && opcode != 0xc7) || insn_decode(bytes, len, at, &in))
+		return 0;
+	return insn_takes(&in, true);
+}
+
 /* By their bytes: what only looks like one is found out when its function is decoded. */
 static void find_uses(struct search *s, const struct elf_range *code, uint8_t *buf)
 {
-	for (uint64_t at = code->start; at + LEA_LEN <= code->end;) {
-		uint64_t want = code->end - at < CHUNK ? code->end - at : CHUNK;
-		ssize_t have = elf_read_some(s->object->elf, at, buf, want);
+	bool fixed = elf_is_fixed(s->object->elf);
 
-		if (have < LEA_LEN)
+	for (uint64_t at = code->start; at < code->end;) {
+		uint64_t left = code->end - at;
+		ssize_t have = elf_read_some(s->object->elf, at, buf, left < CHUNK ? left : CHUNK);
+		ssize_t starts = (uint64_t)have == left ? have : have - INSN_MAX_LEN + 1;
+
+		if (have < 0 || starts <= 0)
 			return;
-		for (ssize_t i = 0; i + LEA_LEN <= have; i++)
-			if ((buf[i] & 0xfb) == 0x48 && buf[i + 1] == 0x8d &&
-			    (buf[i + 2] & 0xc7) == 0x05)
-				use_add(s, buf + i, at + (uint64_t)i);
-		at += (uint64_t)have - LEA_LEN + 1;
+		memset(buf + have, 0, INSN_MAX_LEN);
+		for (ssize_t i = 0; i < starts; i++) {
+			use_add(s, taken_by_lea(buf + i, at + (uint64_t)i), at + (uint64_t)i);
+			if (fixed)
+				use_add(s, taken_by_mov(buf + i, have - i, at + (uint64_t)i),
+					at + (uint64_t)i);
+		}
+		at += (uint64_t)starts;
 	}
 }
 
@@ -188,7 +213,7 @@ void async_task_spawn_find(struct object *object, struct runtime_found *found)
 	struct search s = {.object = object, .found = found};
 	struct elf_range code[ELF_MAX_RANGES];
 	size_t ranges = elf_code_ranges(object->elf, code, ELF_MAX_RANGES);
-	uint8_t *buf = xmalloc(CHUNK);
+	uint8_t *buf = xmalloc(CHUNK + INSN_MAX_LEN);
 
 	map_init(&s.vtables, found->sites_count);
 	for (size_t i = 0; i < found->sites_count; i++)

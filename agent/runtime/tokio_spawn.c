@@ -86,9 +86,7 @@ static uint32_t made_type(struct search *s, const struct elf_symbol *symbol)
 
 		if (insn_decode(bytes + at, have - at, symbol->addr + at, &insn))
 			break;
-		if (!insn.has_rip || !insn.is_lea)
-			continue;
-		index = map_get(&s->vtables, insn.rip_addr, 0);
+		index = map_get(&s->vtables, insn_takes(&insn, elf_is_fixed(s->object->elf)), 0);
 		if (index == MAP_NONE || index == site)
 			continue;
 		if (site != RUNTIME_ANY)

@@ -333,6 +333,11 @@ bool elf_is_code(const struct elf_file *f, uint64_t vaddr)
 	return s && (s->flags & PF_X) && vaddr - s->vaddr < s->filesz;
 }
 
+bool elf_is_fixed(const struct elf_file *f)
+{
+	return f->type == ET_EXEC;
+}
+
 static size_t add_range(struct elf_range *out, size_t n, size_t max, const struct elf_segment *s)
 {
 	if (n == max || !s->filesz)
@@ -362,7 +367,7 @@ size_t elf_table_ranges(const struct elf_file *f, struct elf_range *out, size_t 
 		if (!relro && (f->loads[i].flags & PF_W))
 			n = add_range(out, n, max, &f->loads[i]);
 	for (size_t i = 0; i < f->n_loads; i++)
-		if (f->type == ET_EXEC && !(f->loads[i].flags & PF_W))
+		if (elf_is_fixed(f) && !(f->loads[i].flags & PF_W))
 			n = add_range(out, n, max, &f->loads[i]);
 	return n;
 }

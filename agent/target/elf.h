@@ -101,6 +101,9 @@ int elf_pread(const struct elf_file *f, uint64_t offset, void *buf, size_t len);
 /* True when vaddr lies in an executable segment. */
 bool elf_is_code(const struct elf_file *f, uint64_t vaddr);
 
+/* Whether the program runs at its link-time addresses, and so may have them in its code. */
+bool elf_is_fixed(const struct elf_file *f);
+
 /* Executable ranges; returns how many (at most max). */
 size_t elf_code_ranges(const struct elf_file *f, struct elf_range *out, size_t max);
 /*

@@ -77,10 +77,19 @@ int insn_decode(const void *bytes, size_t len, uint64_t addr, struct insn *out)
 	out->len = in.length;
 	out->flow = flow_of(&in);
 	out->is_lea = in.mnemonic == ZYDIS_MNEMONIC_LEA;
+	out->is_mov = in.mnemonic == ZYDIS_MNEMONIC_MOV && in.raw.imm[0].size == 32;
+	out->constant = out->is_mov ? (uint32_t)in.raw.imm[0].value.u : 0;
 	out->written = registers_written(&in, ops);
 	find_addresses(out, &in, ops);
 	insn_classify(bytes, out);
 	return 0;
+}
+
+uint64_t insn_takes(const struct insn *in, bool fixed)
+{
+	if (in->is_lea && in->has_rip)
+		return in->rip_addr;
+	return fixed && in->is_mov ? in->constant : 0;
 }
 
 int insn_decode_flow(const void *bytes, size_t len, uint64_t addr, struct insn *out)

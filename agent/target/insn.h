@@ -51,6 +51,8 @@ struct insn {
 	bool has_rip;	   /* one operand is [rip + disp] */
 	bool is_lea;	   /* and the instruction is lea */
 	uint64_t rip_addr; /* what that operand addresses */
+	bool is_mov; /* mov of 32 constant bits: in a program that is not relocated, an address */
+	uint32_t constant; /* these */
 	uint16_t written;  /* general registers that it writes, whole or in part */
 };
 
@@ -58,7 +60,13 @@ struct insn {
 int insn_decode(const void *bytes, size_t len, uint64_t addr, struct insn *out);
 
 /*
- * The same without operands, in half the time: addr, len, flow and target; the rest is 0. For
+ * The address that it takes as a value: with lea, or, in a program that is `fixed` to its link-time
+ * addresses, as a constant; 0: none.
+ */
+uint64_t insn_takes(const struct insn *in, bool fixed);
+
+/*
+ * As insn_decode(), without operands, in half the time: addr, len, flow and target; the rest is 0. For
  * walks over much code.
  */
 int insn_decode_flow(const void *bytes, size_t len, uint64_t addr, struct insn *out);

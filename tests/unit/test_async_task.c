@@ -56,7 +56,7 @@ struct world {
 	struct runtime_found found;
 };
 
-static struct world *world_make(const char *body, bool with_traces)
+static struct world *world_linked(const char *body, bool with_traces, const char *link)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	FILE *f;
@@ -68,13 +68,18 @@ static struct world *world_make(const char *body, bool with_traces)
 	fprintf(f, "%s%s%s.section .note.GNU-stack,\"\",@progbits\n", macros, body,
 		with_traces ? traces : "");
 	fclose(f);
-	elf_fixture_run(&w->fx, "gcc -nostdlib -shared -Wl,-z,relro at.S -o at.so");
+	elf_fixture_run(&w->fx, link);
 	assert_int_equal(elf_open(fixture_path(&w->fx, "at.so"), &w->object.elf, NULL), 0);
 	w->proc.pid = getpid();
 	w->object.proc = &w->proc;
 	w->object.unrelocated = true;
 	w->object.name = (char *)"at";
 	return w;
+}
+
+static struct world *world_make(const char *body, bool with_traces)
+{
+	return world_linked(body, with_traces, "gcc -nostdlib -shared -Wl,-z,relro at.S -o at.so");
 }
 
 static int detect(struct world *w)
@@ -271,6 +276,44 @@ static void finds_what_makes_tasks(void **state)
 	world_free(w);
 }
 
+/*
+ * A program that is not relocated has the address as 32 constant bits, in a register or in memory;
+ * a comparison does not make a task, nor do bytes in the middle of another instruction.
+ */
+static void finds_what_makes_tasks_at_fixed_addresses(void **state)
+{
+	static const char body[] =
+		"functions 1, 8, 0x30\n table 1, schedule1\n layout 1, 8, 128, 40, 48, 48\n"
+		"functions 2, 8, 0x30\n table 2, schedule2\n layout 2, 8, 128, 40, 48, 48\n"
+		"functions 3, 8, 0x30\n table 3, schedule3\n layout 3, 8, 128, 40, 48, 48\n"
+		".text\n .globl _start\n .type _start, @function\n"
+		"_start: .cfi_startproc\n push %rbx\n"
+		" mov $vtable1, %esi\n mov $vtable1, %r9d\n movq $vtable2, 8(%rax)\n"
+		" movq $vtable2, 0x100(%rsp,%rax)\n"
+		" cmp $vtable3, %rax\n .byte 0x48, 0xb8, 0xb8\n .long vtable3\n .byte 0, 0, 0\n"
+		" pop %rbx\n ret\n .cfi_endproc\n .size _start, . - _start\n";
+	struct world *w = world_linked(body, true, "gcc -nostdlib -no-pie -static at.S -o at.so");
+	const struct elf_symbol *symbol;
+	uint64_t entry;
+
+	(void)state;
+	assert_true(elf_is_fixed(w->object.elf));
+	assert_int_equal(detect(w), 0);
+	assert_int_equal(w->found.sites_count, 3);
+	assert_int_equal(w->found.spawns_count, 4);
+	assert_int_equal(elf_load_symbols(w->object.elf, NULL), 0);
+	symbol = elf_symbol_at(w->object.elf, w->found.spawns[0].function);
+	assert_non_null(symbol);
+	assert_string_equal(symbol->name, "_start");
+	entry = symbol->addr;
+	has_spawn(w, 0, entry + 1, 0);
+	has_spawn(w, 1, entry + 6, 0);
+	has_spawn(w, 2, entry + 12, 1);
+	has_spawn(w, 3, entry + 20, 1);
+	assert_int_equal(w->found.sites[2].spawns, SPAWNS_NO_SYMBOL);
+	world_free(w);
+}
+
 static void reads_states(void **state)
 {
 	static const struct {
@@ -362,6 +405,7 @@ int main(void)
 		cmocka_unit_test(wants_traces_of_the_crate),
 		cmocka_unit_test(tells_the_blocking_pool),
 		cmocka_unit_test(finds_what_makes_tasks),
+		cmocka_unit_test(finds_what_makes_tasks_at_fixed_addresses),
 		cmocka_unit_test(reads_states),
 		cmocka_unit_test(knows_a_living_header),
 		cmocka_unit_test(plans_wakes_behind_schedule),

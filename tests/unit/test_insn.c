@@ -99,6 +99,19 @@ static void flow_and_addresses(void **state)
 	assert_int_equal(insn_decode("\x48\x8d\x3d\x20\x00\x00\x00", 7, 0x1000, &in), 0);
 	assert_true(in.is_lea && in.has_rip && in.rip_addr == 0x1027);
 	assert_int_equal(in.written, INSN_RDI);
+	assert_true(insn_takes(&in, false) == 0x1027 && insn_takes(&in, true) == 0x1027);
+	/* mov r9d, 0x405060; mov qword [rbx + 8], 0x405060: addresses where nothing is relocated */
+	assert_int_equal(insn_decode("\x41\xb9\x60\x50\x40\x00", 6, 0x1000, &in), 0);
+	assert_true(insn_takes(&in, true) == 0x405060 && insn_takes(&in, false) == 0);
+	assert_int_equal(insn_decode("\x48\xc7\x43\x08\x60\x50\x40\x00", 8, 0x1000, &in), 0);
+	assert_true(insn_takes(&in, true) == 0x405060 && insn_takes(&in, false) == 0);
+	/* cmp eax, 0x405060; movabs rax, 0x405060; mov al, [rip + ..]: none */
+	assert_int_equal(insn_decode("\x3d\x60\x50\x40\x00", 5, 0x1000, &in), 0);
+	assert_int_equal(insn_takes(&in, true), 0);
+	assert_int_equal(insn_decode("\x48\xb8\x60\x50\x40\x00\0\0\0\0", 10, 0x1000, &in), 0);
+	assert_int_equal(insn_takes(&in, true), 0);
+	assert_int_equal(insn_decode("\x8a\x05\x60\x50\x40\x00", 6, 0x1000, &in), 0);
+	assert_int_equal(insn_takes(&in, true), 0);
 	/* mov esi, edi writes rsi only; cmp writes nothing */
 	assert_int_equal(insn_decode("\x89\xfe", 2, 0x1000, &in), 0);
 	assert_int_equal(in.written, INSN_RSI);
