@@ -3,7 +3,7 @@
 """Benchmarks: what watching costs the target, what it costs itself, and how soon it speaks.
 
     tests/bench/run.py [cost] [block] [spawn] [attach] [agent] [latency] [view] [trace] [sdt]
-                       [peers] [recorders] [runtimes] [storm] [workers] [budget]
+                       [peers] [recorders] [runtimes] [storm] [web] [workers] [budget]
                                         all without arguments
 
 Costs are CPU time a poll (the process's own clock), so a busy machine disturbs them little; the
@@ -24,6 +24,7 @@ from budget import bench_budget
 from peers import bench_peers, bench_recorders
 from runtimes import bench_runtimes
 from storm import bench_storm
+from web import bench_web
 from workers import bench_workers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -485,6 +486,7 @@ BENCHES = {
     "recorders": ("what a recording takes, beside dial9's", bench_recorders),
     "runtimes": ("three runtimes on the same workloads", bench_runtimes),
     "storm": ("a storm of spawns, for a minute: totals, memory", bench_storm),
+    "web": ("latencies of a web server at a fixed rate, watched and not", bench_web),
     "workers": ("worker-tuning's advice, by taking it", lambda: bench_workers(STALLTOP, app, cpu_ns)),
     "budget": ("the overhead budget: a hot loop under the defaults, stalls that are still found",
                lambda: bench_budget(STALLTOP, app)),

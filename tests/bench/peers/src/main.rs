@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Workloads to watch, each counted by itself.
 //! Usage: load yield|pingpong|storm|idle|web [SECONDS]
+//!        load paced ADDRESS CONNECTIONS RATE SECONDS    (requests to web; see paced.rs)
 //!
 //! Says "ready" (web: and its address), then a JSON line a quarter of a second: operations and CPU
 //! time so far, and when. Operations: polls that yield, messages there and back, tasks that were
 //! spawned and have ended, timers that fired, requests answered. A storm ends after SECONDS.
 
 mod count;
+mod paced;
 
 use count::{count, report};
 use std::time::Duration;
@@ -116,6 +118,12 @@ async fn main() {
 
 #[cfg(not(feature = "dial9"))]
 fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, mode, address, connections, rate, seconds] = &args[..] {
+        assert_eq!(mode, "paced");
+        let number = |text: &String| text.parse().expect("a number");
+        return paced::run(address.clone(), number(connections), number(rate), number(seconds).into());
+    }
     #[cfg(feature = "console")]
     console_subscriber::init();
     tokio::runtime::Builder::new_multi_thread()

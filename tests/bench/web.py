@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What watching does to the latencies of a web server (axum): requests at a fixed rate, in turns with
+and without stalltop at its defaults. Ratios are of neighbouring turns, within one run.
+"""
+import json
+import os
+import statistics
+import subprocess
+import time
+
+from peers import SETTLE_S, STALLTOP, build, start
+
+ROUNDS = int(os.environ.get("BENCH_WEB_ROUNDS", "12"))
+SECONDS, CONNECTIONS, RATE = 4, 16, 8000  # requests a second; each is some polls
+
+
+def turn(path, address):
+    return json.loads(subprocess.run([path, "paced", address, str(CONNECTIONS), str(RATE), str(SECONDS)],
+                                     capture_output=True, text=True, check=True).stdout)
+
+
+def watched(path, address, pid):
+    tool = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(pid)], stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, text=True)
+    try:
+        tool.stdout.readline()
+        reader = subprocess.Popen(["cat"], stdin=tool.stdout, stdout=subprocess.DEVNULL)
+        warm = subprocess.Popen([path, "paced", address, str(CONNECTIONS), str(RATE), "3"],
+                                stdout=subprocess.DEVNULL)
+        time.sleep(SETTLE_S)
+        warm.wait()
+        return turn(path, address)
+    finally:
+        tool.terminate()
+        tool.wait()
+        reader.wait()
+
+
+def bench_web():
+    path, why = build("plain")
+    if not path:
+        print(f"    not measured: {why}")
+        return None
+    target, _, ready = start([path, "web"])
+    rows = {"none": [], "stalltop": []}
+    try:
+        for i in range(ROUNDS):
+            for mode in list(rows) if i % 2 else reversed(rows):
+                rows[mode].append(turn(path, ready[1]) if mode == "none" else
+                                  watched(path, ready[1], target.pid))
+    finally:
+        target.kill()
+        target.wait()
+    results = {}
+    for key in ("p50_ns", "p99_ns", "p999_ns"):
+        ratios = sorted(b[key] / a[key] for a, b in zip(rows["none"], rows["stalltop"]))
+        results[key] = {mode: statistics.median(r[key] for r in seen) for mode, seen in rows.items()}
+        results[key] |= {"ratio": statistics.median(ratios), "least": ratios[0], "most": ratios[-1]}
+        print(f"  {key[:-3]}: {results[key]['none'] / 1000:.0f} us alone, {results[key]['stalltop'] / 1000:.0f} us "
+              f"watched: x{results[key]['ratio']:.3f} (median of {ROUNDS} pairs; {ratios[0]:.2f} .. {ratios[-1]:.2f})")
+    return results | {"rate": statistics.median(r["rate"] for r in rows["none"])}
