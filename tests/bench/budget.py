@@ -108,7 +108,7 @@ def stalls_found(stalltop, app, kind):
     found = (findings[-1]["count"] if findings else 0) - (before[-1]["count"] if before else 0)
     right = bool(findings) and findings[-1]["culprit"] is not None and \
         findings[-1]["culprit"]["function"] in (site, "planted::common::checksum",
-                                                "planted::common::burn")
+                                                "planted::burn")
     first = findings[0]["first_ns"] / 1e9 - begin if findings else None
     return {"found": min(found, len(planted)), "planted": len(planted), "culprit": right,
             "sampled": sampled is not None, "first_s": first}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Ground truth for durations: polls of exactly MS milliseconds, measured inside the poll.
 //! Usage: planted [KIND=sleep] [MS[,MS...]=10,100,1000] [COUNT=10] [GAP_MS=500] [WORKERS=2] [HOT=0]
-//! KIND is sleep, burn or futex. HOT tasks call yield_now in a loop beside; with hot-sleep, hot-burn
+//! KIND is sleep, burn (MS of CPU time) or futex. HOT tasks call yield_now in a loop beside; with hot-sleep, hot-burn
 //! or hot-futex it is one of these that does it. A line on standard input makes them wait for the next.
 //! The lengths take turns; a plain thread prints one JSON line for each poll after its end.
 mod common;
@@ -35,7 +35,7 @@ async fn planted_burn(list: Vec<u64>, gap: Duration, tx: Sender<Poll>) {
     for ms in list {
         sleep(gap).await;
         let start_ns = common::mono_ns();
-        common::burn(Duration::from_millis(ms));
+        burn(ms);
         send(ms, start_ns, &tx);
     }
 }
@@ -66,13 +66,29 @@ async fn hot(list: Vec<u64>, gap: Duration, kind: &'static str, tx: Option<Sende
         }
         let Some(ms) = list.next() else { continue };
         match kind {
-            "hot-burn" => drop(common::burn(Duration::from_millis(ms))),
+            "hot-burn" => burn(ms),
             "hot-futex" => park_until(start_ns + ms * 1_000_000),
             _ => sleep_until(start_ns + ms * 1_000_000),
         }
         send(ms, start_ns, tx);
         next_ns = common::mono_ns() + gap.as_nanos() as u64;
     }
+}
+
+/// Computes for so long: time that a busy machine gave to others is not in it.
+#[inline(never)]
+fn burn(ms: u64) {
+    let end = cpu_ns() + ms * 1_000_000;
+    let mut x = 1;
+    while cpu_ns() < end {
+        x = common::checksum(x);
+    }
+}
+
+fn cpu_ns() -> u64 {
+    let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut ts) };
+    ts.tv_sec as u64 * 1_000_000_000 + ts.tv_nsec as u64
 }
 
 fn park_until(ns: u64) {
