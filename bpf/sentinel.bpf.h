@@ -37,6 +37,14 @@ struct {
 	__type(value, struct wire_span);
 } spans SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WIRE_STACK_SLOTS);
+	__type(key, __u32);
+	__type(value, struct wire_moment_ask);
+} moments SEC(".maps");
+
 /* What a thread says of itself. */
 struct told {
 	__u64 task; /* id; 0: it polls none, as far as is known */

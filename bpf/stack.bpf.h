@@ -22,6 +22,7 @@
 #define SITE_RARE_NS 1000000000ULL  /* a site that was silent so long may send a short block, too */
 #define SHORT_BLOCK_NS 20000ULL
 #define STACKS_A_SECOND 50
+#define MOMENT_SPACE_NS 20000000ULL
 
 #define STACK_ABOVE                                                                                \
 	8192 /* bytes above a poll's entry: the runtime's frames down to the thread's start */
@@ -299,6 +300,38 @@ static __always_inline void sample_taken(const struct wire_slot *slot, __u32 ind
 	stack_send(out, poll, now);
 }
 
+/* The current thread was sampled, and the agent wants to see it as it is; what is lost it asks for again. */
+static __always_inline void moment_sampled(const struct wire_slot *slot, __u32 index, __u64 now)
+{
+	struct wire_moment_ask *ask = bpf_map_lookup_elem(&moments, &index);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct wire_moment *out;
+
+	if (!ask || !*(volatile __u32 *)&ask->left || ask->tid != slot->tid ||
+	    now - ask->last_ns < MOMENT_SPACE_NS)
+		return;
+	out = bpf_ringbuf_reserve(&stack_ring, sizeof(*out), 0);
+	if (!out)
+		return;
+	ask->left -= 1;
+	ask->last_ns = now;
+	stack_head(&out->stack, slot, index, NULL, now);
+	out->stack.head.kind = WIRE_MOMENT;
+	regs_copy(out->stack.regs, task);
+	pages_copy(&out->stack, NULL);
+	out->fs = task->thread.fsbase;
+	out->present = 0;
+	for (int i = 0; i < WIRE_MOMENT_PAGES; i++) {
+		__u64 page = ask->page[i];
+
+		out->page[i] = page;
+		if (page && !bpf_probe_read_user(out->pages + i * WIRE_STACK_PAGE, WIRE_STACK_PAGE,
+						 (const void *)page))
+			out->present |= 1ULL << i;
+	}
+	bpf_ringbuf_submit(out, 0);
+}
+
 /* The current thread was sampled in a poll that no probe saw. */
 static __always_inline void span_stack(const struct wire_slot *slot, __u32 index,
 				       const struct wire_span *span, __u64 now)
@@ -315,6 +348,20 @@ static __always_inline void span_stack(const struct wire_slot *slot, __u32 index
 	out->task_id = span->task_id;
 	out->span_ns = now - span->start_ns;
 	stack_send(out, NULL, now);
+}
+
+/* The current thread was sampled where no probe saw a poll begin. */
+static __always_inline void sentinel_sampled(struct wire_slot *slot, __u32 index, __u64 now)
+{
+	struct wire_span *span = bpf_map_lookup_elem(&spans, &index);
+	struct told told;
+
+	if (!span)
+		return;
+	told = sentinel_ask(bpf_get_current_task_btf(), slot, index, true);
+	if (span_sampled(span, slot, index, &told, now) && stacks_on &&
+	    span_computed(span, slot) >= threshold_ns)
+		span_stack(slot, index, span, now);
 }
 
 #endif

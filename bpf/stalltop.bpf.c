@@ -307,20 +307,6 @@ static __always_inline __u64 sentinel_sleeps(struct task_struct *task, struct wi
 	return told.task;
 }
 
-/* The current thread was sampled where no probe saw a poll begin. */
-static __always_inline void sentinel_sampled(struct wire_slot *slot, __u32 index, __u64 now)
-{
-	struct wire_span *span = bpf_map_lookup_elem(&spans, &index);
-	struct told told;
-
-	if (!span)
-		return;
-	told = sentinel_ask(bpf_get_current_task_btf(), slot, index, true);
-	if (span_sampled(span, slot, index, &told, now) && stacks_on &&
-	    span_computed(span, slot) >= threshold_ns)
-		span_stack(slot, index, span, now);
-}
-
 static __always_inline void switch_out(struct task_struct *task, __u32 index, bool voluntary,
 				       __u64 now)
 {
@@ -505,6 +491,8 @@ int on_sample(struct bpf_perf_event_data *ctx __attribute__((unused)))
 	}
 	if (sentinel_asked(slot) && (!poll || poll->kind != WIRE_SITE_TASK))
 		sentinel_sampled(slot, index, now);
+	if (stacks_on && sentinel_on)
+		moment_sampled(slot, index, now);
 	slot_end(slot, now);
 	return 0;
 }

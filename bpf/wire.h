@@ -283,6 +283,7 @@ enum wire_kind {
 		17, /* a struct wire_process: the window of the target's spawn probes is over */
 	WIRE_SAMPLE = 18,
 	WIRE_PANIC = 19,
+	WIRE_MOMENT = 20,
 };
 
 struct wire_head {
@@ -417,6 +418,27 @@ struct wire_span {
 	__u32 pad32;
 };
 
+/*
+ * Of a thread that does not sleep the agent wants to see the stack together with pages of its
+ * thread-local memory, as they are at one moment: a sample's. By slot; written by the agent, `left` last.
+ */
+#define WIRE_MOMENT_PAGES 8
+
+struct wire_moment_ask {
+	__u32 tid;
+	__u32 left; /* so often still */
+	__u64 last_ns;
+	__u64 page[WIRE_MOMENT_PAGES]; /* addresses; 0: none */
+};
+
+struct wire_moment {
+	struct wire_stack stack; /* head.kind is WIRE_MOMENT */
+	__u64 fs;		 /* the thread pointer */
+	__u64 present;		 /* bit i: page i was read */
+	__u64 page[WIRE_MOMENT_PAGES];
+	__u8 pages[WIRE_MOMENT_PAGES * WIRE_STACK_PAGE];
+};
+
 /* A thread that a look found on the CPU: its stack is copied at the next samples. */
 struct wire_wanted {
 	__u32 target;
@@ -540,6 +562,7 @@ _Static_assert(sizeof(struct wire_look) == 64 + 8 * WIRE_STACK_REGS + 8 * (1 + W
 _Static_assert(sizeof(struct wire_place) == 24, "wire_place");
 _Static_assert(sizeof(struct wire_span) == 48, "wire_span");
 _Static_assert(sizeof(struct wire_wanted) == 16, "wire_wanted");
+_Static_assert(sizeof(struct wire_moment_ask) == 16 + 8 * WIRE_MOMENT_PAGES, "wire_moment_ask");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");
 _Static_assert(sizeof(struct wire_long_poll) == 120, "wire_long_poll");
 _Static_assert(sizeof(struct wire_sample) == 40, "wire_sample");
@@ -547,5 +570,8 @@ _Static_assert(sizeof(struct wire_panic) == 56, "wire_panic");
 _Static_assert(sizeof(struct wire_brief_poll) == 40, "wire_brief_poll");
 _Static_assert(sizeof(struct wire_stack) == 24 + 48 + 8 + 8 + 8 + 16 + 8 * 17 + 8 * 33 + 8 * 4096,
 	       "wire_stack");
+_Static_assert(sizeof(struct wire_moment) ==
+		       sizeof(struct wire_stack) + 16 + (8 + WIRE_STACK_PAGE) * WIRE_MOMENT_PAGES,
+	       "wire_moment");
 
 #endif

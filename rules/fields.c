@@ -118,7 +118,7 @@ const struct field fields[] = {
 	{"site.stranded_oldest", SITE, NS, SAMPLED, .need = NEED_WAKERS, .get = get_site_stranded_oldest,
 	 .meaning = "longest time since the last poll of one of these"},
 	{"site.samples", SITE, COUNT, SAMPLED, .need = NEED_SAMPLES, .windowed = true, .get = get_site_samples,
-	 .meaning = "times in the window that a CPU was sampled in one of its polls: 99 a second for each CPU"},
+	 .meaning = "times in the window that a CPU was sampled in one of its polls: 99 a second for each CPU, 397 while the overhead budget keeps probes out"},
 	{"site.refcount_share", SITE, RATIO, SAMPLED, .need = NEED_SAMPLES, .windowed = true, .get = get_site_refcount_share,
 	 .meaning = "part of these at the locked instruction that counts the references of an Arc up or down (Arc::clone and drop)"},
 	{"site.lock_held_wait", SITE, NS, INFERRED, .need = NEED_LOCKS, .windowed = true, .get = get_site_lock_held_wait,

@@ -18,6 +18,12 @@
 #include <unistd.h>
 
 #define SAMPLE_HZ 99
+/*
+ * Of a poll that no probe sees begin or end, only what lies between its first sample and its last is
+ * known: of one of 20 ms at least 15. A rate near that of the scheduler's ticks (100, 250, 300 or 1000 a
+ * second) would meet the same thread at each of them, and others never.
+ */
+#define SAMPLE_SENTINEL_HZ 397
 #define POLL_RING_BYTES (8u << 20) /* 170 000 polls */
 #define SLOT_TRIES 64
 
@@ -141,6 +147,8 @@ static int map_all(struct kernel *k, struct err *err)
 	k->spans = map_array(skel->maps.spans, sizeof(*k->spans), WIRE_MAX_SLOTS, PROT_READ);
 	k->idles = map_array(skel->maps.idles, sizeof(*k->idles), WIRE_MAX_SLOTS,
 			     PROT_READ | PROT_WRITE);
+	k->moments = map_array(skel->maps.moments, sizeof(*k->moments), WIRE_STACK_SLOTS,
+			       PROT_READ | PROT_WRITE);
 	if (k->level >= 3)
 		k->delays = map_array(skel->maps.delays, sizeof(*k->delays),
 				      (size_t)k->max_sites * k->cpus, PROT_READ);
@@ -149,7 +157,8 @@ static int map_all(struct kernel *k, struct err *err)
 				     PROT_READ);
 	if ((k->level >= 3 && (!k->delays || !k->wakes)) || !k->sites || !k->stats || !k->slots ||
 	    !k->roots || !k->parks || (k->level >= 2 && (!k->tasks || !k->task_flags)) ||
-	    !k->objects || !k->types || !k->told || !k->places || !k->idles || !k->spans)
+	    !k->objects || !k->types || !k->told || !k->places || !k->idles || !k->spans ||
+	    !k->moments)
 		return err_set(err, -errno, "cannot map the BPF arrays: %s", strerror(errno));
 	return 0;
 }
@@ -176,6 +185,15 @@ static int attach_scheduler(struct kernel *k, struct err *err)
 	return ret;
 }
 
+static uint64_t sample_period(const struct kernel *k)
+{
+	bool asks = k->sentinel && !k->level;
+
+	for (uint32_t i = 0; i < WIRE_MAX_TARGETS && k->sentinel; i++)
+		asks |= k->skel->bss->sentinel_asks[i];
+	return 1000000000 / (asks ? SAMPLE_SENTINEL_HZ : SAMPLE_HZ);
+}
+
 /* A CPU that is offline, or a kernel that allows no sampling, costs precision only. */
 static void attach_samples(struct kernel *k)
 {
@@ -183,8 +201,7 @@ static void attach_samples(struct kernel *k)
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_freq = SAMPLE_HZ,
-		.freq = 1,
+		.sample_period = sample_period(k),
 	};
 	int prog = bpf_program__fd(k->skel->progs.on_sample);
 
@@ -319,6 +336,8 @@ void kernel_close(struct kernel *k)
 		munmap((void *)k->spans, array_bytes(sizeof(*k->spans), WIRE_MAX_SLOTS));
 	if (k->idles)
 		munmap(k->idles, array_bytes(sizeof(*k->idles), WIRE_MAX_SLOTS));
+	if (k->moments)
+		munmap(k->moments, array_bytes(sizeof(*k->moments), WIRE_STACK_SLOTS));
 	if (k->tasks)
 		munmap((void *)k->tasks, array_bytes(sizeof(*k->tasks), WIRE_MAX_TASKS));
 	ring_buffer__free(k->ring);
@@ -365,7 +384,26 @@ uint32_t kernel_epoch(const struct kernel *k, uint32_t target)
 
 void kernel_set_sentinel(struct kernel *k, uint32_t target, bool asks)
 {
+	uint64_t period;
+
+	if (k->skel->bss->sentinel_asks[target] == asks)
+		return;
 	k->skel->bss->sentinel_asks[target] = asks;
+	period = sample_period(k);
+	for (uint32_t cpu = 0; cpu < k->cpus; cpu++)
+		if (k->sample_fds[cpu] >= 0)
+			ioctl(k->sample_fds[cpu], PERF_EVENT_IOC_PERIOD, &period);
+}
+
+void kernel_ask_moments(struct kernel *k, uint32_t slot, uint32_t tid, uint32_t count,
+			const uint64_t page[WIRE_MOMENT_PAGES])
+{
+	struct wire_moment_ask *ask = &k->moments[slot];
+
+	__atomic_store_n(&ask->left, 0, __ATOMIC_SEQ_CST);
+	ask->tid = tid;
+	memcpy(ask->page, page, sizeof(ask->page));
+	__atomic_store_n(&ask->left, count, __ATOMIC_SEQ_CST);
 }
 
 void kernel_set_lowered(struct kernel *k, unsigned int level)

@@ -36,11 +36,12 @@ struct kernel {
 	struct wire_depth *told;	  /* WIRE_MAX_OBJECTS * WIRE_DEPTHS */
 	uint64_t *roots; /* WIRE_MAX_SLOTS: generation of a thread that may run a root future */
 	uint64_t *parks; /* likewise: where such a thread parks (WIRE_PARK) */
-	struct wire_place *places;     /* WIRE_MAX_TARGETS * WIRE_PLACES */
-	const struct wire_span *spans; /* WIRE_MAX_SLOTS */
-	uint64_t *idles;	       /* WIRE_MAX_SLOTS: id of the job that a thread does */
-	int *sample_fds;	       /* a CPU each; -1 where it could not be opened */
-	uint32_t sampling;	       /* how many could */
+	struct wire_place *places;	 /* WIRE_MAX_TARGETS * WIRE_PLACES */
+	const struct wire_span *spans;	 /* WIRE_MAX_SLOTS */
+	uint64_t *idles;		 /* WIRE_MAX_SLOTS: id of the job that a thread does */
+	struct wire_moment_ask *moments; /* WIRE_STACK_SLOTS */
+	int *sample_fds;		 /* a CPU each; -1 where it could not be opened */
+	uint32_t sampling;		 /* how many could */
 	struct ring_buffer *ring;
 	int on_poll_fd, on_dealloc_fd, on_schedule_fd, on_spawn_fd,
 		on_panic_fd; /* -1: not in this level */
@@ -56,7 +57,7 @@ typedef int (*kernel_record_fn)(void *ctx, void *data, size_t size);
 
 struct kernel_opts {
 	unsigned int level;
-	bool sample;   /* the CPUs, 99 times a second */
+	bool sample; /* the CPUs: 99 times a second, or 397 while polls without a probe are looked for */
 	bool stacks;   /* copies of user stacks come as records, too */
 	bool spawns;   /* and of threads that make tasks */
 	bool probes;   /* probe points of <stalltop/sdt.h> may be met */
@@ -89,6 +90,12 @@ uint32_t kernel_epoch(const struct kernel *k, uint32_t target);
 /* Wakes before that time may have been followed by others unseen. */
 void kernel_set_since(struct kernel *k, uint32_t target, uint64_t ns);
 void kernel_set_sentinel(struct kernel *k, uint32_t target, bool asks);
+/*
+ * Asks for so many moments (struct wire_moment) of a thread that has that slot, which is one below
+ * WIRE_STACK_SLOTS; with these pages of its memory, in the order of `page`, 0: none.
+ */
+void kernel_ask_moments(struct kernel *k, uint32_t slot, uint32_t tid, uint32_t count,
+			const uint64_t page[WIRE_MOMENT_PAGES]);
 /* The level is lower than what was loaded. */
 void kernel_set_lowered(struct kernel *k, unsigned int level);
 /* Totals that belong to no slot, read at one time each. */

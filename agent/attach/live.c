@@ -93,6 +93,8 @@ static int on_record(void *ctx, void *data, size_t size)
 			live->emit_error = live_usdt_look(live, &emit);
 		if (!live->emit_error)
 			live->emit_error = live_long_poll(live, &emit, data);
+	} else if (head->kind == WIRE_MOMENT && size >= sizeof(struct wire_moment)) {
+		live_sentinel_moment(live, data);
 	} else if (size >= sizeof(struct wire_stack)) {
 		live->emit_error = live_stack(live, live->emit, data);
 	} else if (head->kind == WIRE_SAMPLE || head->kind == WIRE_PANIC) {

@@ -347,6 +347,8 @@ int live_sentinel_stack(struct live *live, struct emit *emit, struct wire_stack 
 /* The site by the frames of such a stack, told to the blocks that waited for it; ID_NONE: none. */
 uint32_t live_sentinel_frames(struct live *live, struct emit *emit, uint32_t target, uint64_t id,
 			      const struct frame *frames, uint32_t count);
+/* A thread that was on a CPU, as it was then. */
+void live_sentinel_moment(struct live *live, const struct wire_moment *rec);
 int live_sentinel_open_block(struct live *live, struct emit *emit, uint32_t index,
 			     const struct wire_slot *slot, bool *open);
 int live_sentinel_open_span(struct live *live, struct emit *emit, uint32_t index,

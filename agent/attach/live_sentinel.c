@@ -40,6 +40,7 @@ void live_sentinel_close(struct live *live)
 	map_free(&s->vtables);
 	map_free(&s->ids);
 	free(s->tasks);
+	threadlocal_free(&s->local);
 	free(s);
 	live->sentinel = NULL;
 }

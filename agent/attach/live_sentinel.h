@@ -8,6 +8,7 @@
 #define ATTACH_LIVE_SENTINEL_H
 
 #include "attach/live_census.h"
+#include "target/threadlocal.h"
 
 #define SENTINEL_CANDIDATES 256
 #define SENTINEL_TASKS 4096
@@ -44,6 +45,8 @@ struct sentinel_target {
 	uint64_t next_look, first_look;
 	uint32_t unwatched; /* threads without a slot, for want of room */
 	bool told, told_late, told_none;
+	uint32_t turn;	     /* looks at threads that run: other pages each time */
+	uint64_t moments_ns; /* what these have cost since the last look */
 };
 
 /* A block whose task is not known yet. */
@@ -61,8 +64,9 @@ struct sentinel {
 	uint32_t tasks_next;
 	struct sentinel_block pending[SENTINEL_PENDING];
 	struct sentinel_target targets[WIRE_MAX_TARGETS];
-	uint64_t unknown;	/* blocks of which nothing told the task */
-	struct wire_stack copy; /* of the thread that is looked at */
+	uint64_t unknown;	  /* blocks of which nothing told the task */
+	struct threadlocal local; /* of the thread that is looked at */
+	struct wire_stack copy;	  /* of the thread that is looked at */
 	struct memory_piece pieces[SENTINEL_WORDS];
 	uint64_t words[SENTINEL_WORDS][8];
 };
@@ -82,7 +86,7 @@ int sentinel_learn(struct live *live, struct emit *emit, uint32_t target);
 void sentinel_place_set(struct wire_place *row, const struct wire_place *next);
 
 /* live_sentinel_beat.c */
-/* Learns of a thread that sleeps, whose stack is in `copy`. */
+/* Learns of a thread that sleeps, or was sampled on a CPU, whose stack is in `copy`. */
 void sentinel_beat_look(struct live *live, uint32_t target, const struct wire_look *look);
 void sentinel_beat_publish(struct live *live, uint32_t target);
 /* Switches it off when the kernel part found it wrong. */

@@ -3,9 +3,9 @@
  * What tells two polls of one task apart: the counters of a worker's scheduler. Its context is a
  * structure on the worker's own stack that a thread-local word near the task's id points to, and it
  * points to the structure with the counters. Both and the counters are learned by looking at workers
- * again and again while they sleep: a counter is what grew, moderately, each time that the worker
- * has run since the last look; of several the fastest are taken together. The kernel part checks it
- * on: where another task is polled, they must have moved.
+ * again and again while they sleep, or as samples find them: a counter is what grew, moderately, each
+ * time that the worker has run since the last look; of several the fastest are taken together. The
+ * kernel part checks it on: where another task is polled, they must have moved.
  */
 #include "attach/live_sentinel.h"
 
@@ -20,7 +20,8 @@
 #define CORE_BYTES 512
 #define CORE_LITTLE 256 /* where the allocator does not say how large it is */
 #define CORE_WORDS (CORE_BYTES / 4)
-#define GROWTH_MAX (1U << 20) /* between two looks; what grows faster is a clock */
+#define GROWTH_MAX (1U << 20) /* between two looks, */
+#define GROWTH_NS 16 /* or, if that is more, one each 16 ns; what grows faster is a clock */
 #define GOOD_ENOUGH 6
 #define WRONG_MAX 2
 
@@ -35,7 +36,8 @@ struct path {
 /* A thread's counters at the last look. */
 struct seen {
 	uint32_t tid, path, words;
-	uint64_t at, runs;
+	bool awake; /* it ran, and went on */
+	uint64_t at, runs, time_ns, id;
 	uint32_t data[CORE_WORDS];
 };
 
@@ -97,42 +99,61 @@ static uint32_t core_read(const struct memory *memory, uint64_t at, uint32_t dat
 	return memory_read(memory, at, data, bytes) ? 0 : bytes / 4;
 }
 
-static void compare(struct path *path, const struct seen *was, const uint32_t *data, uint32_t words)
+/*
+ * Whether it has surely begun a poll since the last look. What a thread that runs did between its
+ * sample and the look at its counters is not known; it has begun one where its id is another.
+ */
+static bool has_polled(const struct seen *was, const struct seen *now)
 {
-	for (uint32_t i = 0; i < words && i < was->words; i++) {
-		uint32_t growth = data[i] - was->data[i];
+	if (now->awake && was->awake)
+		return now->id != was->id;
+	return !was->awake;
+}
 
-		if (growth && growth < GROWTH_MAX) {
+static void compare(struct path *path, const struct seen *was, const struct seen *now)
+{
+	uint64_t most = (now->time_ns - was->time_ns) / GROWTH_NS;
+	bool polled = has_polled(was, now);
+
+	if (most < GROWTH_MAX)
+		most = GROWTH_MAX;
+	for (uint32_t i = 0; i < now->words && i < was->words; i++) {
+		uint32_t growth = now->data[i] - was->data[i];
+
+		if (growth && growth < most) {
 			path->good[i]++;
 			path->grown[i] += growth;
-		} else {
+		} else if (growth || polled) {
 			path->bad[i]++;
 		}
 	}
 }
 
 static void core_seen(struct live *live, struct sentinel_beat *b, const struct wire_look *look,
-		      uint32_t target, struct path *path, uint64_t at)
+		      uint32_t target, struct path *path, uint64_t at, uint64_t id)
 {
 	struct seen *seen = seen_of(b, look->tid, path - b->paths, at);
-	uint32_t data[CORE_WORDS], words;
+	struct seen now = {.tid = look->tid,
+			   .path = path - b->paths,
+			   .awake = look->flags & WIRE_LOOK_ON_CPU,
+			   .at = at,
+			   .runs = look->runs,
+			   .time_ns = live_now(),
+			   .id = id};
 
 	if (!seen || path->shared || (seen->at == at && seen->runs == look->runs))
 		return;
-	words = core_read(&live->targets[target].watch->memory, at, data);
-	if (!words)
+	now.words = core_read(&live->targets[target].watch->memory, at, now.data);
+	if (!now.words)
 		return;
 	if (seen->at == at)
-		compare(path, seen, data, words);
-	seen->at = at;
-	seen->runs = look->runs;
-	seen->words = words;
-	memcpy(seen->data, data, words * sizeof(*data));
+		compare(path, seen, &now);
+	*seen = now;
 }
 
 /* What the words of a structure on the stack point to. */
 static void context_seen(struct live *live, struct sentinel_beat *b, const struct wire_look *look,
-			 uint32_t target, int32_t offset, uint64_t context)
+			 uint32_t target, int32_t offset, uint64_t context, uint64_t id)
 {
 	const struct wire_stack *copy = &live->sentinel->copy;
 	uint64_t at;
@@ -146,7 +167,7 @@ static void context_seen(struct live *live, struct sentinel_beat *b, const struc
 			continue;
 		path = path_of(b, offset, 8 * i);
 		if (path)
-			core_seen(live, b, look, target, path, at);
+			core_seen(live, b, look, target, path, at, id);
 	}
 }
 
@@ -177,7 +198,8 @@ void sentinel_beat_look(struct live *live, uint32_t target, const struct wire_lo
 		if (!pieces[i].error && words[i] % 8 == 0 && words[i] >= copy->regs[STACK_RSP] &&
 		    words[i] < copy->base + sizeof(copy->pages) && (int64_t)i != NEAR / 8)
 			context_seen(live, t->beat, look, target,
-				     place->offset - NEAR + 8 * (int32_t)i, words[i]);
+				     place->offset - NEAR + 8 * (int32_t)i, words[i],
+				     pieces[NEAR / 8].error ? 0 : words[NEAR / 8]);
 }
 
 /* The fastest counters of a path, at most WIRE_TICKS; returns how fast the first is. */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Where a thread keeps the id of the task that it polls: learned by looking at threads that are off
- * the CPU. The stack of each tells which tasks it has in hand (a worker's own loop is one), and the
- * place is the word of its thread-local memory that is the id of one of them, on every thread and at
- * every look, and nothing where there is no task. Nothing is assumed of the layout; and whatever is
- * reported later had a task with that very id on its stack, so a place that is wrong finds nothing.
+ * the CPU, and at those that never are as a sample found them. The stack of each tells which tasks it
+ * has in hand (a worker's own loop is one), and the place is the word of its thread-local memory that
+ * is the id of one of them, on every thread and at every look, and nothing where there is no task.
+ * Nothing is assumed of the layout; and whatever is reported later had a task with that very id on its
+ * stack, so a place that is wrong finds nothing.
  */
 #include "attach/live_sentinel.h"
 
-#include "target/threadlocal.h"
 #include "util/xalloc.h"
 
 #include <string.h>
@@ -23,6 +23,28 @@
 #define CHANGES_ENOUGH 2 /* a word that is always the same may be anything */
 #define CHANGES_MAX 6
 #define TASKS_IN_HAND 16
+#define TASKS_AROUND 64 /* on the stack of a thread that runs, former ones among them */
+#define MOMENTS_A_LOOK 16
+#define MOMENTS_MAX 8 /* of one thread */
+
+/* What a sample found there. */
+static void moment_take(struct threadlocal *local, const struct wire_moment *rec)
+{
+	for (uint32_t n = 0; n < local->count; n++) {
+		struct threadlocal_block *block = &local->list[n];
+		uint64_t page = block->addr / THREADLOCAL_PAGE * THREADLOCAL_PAGE;
+		uint32_t i = 0;
+
+		while (i < WIRE_MOMENT_PAGES && (rec->page[i] != page || !(rec->present >> i & 1)))
+			i++;
+		if (i < WIRE_MOMENT_PAGES)
+			memcpy(block->data,
+			       rec->pages + (size_t)i * THREADLOCAL_PAGE + (block->addr - page),
+			       (size_t)block->words * 8);
+		else
+			block->words = 0;
+	}
+}
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
@@ -81,9 +103,9 @@ static void candidates_add(struct sentinel_target *t, const struct threadlocal *
 		}
 }
 
-/* One thread, whose stack shows `count` tasks. */
+/* One thread, whose stack shows `count` tasks; `awake`: it may have let go of some of them. */
 static void judge(struct sentinel_target *t, const struct threadlocal *local,
-		  const struct sentinel_task *tasks, uint32_t count, uint32_t tid)
+		  const struct sentinel_task *tasks, uint32_t count, uint32_t tid, bool awake)
 {
 	uint32_t kept = 0;
 
@@ -94,7 +116,7 @@ static void judge(struct sentinel_target *t, const struct threadlocal *local,
 		if (threadlocal_word(local, c->place.module, c->place.offset, &word)) {
 			if (in_hand(tasks, count, word))
 				place_right(c, word, tid);
-			else if (c->last_tid == tid)
+			else if (c->last_tid == tid && !awake)
 				place_cleared(c);
 			else if (count && word)
 				c->wrong++;
@@ -161,6 +183,14 @@ static void places_publish(struct live *live, uint32_t target)
 	t->learned = n > 0;
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
 /* --- looking ------------------------------------------------------------------------------ */
 
 struct seen {
@@ -208,7 +238,7 @@ static void look_at(struct live *live, uint32_t target, const struct wire_look *
 	if (!stood_still(live, look))
 		return;
 	if (!s->targets[target].proven)
-		judge(&s->targets[target], local, tasks, count, look->tid);
+		judge(&s->targets[target], local, tasks, count, look->tid, false);
 	sentinel_beat_look(live, target, look);
 }
 
@@ -235,10 +265,74 @@ static bool learned_all(const struct live *live, uint32_t target)
 	return t->proven && (t->beat_off || live->kernel->places[target * WIRE_PLACES].ticks);
 }
 
+/* There is no need of more looks at threads that run. */
+static bool learned_enough(const struct live *live, uint32_t target)
+{
+	const struct sentinel_target *t = &live->sentinel->targets[target];
+
+	return t->beat_off || (t->learned && live->kernel->places[target * WIRE_PLACES].ticks);
+}
+
+/* A thread that does not sleep, with room for its moments. */
+static bool is_awake(const struct wire_look *look)
+{
+	return look->fs && look->slot && look->slot <= WIRE_STACK_SLOTS &&
+	       !(look->flags & WIRE_LOOK_ASLEEP);
+}
+
+/* What was loaded with the program first; of the rest others each time. */
+static void moment_pages(const struct threadlocal *local, uint32_t turn,
+			 uint64_t page[WIRE_MOMENT_PAGES])
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < 2 * local->count && n < WIRE_MOMENT_PAGES; i++) {
+		bool first = i < local->count;
+		const struct threadlocal_block *block =
+			&local->list[first ? i : (i + turn * WIRE_MOMENT_PAGES) % local->count];
+		uint64_t at = block->addr / THREADLOCAL_PAGE * THREADLOCAL_PAGE;
+		uint32_t same = 0;
+
+		while (same < n && page[same] != at)
+			same++;
+		if ((block->module == 0) == first && same == n)
+			page[n++] = at;
+	}
+}
+
+static void moments_ask(struct live *live, uint32_t target, const struct seen *seen)
+{
+	uint32_t turn = live->sentinel->targets[target].turn++, awake = 0, each;
+	const struct memory *memory = &live->targets[target].watch->memory;
+	struct threadlocal *local = &live->sentinel->local;
+
+	for (size_t i = 0; i < seen->count; i++)
+		awake += is_awake(&seen->looks[i]);
+	each = awake ? MOMENTS_A_LOOK / awake : 0;
+	each = each < 1 ? 1 : each > MOMENTS_MAX ? MOMENTS_MAX : each;
+	for (size_t i = 0, asked = 0; i < seen->count && asked < MOMENTS_A_LOOK; i++) {
+		const struct wire_look *look = &seen->looks[(i + turn) % seen->count];
+		uint64_t page[WIRE_MOMENT_PAGES] = {0};
+
+		if (!is_awake(look))
+			continue;
+		threadlocal_find(memory, local, look->fs);
+		moment_pages(local, turn, page);
+		kernel_ask_moments(live->kernel, look->slot - 1, look->tid, each, page);
+		asked += each;
+	}
+}
+
+static void publish(struct live *live, uint32_t target)
+{
+	if (!live->sentinel->targets[target].proven)
+		places_publish(live, target);
+	sentinel_beat_publish(live, target);
+}
+
 static void look_at_all(struct live *live, uint32_t target)
 {
 	struct sentinel_target *t = &live->sentinel->targets[target];
-	struct threadlocal local = {0};
 	bool learning = !learned_all(live, target);
 	struct seen seen = {0};
 
@@ -246,14 +340,39 @@ static void look_at_all(struct live *live, uint32_t target)
 	kernel_look(live->kernel, live->targets[target].watch->proc->pid, 0, on_look, &seen);
 	for (size_t i = 0; i < seen.count; i++) {
 		if (learning)
-			look_at(live, target, &seen.looks[i], &local);
+			look_at(live, target, &seen.looks[i], &live->sentinel->local);
 		slot_for(live, target, &seen.looks[i]);
 	}
-	threadlocal_free(&local);
+	publish(live, target);
+	if (!learned_enough(live, target))
+		moments_ask(live, target, &seen);
 	free(seen.looks);
-	if (!t->proven)
-		places_publish(live, target);
-	sentinel_beat_publish(live, target);
+}
+
+void live_sentinel_moment(struct live *live, const struct wire_moment *rec)
+{
+	struct sentinel_task tasks[TASKS_AROUND];
+	struct wire_look look = {.time_ns = rec->stack.head.time_ns,
+				 .tid = rec->stack.head.tid,
+				 .flags = WIRE_LOOK_ON_CPU,
+				 .fs = rec->fs,
+				 .runs = rec->stack.head.time_ns};
+	uint32_t target = rec->stack.head.target, count;
+	struct sentinel *s = live->sentinel;
+	uint64_t begin = cpu_ns();
+
+	if (!s || target >= live->targets_count || live->targets[target].ended || !rec->fs ||
+	    learned_enough(live, target))
+		return;
+	s->copy = rec->stack;
+	count = sentinel_headers(live, &s->copy, false, tasks, TASKS_AROUND);
+	threadlocal_find(&live->targets[target].watch->memory, &s->local, rec->fs);
+	moment_take(&s->local, rec);
+	if (!s->targets[target].proven)
+		judge(&s->targets[target], &s->local, tasks, count, look.tid, true);
+	sentinel_beat_look(live, target, &look);
+	publish(live, target);
+	s->targets[target].moments_ns += cpu_ns() - begin;
 }
 
 static bool has_ids(const struct live *live, uint32_t target)
@@ -294,7 +413,7 @@ static int say(struct live *live, struct emit *emit, uint32_t target)
 		return live_note(
 			emit, target, NOTE_WARNING,
 			"%s so far: where a thread keeps the id of its task is learned from "
-			"threads that sleep with a task in hand, and %s",
+			"threads that have a task in hand, and %s",
 			live->opts.level ? "stalls of sampled types are not seen" :
 					   "level 0 is off",
 			t->looks ? "what they have in common is not clear yet" : "none was seen");
@@ -308,14 +427,6 @@ static int say(struct live *live, struct emit *emit, uint32_t target)
 	return 0;
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 int sentinel_learn(struct live *live, struct emit *emit, uint32_t target)
 {
 	struct sentinel_target *t = &live->sentinel->targets[target];
@@ -326,10 +437,13 @@ int sentinel_learn(struct live *live, struct emit *emit, uint32_t target)
 	if (!t->first_look)
 		t->first_look = emit->now;
 	look_at_all(live, target);
+	if (emit->now - t->first_look < EAGER_NS)
+		t->moments_ns = 0;
 	if (!t->learned || emit->now - t->first_look < EAGER_NS ||
 	    (!learned_all(live, target) && emit->now - t->first_look < BEAT_NS))
 		pause = LOOK_NS;
-	cost = (cpu_ns() - begin) * LOOK_SHARE;
+	cost = (cpu_ns() - begin + t->moments_ns) * LOOK_SHARE;
+	t->moments_ns = 0;
 	t->next_look = emit->now + (cost > pause ? cost : pause);
 	return say(live, emit, target);
 }

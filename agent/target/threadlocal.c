@@ -62,14 +62,19 @@ static uint64_t modules_add(const struct memory *memory, struct threadlocal *t, 
 	return low < fs ? low : fs - STATIC_BYTES;
 }
 
-void threadlocal_read(const struct memory *memory, struct threadlocal *t, uint64_t fs)
+void threadlocal_find(const struct memory *memory, struct threadlocal *t, uint64_t fs)
 {
-	struct memory_piece *pieces;
-
 	if (!t->list)
 		t->list = xcalloc(BLOCKS_MAX, sizeof(*t->list));
 	t->count = 0;
 	block_add(t, modules_add(memory, t, fs), fs, fs, 0);
+}
+
+void threadlocal_read(const struct memory *memory, struct threadlocal *t, uint64_t fs)
+{
+	struct memory_piece *pieces;
+
+	threadlocal_find(memory, t, fs);
 	pieces = xcalloc(t->count, sizeof(*pieces));
 	for (uint32_t i = 0; i < t->count; i++)
 		pieces[i] = (struct memory_piece){.addr = t->list[i].addr,

@@ -35,6 +35,9 @@ struct threadlocal {
 
 void threadlocal_free(struct threadlocal *t);
 
+/* Finds where the blocks are of the thread whose thread pointer is `fs`, and reads none of them. */
+void threadlocal_find(const struct memory *memory, struct threadlocal *t, uint64_t fs);
+
 /* Reads that of the thread whose thread pointer is `fs`; what cannot be read is left out. */
 void threadlocal_read(const struct memory *memory, struct threadlocal *t, uint64_t fs);
 

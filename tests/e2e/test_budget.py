@@ -9,6 +9,8 @@ probes come back when the load has fallen.
 import subprocess
 import time
 
+import pytest
+
 import harness
 from helpers_attach import changed_at, plan_of, until
 
@@ -16,9 +18,10 @@ MS = 1_000_000
 HOT = 10
 
 
-def watch(app, stream, kind, *more, count=1000, gap=250, args=("--overhead", "2%")):
-    """`planted` with 10 hot tasks beside (or, hot-..., with these as the culprits), once sampled."""
-    target = app("planted", args=(kind, "20", count, gap, 2, HOT))
+def watch(app, stream, kind, *more, count=1000, gap=250, args=("--overhead", "2%"), ms=20,
+          workers=2, hot=HOT):
+    """`planted` with hot tasks beside (or, hot-..., with one of these as the culprit), once sampled."""
+    target = app("planted", args=(kind, str(ms), count, gap, workers, hot))
     run = stream("-p", target.pid, *args, *more, *harness.room("blocking-call", "cpu-bound-poll"))
     run.attached()
     run.until(sampled_note, 20)
@@ -89,6 +92,26 @@ def test_stalls_of_a_hot_type(app, stream):
     assert found["culprit"]["function"] == "planted::hot"
     assert found["syscall"] == "clock_nanosleep" and len(found["tasks"]) == 1
     assert 15 * MS < found["worst_ns"] < 200 * MS
+    run.stop()
+    check_marked(run)
+
+
+@pytest.mark.parametrize("workers,hot", [(2, HOT), (1, 0)])
+def test_computing_of_a_hot_type(app, stream, workers, hot):
+    """Neither a probe nor a thread that ever sleeps: samples teach where to look, and find it.
+
+    The polls beside are the same type's and, where there is one task, the same task's: none of them
+    is told of, how often it may be met.
+    """
+    target, run = watch(app, stream, "hot-burn", gap=100, ms=50, workers=workers, hot=hot)
+    found = run.until(lambda o: o["type"] == "finding" and o["site"] == "planted::hot" and
+                      o["rule"] == "cpu-bound-poll" and o["count"] >= 5 and o["stack"], 40)
+    assert found["culprit"]["function"] in ("planted::hot", "planted::common::checksum",
+                                            "planted::burn"), found
+    assert found["syscall"] is None and found["lower_bound"], found
+    seen = planted_in(target, run, found)
+    assert found["tasks"] == [seen[0]["task"]] and found["count"] <= len(seen) + 1, (found, seen)
+    assert 10 * MS <= found["worst_ns"] <= max(p["end_ns"] - p["start_ns"] for p in seen) + MS
     run.stop()
     check_marked(run)
 
