@@ -120,13 +120,12 @@ static __always_inline __u64 waited_of(const struct wire_slot *slot)
 	return slot->waiting_ns + slot->preempted_ns;
 }
 
-/* Time on the CPU in what is open. */
-static __always_inline __u64 span_computed(const struct wire_span *span,
-					   const struct wire_slot *slot)
+/* Time on the CPU in what is open, up to its last sample. */
+static __always_inline __u64 span_computed(const struct wire_span *span)
 {
-	__u64 length = span->seen_ns - span->start_ns, waited = waited_of(slot) - span->waited_ns;
+	__u64 length = span->seen_ns - span->start_ns;
 
-	return length > waited ? length - waited : 0;
+	return length > span->off_ns ? length - span->off_ns : 0;
 }
 
 /* It is over, at its last sample. */
@@ -137,7 +136,7 @@ static __always_inline void span_close(struct wire_span *span, const struct wire
 	__u64 id = span->task_id;
 
 	span->task_id = 0;
-	if (!id || span->tid != slot->tid || span_computed(span, slot) < threshold_ns)
+	if (!id || span->tid != slot->tid || span_computed(span) < threshold_ns)
 		return;
 	rec = long_poll_reserve(slot, index, span->seen_ns);
 	if (!rec)
@@ -145,7 +144,7 @@ static __always_inline void span_close(struct wire_span *span, const struct wire
 	__builtin_memset(&rec->poll, 0, sizeof(rec->poll));
 	rec->poll.start_ns = span->start_ns;
 	rec->poll.task_id = id;
-	rec->poll.preempted_ns = span->seen_ns - span->start_ns - span_computed(span, slot);
+	rec->poll.preempted_ns = span->seen_ns - span->start_ns - span_computed(span);
 	rec->poll.site = WIRE_NO_SITE;
 	rec->poll.worst_syscall = WIRE_NO_SYSCALL;
 	rec->poll.flags = WIRE_POLL_LOOSE_END;
@@ -159,6 +158,8 @@ static __always_inline bool span_sampled(struct wire_span *span, const struct wi
 	bool same = span->task_id && span->tid == slot->tid && span->beat == told->beat;
 
 	if (same && span->task_id == told->task) {
+		span->off_ns = waited_of(slot) - span->waited_ns;
+		barrier(); /* the agent reads them the other way round: it may see too short a poll */
 		span->seen_ns = now;
 		return true;
 	}
@@ -171,6 +172,7 @@ static __always_inline bool span_sampled(struct wire_span *span, const struct wi
 	span->task_id = told->task;
 	span->start_ns = span->seen_ns = now;
 	span->waited_ns = waited_of(slot);
+	span->off_ns = 0;
 	span->beat = told->beat;
 	span->tid = slot->tid;
 	return false;

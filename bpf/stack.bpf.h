@@ -360,7 +360,7 @@ static __always_inline void sentinel_sampled(struct wire_slot *slot, __u32 index
 		return;
 	told = sentinel_ask(bpf_get_current_task_btf(), slot, index, true);
 	if (span_sampled(span, slot, index, &told, now) && stacks_on &&
-	    span_computed(span, slot) >= threshold_ns)
+	    span_computed(span) >= threshold_ns)
 		span_stack(slot, index, span, now);
 }
 

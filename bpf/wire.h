@@ -413,6 +413,7 @@ struct wire_span {
 	__u64 task_id; /* 0: none */
 	__u64 start_ns, seen_ns;
 	__u64 waited_ns; /* of the slot, when it began: ready without a CPU so far */
+	__u64 off_ns;	 /* part of it: ready without a CPU */
 	__u64 beat;	 /* the counters */
 	__u32 tid;
 	__u32 pad32;
@@ -560,7 +561,7 @@ _Static_assert(sizeof(struct wire_type) == 192, "wire_type");
 _Static_assert(sizeof(struct wire_look) == 64 + 8 * WIRE_STACK_REGS + 8 * (1 + WIRE_KERNEL_FRAMES),
 	       "wire_look");
 _Static_assert(sizeof(struct wire_place) == 24, "wire_place");
-_Static_assert(sizeof(struct wire_span) == 48, "wire_span");
+_Static_assert(sizeof(struct wire_span) == 56, "wire_span");
 _Static_assert(sizeof(struct wire_wanted) == 16, "wire_wanted");
 _Static_assert(sizeof(struct wire_moment_ask) == 16 + 8 * WIRE_MOMENT_PAGES, "wire_moment_ask");
 _Static_assert(sizeof(struct wire_head) == 24, "wire_head");

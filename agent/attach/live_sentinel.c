@@ -368,9 +368,8 @@ int live_sentinel_open_span(struct live *live, struct emit *emit, uint32_t index
 	struct wire_span span = {.task_id = at->task_id,
 				 .start_ns = at->start_ns,
 				 .seen_ns = at->seen_ns,
-				 .waited_ns = at->waited_ns,
+				 .off_ns = at->off_ns,
 				 .tid = at->tid};
-	uint64_t waited = slot->waiting_ns + slot->preempted_ns - span.waited_ns;
 	struct wire_long_poll rec = {.head = {.target = slot->target,
 					      .tid = slot->tid,
 					      .slot = index,
@@ -379,14 +378,15 @@ int live_sentinel_open_span(struct live *live, struct emit *emit, uint32_t index
 
 	/* It was read without a lock: a span that is new, or closed, since is not told of. */
 	if (!span.task_id || span.tid != slot->tid || at->task_id != span.task_id ||
-	    at->start_ns != span.start_ns || emit->now > span.seen_ns + SPAN_FRESH_NS ||
-	    span.seen_ns < span.start_ns + waited + live->opts.threshold_ns)
+	    at->start_ns != span.start_ns || at->seen_ns != span.seen_ns ||
+	    emit->now > span.seen_ns + SPAN_FRESH_NS ||
+	    span.seen_ns < span.start_ns + span.off_ns + live->opts.threshold_ns)
 		return 0;
 	task = task_known(live->sentinel, span.task_id, slot->target);
 	if (!task || !is_poll(live, task))
 		return 0;
 	rec.poll.start_ns = span.start_ns;
-	rec.poll.preempted_ns = waited;
+	rec.poll.preempted_ns = span.off_ns;
 	rec.poll.worst_syscall = WIRE_NO_SYSCALL;
 	*open = true;
 	return emit_poll(live, emit, &rec, task, true);
