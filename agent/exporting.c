@@ -61,7 +61,8 @@ static int open_output(const struct opts *opts, FILE **out, struct err *err)
 /* A flame graph of nothing is an empty file, and no error; who looks at it should know why. */
 static void say_empty(const struct opts *opts, const struct model *m)
 {
-	static const char *const words[STACK_KINDS] = {"of a block", "of a sample", "of a spawn"};
+	static const char *const words[STACK_KINDS] = {"of a block", "of a sample", "of a spawn",
+						       "of a reference count"};
 	uint64_t taken = 0;
 
 	for (uint32_t i = 0; i < m->sites_count; i++)

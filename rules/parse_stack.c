@@ -6,13 +6,13 @@
 
 int parse_stack(struct parse *p, const cJSON *node)
 {
-	static const char *const names[] = {"off_cpu", "on_cpu", "any"};
+	static const char *const names[] = {"off_cpu", "on_cpu", "any", "refcount"};
 	size_t want;
 	int ret;
 
 	if (!node)
 		return 0;
-	ret = parse_word(p, node, "kind of stack", names, 3, &want);
+	ret = parse_word(p, node, "kind of stack", names, 4, &want);
 	if (!ret)
 		p->rule->stack = (enum stack_want)(want + STACK_WANT_OFF_CPU);
 	return ret;

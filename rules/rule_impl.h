@@ -89,7 +89,13 @@ struct rule_case {
 };
 
 /* Which stacks of a site tell of the rule's fault. */
-enum stack_want { STACK_WANT_NONE, STACK_WANT_OFF_CPU, STACK_WANT_ON_CPU, STACK_WANT_ANY };
+enum stack_want {
+	STACK_WANT_NONE,
+	STACK_WANT_OFF_CPU,
+	STACK_WANT_ON_CPU,
+	STACK_WANT_ANY, /* of these two */
+	STACK_WANT_REFCOUNT,
+};
 
 /* A well-known call, by function or by system call, and what to write in its place. */
 struct rule_call {

@@ -163,10 +163,15 @@ static bool row_exempt(const struct rule *rule, const struct site_stack *row)
 
 static bool wants(const struct rule *rule, enum stack_kind kind)
 {
-	if (kind == STACK_SPAWN)
-		return false;
-	return rule->stack == STACK_WANT_ANY ||
-	       rule->stack == (kind == STACK_OFF_CPU ? STACK_WANT_OFF_CPU : STACK_WANT_ON_CPU);
+	static const enum stack_want of[STACK_KINDS] = {
+		[STACK_OFF_CPU] = STACK_WANT_OFF_CPU,
+		[STACK_ON_CPU] = STACK_WANT_ON_CPU,
+		[STACK_REFCOUNT] = STACK_WANT_REFCOUNT,
+	};
+
+	if (rule->stack == STACK_WANT_ANY)
+		return kind <= STACK_ON_CPU;
+	return rule->stack != STACK_WANT_NONE && rule->stack == of[kind];
 }
 
 bool stacks_exempt(const struct rule *rule, const struct site *site)
@@ -355,6 +360,8 @@ const struct site_stack *finding_stack(const struct model *m, const struct findi
 		row = heaviest(f->rule, site, first, -1);
 	if (!row && wants(f->rule, other))
 		row = heaviest(f->rule, site, other, -1);
+	if (!row && wants(f->rule, STACK_REFCOUNT))
+		row = heaviest(f->rule, site, STACK_REFCOUNT, -1);
 	if (row && share)
 		*share = share_of(f->rule, site, row);
 	return row;

@@ -134,7 +134,8 @@ void stack_culprit_text(const struct site_stack *row, double share, char *out, s
 {
 	const char *const of[STACK_KINDS] = {[STACK_OFF_CPU] = "blocked time in",
 					     [STACK_ON_CPU] = "samples in",
-					     [STACK_SPAWN] = "spawns in"};
+					     [STACK_SPAWN] = "spawns in",
+					     [STACK_REFCOUNT] = "counting of references in"};
 	char at[FRAME_TEXT] = "", call[FRAME_TEXT] = "", part[FMT_SIZE];
 
 	if (row->culprit >= 0)
@@ -279,7 +280,8 @@ static void end_line(const struct site_stack *row, struct fold *fold)
 	};
 	char text[FRAME_TEXT];
 
-	if (row->end == STACK_COMPLETE)
+	/* Of a place alone no caller is known: it has no stack that could end. */
+	if (row->end == STACK_COMPLETE || row->kind == STACK_REFCOUNT)
 		return;
 	snprintf(text, sizeof(text), "(ends here: %s)", why[row->end]);
 	fold->line(fold->ctx, STACK_LINE_END, text);

@@ -86,7 +86,7 @@ MIDDLE = """\
 | `unless` | rules that this one gives way to: it leaves alone the polls that they hold, and what they have an open finding about |
 | `caused_by` | rules whose finding this one's may be an effect of, likeliest first: about the same task type, or the `{culprit}`, or the same runtime, at the same time |
 | `exempt` | lists `sites` and `threads` (patterns with `*` and `?`), `syscalls` (names), `kinds` (`task`, `blocking`, `worker`), `frames` (functions; see below), `polls` (`handed_off`: see below) |
-| `stack` | which stacks of a site show the fault: `off_cpu` (where it blocks), `on_cpu` (where it computes) or `any`; without it a finding has none |
+| `stack` | which stacks of a site show the fault: `off_cpu` (where it blocks), `on_cpu` (where it computes), `any` of these, or `refcount` (where it counts references: that place alone, without its callers); without it a finding has none |
 | `calls` | well-known calls and what to write in their place, or the id of the rule whose list it is; see below |
 | `only_calls` | `true`: only stacks with one of the `calls` within the poll count for anything; `"foreign"`: with one that enters the executor of another runtime; see below |
 | `example`, `link`, `enabled` | `before` and `after` code; where to read on; `false` switches the rule off |

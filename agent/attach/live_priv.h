@@ -47,7 +47,8 @@ struct live_site {
 	uint64_t checksum;     /* of the statistics last sent: unchanged ones are not sent again */
 	uint64_t offset, body; /* of poll in the file, and of what it only jumps to; 0: itself */
 	uint64_t panics, panics_lost; /* tasks that ended by one; of these, without a handle */
-	uint64_t samples, refcounts;  /* of polls on a CPU; of these, at a reference count */
+	uint64_t samples, refcounts;  /* of polls on a CPU; of these, at a reference count, */
+	uint64_t refcount_ns;	      /* and when the frame of one was asked for last */
 	uint64_t seen, alive; /* tasks met before the present scan, and of these alive in it */
 	uint64_t ended;	      /* cumulative, as of the last scan */
 };
@@ -297,6 +298,8 @@ bool live_root_blocked(const struct frame *frames, uint32_t count);
 /* Reads the pages that are missing, of a thread that does not run. */
 void live_stack_read(const struct live *live, struct wire_stack *rec);
 /* The frames of a stack for a row of the census; false: not now. */
+/* What the function at that address of code is, of a sample: it comes as a stack of its own kind. */
+void live_stack_place(struct live *live, const struct wire_sample *rec, uint64_t address);
 bool live_stack_ask(struct live *live, const struct wire_stack *copy, uint32_t census);
 
 /* live_samples.c: where polls were sampled. */

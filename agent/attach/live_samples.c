@@ -16,6 +16,7 @@
 #define PLACES_MAX 16384
 #define BEFORE 16
 #define BEHIND 48
+#define FRAME_EVERY_NS 100000000ULL
 
 static const uint8_t ud2[] = {0x0f, 0x0b};
 
@@ -46,17 +47,21 @@ static bool counts_at(const struct place *p, size_t at)
 	return false;
 }
 
-static bool is_refcount(const struct memory *memory, uint64_t ip)
+enum place_is { PLACE_OTHER, PLACE_BEHIND_COUNT, PLACE_AT_COUNT };
+
+static enum place_is place_is(const struct memory *memory, uint64_t ip)
 {
 	struct place p = {.memory = memory, .base = ip - BEFORE};
 	struct insn in;
 
 	if (ip < BEFORE || memory_read(memory, p.base, p.code, sizeof(p.code)))
-		return false;
+		return PLACE_OTHER;
 	if (counts_at(&p, BEFORE))
-		return true;
-	return !insn_decode_flow(p.code + BEFORE, BEHIND, ip, &in) &&
-	       counts_at(&p, (size_t)BEFORE + in.len);
+		return PLACE_BEHIND_COUNT;
+	if (!insn_decode_flow(p.code + BEFORE, BEHIND, ip, &in) &&
+	    counts_at(&p, (size_t)BEFORE + in.len))
+		return PLACE_AT_COUNT;
+	return PLACE_OTHER;
 }
 
 static void on_sample(struct live *live, const struct wire_sample *rec)
@@ -72,13 +77,18 @@ static void on_sample(struct live *live, const struct wire_sample *rec)
 		return;
 	known = map_get(&live->places, rec->ip, rec->head.target);
 	if (known == MAP_NONE) {
-		known = is_refcount(&live->targets[rec->head.target].watch->memory, rec->ip);
+		known = place_is(&live->targets[rec->head.target].watch->memory, rec->ip);
 		if (live->places.count >= PLACES_MAX || !live->places.max)
 			live_samples_forget(live);
 		map_put(&live->places, rec->ip, rec->head.target, known);
 	}
 	site->samples++;
-	site->refcounts += known;
+	site->refcounts += known != PLACE_OTHER;
+	/* Some of them are enough to tell where most are. */
+	if (known == PLACE_OTHER || rec->head.time_ns - site->refcount_ns < FRAME_EVERY_NS)
+		return;
+	site->refcount_ns = rec->head.time_ns;
+	live_stack_place(live, rec, known == PLACE_BEHIND_COUNT ? rec->ip - 1 : rec->ip);
 }
 
 void live_in_poll(struct live *live, const void *data, size_t size)

@@ -359,27 +359,53 @@ static int submit(struct live_stacks *s, struct emit *emit, const struct wire_st
 	return 0;
 }
 
-static void stack_spawn(struct live *live, const struct wire_stack *rec)
+/* A wait for a stack of a task type alone, of no poll; NULL: there is none. */
+static struct stack_wait *wait_for_site(struct live_stacks *s, const struct wire_head *head,
+					uint32_t site, enum stack_kind kind)
 {
-	struct live_stacks *s = live->stacks;
-	int index = s ? wait_for(s, rec->head.target) : -1;
+	int index = s ? wait_for(s, head->target) : -1;
+	struct stack_wait *wait = index < 0 ? NULL : &s->waits[index];
 
-	if (index < 0 || rec->site >= live->sites_count)
-		return;
-	s->waits[index] = (struct stack_wait){
-		.target = rec->head.target,
-		.generation = live->targets[rec->head.target].generation,
+	if (!wait || site >= s->live->sites_count)
+		return NULL;
+	*wait = (struct stack_wait){
+		.target = head->target,
+		.generation = s->live->targets[head->target].generation,
 		.stack =
 			{
-				.tid = rec->head.tid,
+				.tid = head->tid,
 				.runtime = ID_NONE,
-				.site = rec->site,
-				.poll_start_ns = rec->poll_start_ns,
-				.kind = STACK_SPAWN,
+				.site = site,
+				.kind = kind,
 				.syscall = -1,
 			},
 	};
-	send_copy(s, rec, &s->waits[index]);
+	return wait;
+}
+
+static void stack_spawn(struct live *live, const struct wire_stack *rec)
+{
+	struct stack_wait *wait = wait_for_site(live->stacks, &rec->head, rec->site, STACK_SPAWN);
+
+	if (!wait)
+		return;
+	wait->stack.poll_start_ns = rec->poll_start_ns;
+	send_copy(live->stacks, rec, wait);
+}
+
+void live_stack_place(struct live *live, const struct wire_sample *rec, uint64_t address)
+{
+	struct live_stacks *s = live->stacks;
+	struct stack_wait *wait = wait_for_site(s, &rec->head, rec->site, STACK_REFCOUNT);
+
+	if (!wait)
+		return;
+	/* Without a stack: no frame leads further than the place itself. */
+	s->copy.head = rec->head;
+	s->copy.base = s->copy.present = 0;
+	memset(s->copy.regs, 0, sizeof(s->copy.regs));
+	s->copy.regs[STACK_RIP] = address;
+	send_copy(s, &s->copy, wait);
 }
 
 int live_stack(struct live *live, struct emit *emit, const struct wire_stack *rec)

@@ -21,5 +21,8 @@ const char *event_kind_name(enum event_kind kind)
 
 const char *stack_kind_name(enum stack_kind kind)
 {
-	return kind == STACK_OFF_CPU ? "off_cpu" : kind == STACK_ON_CPU ? "on_cpu" : "unknown";
+	return kind == STACK_OFF_CPU  ? "off_cpu" :
+	       kind == STACK_ON_CPU   ? "on_cpu" :
+	       kind == STACK_REFCOUNT ? "refcount" :
+					"unknown";
 }

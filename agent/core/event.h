@@ -315,7 +315,13 @@ struct ev_tick {
 	uint32_t unused;
 };
 
-enum stack_kind { STACK_OFF_CPU, STACK_ON_CPU, STACK_SPAWN, STACK_KINDS };
+enum stack_kind {
+	STACK_OFF_CPU,
+	STACK_ON_CPU,
+	STACK_SPAWN,
+	STACK_REFCOUNT, /* where an Arc is cloned or dropped: the place alone, without callers */
+	STACK_KINDS,
+};
 
 /* What a thread waits for in a futex, as the frames around it tell. */
 enum lock_kind {
@@ -467,7 +473,7 @@ struct event {
 	};
 };
 
-/* "off_cpu", "on_cpu" */
+/* "off_cpu", "on_cpu", "refcount" */
 const char *stack_kind_name(enum stack_kind kind);
 
 /* The kind's name ("poll_open"), "unknown" for a number of no kind. */

@@ -320,7 +320,7 @@ static void put_stack(struct perfetto *p, const struct event *event)
 {
 	const struct ev_stack *stack = &event->as_stack;
 
-	if (stack->now_only || stack->kind == STACK_SPAWN)
+	if (stack->now_only || stack->kind > STACK_ON_CPU)
 		return;
 	if (stack->kind == STACK_OFF_CPU)
 		take_block(p, event->target, stack);

@@ -20,6 +20,7 @@ static const struct profile {
 	[STACK_OFF_CPU] = {"blocked", "nanoseconds"},
 	[STACK_ON_CPU] = {"computing (samples)", "none"},
 	[STACK_SPAWN] = {"spawns (samples)", "none"},
+	[STACK_REFCOUNT] = {"reference counts (samples)", "none"},
 };
 
 static int speedscope_event(struct sink *sink, const struct event *event)

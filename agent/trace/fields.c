@@ -235,7 +235,7 @@ static const struct trace_field stack_fields[] = {
 	ID(stack, site),
 	DELTA(stack, task_id),
 	TIME(stack, poll_start_ns),
-	ENUM(stack, kind, STACK_SPAWN),
+	ENUM(stack, kind, STACK_REFCOUNT),
 	UINT(stack, span_ns),
 	BOOL(stack, open),
 	INT(stack, syscall),

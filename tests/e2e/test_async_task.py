@@ -159,6 +159,22 @@ def test_more_healthy_twins(app, stalltop, runtime):
     assert armed.isdisjoint(MORE_OF[runtime]), "it could have been found"
 
 
+def test_arc_contention(app, stream, stalltop):
+    """Both workers compute, so it is watched alone; the twin borrows."""
+    options = ("--set", "arc-contention.samples=50", *room())
+    target = app("tasks", "smol", args=("arc_contention",))
+    run = stream("-p", target.pid, *options)
+    one = run.finding("arc-contention", 20, "warning")
+    run.stop()
+    assert one["site"] == "tasks::more::convert_prices", one
+    assert run.of_rule("arc-contention")[-1]["culprit"]["function"] == "tasks::more::convert"
+    target.kill()
+    twin = app("tasks", "smol", args=("arc_contention", "ok"))
+    run = stalltop("check", "-p", twin.pid, "--json", "--duration", f"{HEALTHY_SECONDS}s", *options)
+    assert run.of_rule("arc-contention") == [] and run.footer["polls"] > 0
+    assert "arc-contention" not in [o["rule"] for o in run.footer["rules"]["off"]]
+
+
 @pytest.mark.parametrize("runtime,profile", [("smol", "release-stripped"), ("smol", "lto-abort"),
                                              ("async-std", "lto-abort")])
 def test_other_builds(app, stream, runtime, profile):

@@ -58,7 +58,8 @@ MORE_FAULTS = {
     "worker-tuning": dict(group="runtime", allowed=("starvation",)),
     "cancelled-midway": dict(function="store_order"),
     "lost-wakeup": dict(function="await_flag", options=("lost-wakeup.age=2s",)),
-    "arc-contention": dict(function="convert_prices", options=("arc-contention.samples=50",)),
+    "arc-contention": dict(function="convert_prices", culprit="convert",
+                           options=("arc-contention.samples=50",)),
     "lock-across-await": dict(function="quote_price"),
     "unbounded-channel": dict(function="read_sensor",
                               options=("unbounded-channel.window=2s",
@@ -207,6 +208,9 @@ def test_other_faulty(app, stream, rule):
     else:
         module = rule.replace("-", "_")
         assert mine[0]["site"] == f"faults::{module}::{want['function']}"
+    if "culprit" in want:
+        assert mine[0]["culprit"]["function"] == f"faults::{module}::{want['culprit']}"
+        assert want["culprit"] in mine[0]["message"]
     assert mine[0]["advice"] and mine[0]["values"] and mine[0]["severity"] == \
         want.get("severity", "warning")
     assert run.footer["lost"] == 0 and run.footer["events_lost"] == 0

@@ -423,6 +423,38 @@ static void add_line(void *ctx, enum stack_line kind, const char *line)
 	text->lines++;
 }
 
+/* The place of a count is for the rule that asks for it, and for no other. */
+static void test_refcount(void **state)
+{
+	const struct frame place[] = {
+		{.function = "alloc::sync::Arc::clone", .inlined = true, .origin = FRAME_STD},
+		{.function = "shop::price", .origin = FRAME_USER}};
+	struct ev_stack stack = world_stack(place, LEN(place));
+	struct shown lines = {0};
+	const struct finding *found;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_rule(&w, "{\"id\":\"counts\",\"title\":\"t\",\"why\":\"w\",\"advice\":\"a\","
+		       "\"stack\":\"refcount\",\"cases\":[{\"scope\":\"site\",\"severity\":["
+		       "{\"level\":\"info\",\"when\":[{\"field\":\"target.runtimes\",\"op\":\">\","
+		       "\"value\":0}]}],\"message\":\"at {at}\"}]}");
+	stack.kind = STACK_REFCOUNT;
+	stack.end = STACK_ABSENT;
+	world_send(&w, stack);
+	block(&w, 200 * MS);
+	world_stats(&w, (struct ev_site_stats){.polls = 1});
+	world_tick(&w, 100 * MS);
+	found = world_find(&w, "counts", SITE_HANDLER);
+	assert_non_null(found);
+	assert_string_equal(found->message, "at shop::price");
+	stack_lines(finding_stack(w.m, found, NULL), false, add_line, &lines);
+	assert_null(strstr(lines.s, "ends here"));
+	assert_null(finding_stack(w.m, world_find(&w, "blocking-call", SITE_HANDLER), NULL));
+	world_close(&w);
+}
+
 static void lines_of(const struct frame *frames, uint32_t count, bool full, enum stack_end end,
 		     struct shown *text)
 {
@@ -556,6 +588,7 @@ int main(void)
 		cmocka_unit_test(test_block_in_place_is_no_fault),
 		cmocka_unit_test(test_withdrawn),
 		cmocka_unit_test(test_other_kind_exempts_nothing),
+		cmocka_unit_test(test_refcount),
 		cmocka_unit_test(test_folded),
 		cmocka_unit_test(test_folded_is_short),
 		cmocka_unit_test(test_rule_files),

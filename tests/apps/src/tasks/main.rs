@@ -51,6 +51,7 @@ fn main() {
         ("task_leak", _) => run(2, more::ask(ok)),
         ("cancelled_midway", _) => run(2, more::store_orders(ok)),
         ("detached_task", _) => run(2, more::serve_requests(ok)),
+        ("arc_contention", _) => run(2, more::exchange(ok)),
         ("migration", _) => run(if ok { 1 } else { 2 }, more::read_sensors()),
         ("unbounded_channel", false) => run(2, faulty::measure()),
         ("unbounded_channel", true) => run(2, healthy::measure()),
