@@ -271,6 +271,22 @@ static void word_channel(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "%s", b->now.library);
 }
 
+static void word_message(const struct render *r, char *out, size_t size)
+{
+	const struct backlog *b = backlog_of(r);
+
+	if (b && b->now.message)
+		snprintf(out, size, "%s", b->now.message);
+}
+
+static void word_no_message(const struct render *r, char *out, size_t size)
+{
+	const struct backlog *b = backlog_of(r);
+
+	if (b && !b->now.message && b->now.no_message)
+		snprintf(out, size, "%s", b->now.no_message);
+}
+
 static const struct held_wait *held_of(const struct render *r)
 {
 	const struct site *s = model_site(r->m, r->f->site);
@@ -323,6 +339,8 @@ static const struct message_word {
 	{"call", EVERYWHERE, word_call},
 	{"spawner", IN(POLL) | IN(SITE), word_spawner},
 	{"channel", IN(SITE), word_channel},
+	{"message", IN(SITE), word_message},
+	{"no_message", IN(SITE), word_no_message},
 	{"receiver", IN(SITE), word_receiver},
 	{"sender", IN(SITE), word_sender},
 	{"holder", IN(SITE), word_holder},

@@ -45,6 +45,8 @@ struct live_channel {
 	uint64_t task_id;
 	struct holder holders[HOLDERS];
 	uint32_t holders_count;
+	char *message;	 /* the type of a message, by debug information; NULL: not known */
+	bool disputed;	 /* of two ends it says two types: it is believed of none */
 	uint32_t misses; /* readings that did not fit, in a row */
 	bool told;	 /* as a deep one: its becoming shallow is told too */
 };
@@ -68,6 +70,7 @@ struct hunt {
 	uint32_t target, site;
 	uint64_t task;
 	bool direct; /* what is looked at is the task's own memory */
+	bool idle;   /* it is not polled now */
 	const struct memory *memory;
 	const struct runtime_channel_ops *ops;
 };
@@ -109,6 +112,7 @@ static struct live_channel *channel_new(struct hunt *h, uint64_t addr)
 static void channel_free(struct channels *c, struct live_channel *ch)
 {
 	map_del(&c->known, ch->c.addr, ch->target);
+	free(ch->message);
 	*ch = (struct live_channel){0};
 }
 
@@ -176,6 +180,32 @@ static void look_behind(struct hunt *h, const uint64_t *addrs, uint32_t count)
 	}
 }
 
+/*
+ * Debug information says of which type the end of a channel is that lies there in the present state
+ * of the task. It has to be that channel, with messages of that size.
+ */
+static void name_message(struct hunt *h, const uint64_t *words, size_t count, size_t at)
+{
+	uint64_t row = map_get(&h->c->known, words[at], h->target), word;
+	const struct runtime_mark *marks;
+	struct live_channel *ch;
+	size_t n;
+
+	if (row == MAP_NONE || !h->idle)
+		return;
+	ch = &h->c->list[row];
+	marks = runtime_site_marks(live_found(h->live, h->site), h->live->sites[h->site].found, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (marks[i].kind != MARK_CHANNEL || marks[i].offset != at * 8 || !marks[i].text ||
+		    marks[i].number != ch->c.message_bytes ||
+		    !mark_there(&marks[i], words, count * 8, &word))
+			continue;
+		if (!ch->message)
+			ch->message = xstrdup(marks[i].text);
+		ch->disputed |= strcmp(ch->message, marks[i].text) != 0;
+	}
+}
+
 static void look_at_words(struct hunt *h, const uint64_t *words, size_t count)
 {
 	uint64_t addrs[BEHIND_A_TASK];
@@ -185,8 +215,10 @@ static void look_at_words(struct hunt *h, const uint64_t *words, size_t count)
 	for (size_t i = FIRST_WORD; i < count; i++) {
 		uint64_t p = words[i];
 
-		if (channel_address(p) && candidate(h, p))
+		if (channel_address(p) && candidate(h, p)) {
+			name_message(h, words, count, i);
 			continue;
+		}
 		if (!channel_pointer(p) || (p >= h->task && p < h->task + count * 8) ||
 		    behind == BEHIND_A_TASK || !h->behind || visited(h, p))
 			continue;
@@ -202,6 +234,14 @@ static const struct runtime_channel_ops *ops_of(const struct live *live, uint32_
 	const struct runtime_found *found = live_found(live, site);
 
 	return found ? found->ops->channels : NULL;
+}
+
+static bool is_idle(const struct hunt *h, const struct runtime_site *site, const uint64_t *words)
+{
+	struct runtime_state state;
+
+	live_found(h->live, h->site)->ops->state(words[site->state_word & 7], &state);
+	return !state.running && !state.complete;
 }
 
 static void look_at_task(struct hunt *h, const struct wire_task *row)
@@ -225,6 +265,7 @@ static void look_at_task(struct hunt *h, const struct wire_task *row)
 			       row->id))
 		return;
 	h->c->tasks[h->target]++;
+	h->idle = is_idle(h, site->found, words);
 	look_at_words(h, words, len / 8);
 }
 
@@ -324,7 +365,26 @@ static uint32_t sender_of(const struct live_channel *ch)
 	return ch->receiver != ID_NONE && others == 1 ? sender : ID_NONE;
 }
 
-static int tell(struct emit *emit, const struct live_channel *ch)
+/* Why the type of its messages is not known. */
+static const char *no_message(const struct live *live, const struct live_channel *ch)
+{
+	bool marked = false;
+
+	for (uint32_t i = 0; i < ch->holders_count; i++) {
+		const struct runtime_site *site = live->sites[ch->holders[i].site].found;
+		size_t marks = 0;
+
+		if (site)
+			runtime_site_marks(live_found(live, ch->holders[i].site), site, &marks);
+		marked |= site && (site->marked || marks);
+	}
+	if (ch->disputed)
+		return "debug information says two";
+	return marked ? "no end of it lies where debug information tells its type" :
+			"no debug information tells it";
+}
+
+static int tell(struct live *live, struct emit *emit, const struct live_channel *ch)
 {
 	struct event event = {.as_channel = {
 				      .key = ch->c.addr,
@@ -337,9 +397,12 @@ static int tell(struct emit *emit, const struct live_channel *ch)
 				      .senders = ch->c.senders,
 				      .message_bytes = ch->c.message_bytes,
 				      .library = ch->ops->name,
+				      .message = ch->disputed ? NULL : ch->message,
 			      }};
 	struct ev_channel *out = &event.as_channel;
 
+	if (!out->message)
+		out->no_message = no_message(live, ch);
 	out->site = out->receiver != ID_NONE ? out->receiver :
 		    out->sender != ID_NONE   ? out->sender :
 					       ch->holders[0].site;
@@ -362,7 +425,7 @@ static int sample(struct live *live, struct emit *emit, struct live_channel *ch,
 		return 0;
 	ch->told = ch->c.depth >= DEEP;
 	--*room;
-	return tell(emit, ch);
+	return tell(live, emit, ch);
 }
 
 static int tell_scan(struct live *live, struct emit *emit, uint32_t target)
@@ -437,6 +500,8 @@ void live_channels_free(struct live *live)
 {
 	if (!live->channels)
 		return;
+	for (uint32_t i = 0; i < live->channels->count; i++)
+		free(live->channels->list[i].message);
 	map_free(&live->channels->known);
 	map_free(&live->channels->visited);
 	free(live->channels);

@@ -403,6 +403,8 @@ struct ev_channel {
 	int64_t senders;	 /* handles; -1 not known */
 	uint32_t message_bytes;	 /* 0 not known */
 	const char *library;	 /* "tokio::sync::mpsc" */
+	const char *message;	 /* the type of a message, sanitised; NULL: not known, */
+	const char *no_message;	 /* and why */
 };
 
 struct ev_channel_scan {

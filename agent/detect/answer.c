@@ -22,7 +22,8 @@
 /* What follows looks at every field of these; a new one is to be checked, a pointer never taken. */
 _Static_assert(sizeof(struct runtime_site) == 96, "a field of struct runtime_site is unchecked");
 _Static_assert(sizeof(struct runtime_probe) == 120, "a field of struct runtime_probe is unchecked");
-_Static_assert(sizeof(struct runtime_found) == 208, "a field of struct runtime_found stays behind");
+_Static_assert(sizeof(struct runtime_mark) == 280, "a field of struct runtime_mark is unchecked");
+_Static_assert(sizeof(struct runtime_found) == 224, "a field of struct runtime_found stays behind");
 
 int answer_image(struct object *object, const struct packet *packet)
 {
@@ -56,13 +57,14 @@ int answer_found(struct detect_answer *answer, const struct packet *packet)
 	size_t bytes;
 
 	if (answer->count == DETECT_RUNTIMES || answer->sites || answer->probes || answer->spawns ||
-	    packet->length < sizeof(in))
+	    answer->marks || packet->length < sizeof(in))
 		return -EINVAL;
 	memcpy(&in, packet->payload, sizeof(in));
 	bytes = in.offsets * sizeof(found->offsets[0]);
 	if (in.runtime >= runtimes_count || in.sites > VTABLE_MAX_FOUND ||
-	    in.probes > NOTE_MAX_PROBES || in.spawns > RUNTIME_MAX_SPAWNS || in.types_later > 1 ||
-	    in.offsets > DETECT_OFFSETS || packet->length != sizeof(in) + bytes)
+	    in.probes > NOTE_MAX_PROBES || in.spawns > RUNTIME_MAX_SPAWNS ||
+	    in.marks > RUNTIME_MAX_MARKS || in.types_later > 1 || in.offsets > DETECT_OFFSETS ||
+	    packet->length != sizeof(in) + bytes)
 		return -EINVAL;
 	for (size_t i = 0; i < answer->count; i++)
 		if (answer->found[i].ops == runtimes[in.runtime])
@@ -75,7 +77,9 @@ int answer_found(struct detect_answer *answer, const struct packet *packet)
 	answer->sites = in.sites;
 	answer->probes = in.probes;
 	answer->spawns = in.spawns;
+	answer->marks = in.marks;
 	answer->told = in.sites;
+	found->marks = xcalloc(in.marks, sizeof(found->marks[0]));
 	found->spawns = xcalloc(in.spawns, sizeof(found->spawns[0]));
 	found->types_later = in.types_later;
 	found->probes_of_others = in.probes_of_others;
@@ -96,13 +100,13 @@ static bool word_valid(uint8_t word)
 	return word < HEADER_WORDS || word == WIRE_NO_WORD;
 }
 
-static bool site_valid(const struct runtime_site *site, uint8_t ambiguous)
+static bool site_valid(const struct runtime_site *site, uint8_t ambiguous, uint8_t marked)
 {
 	return site->vtable < USER_END && word_valid(site->id_word) &&
 	       word_valid(site->sched_word) && word_valid(site->vtable_word) &&
 	       word_valid(site->state_word) && (unsigned int)site->kind <= SITE_WORKER &&
 	       (unsigned int)site->flavor <= FLAVOR_LOCAL &&
-	       (unsigned int)site->name_from <= NAME_NONE && ambiguous <= 1 &&
+	       (unsigned int)site->name_from <= NAME_NONE && ambiguous <= 1 && marked <= 1 &&
 	       (unsigned int)site->spawns <= SPAWNS_STRIPPED && word_valid(site->spawn_word);
 }
 
@@ -154,7 +158,7 @@ static int take_site(struct detect_answer *answer, const struct object *object,
 	struct runtime_found *found = &answer->found[answer->count - 1];
 	struct detect_site in;
 	struct runtime_site *site;
-	uint8_t ambiguous;
+	uint8_t ambiguous, marked;
 	bool good;
 
 	if (!answer->sites || !take(cursor, &in, sizeof(in)))
@@ -162,7 +166,8 @@ static int take_site(struct detect_answer *answer, const struct object *object,
 	answer->sites--;
 	/* Not as a bool: it may be any byte. */
 	memcpy(&ambiguous, &in.site.ambiguous, sizeof(ambiguous));
-	if (!site_valid(&in.site, ambiguous))
+	memcpy(&marked, &in.site.marked, sizeof(marked));
+	if (!site_valid(&in.site, ambiguous, marked))
 		return -EINVAL;
 	site = &found->sites[found->sites_count];
 	*site = in.site;
@@ -260,6 +265,40 @@ static int take_spawn(struct detect_answer *answer, const struct object *object,
 	return 0;
 }
 
+static bool mark_valid(const struct runtime_mark *mark)
+{
+	bool good = mark->kind < MARK_KINDS && mark->conds_count <= MARK_CONDS;
+
+	for (uint8_t i = 0; good && i < mark->conds_count; i++)
+		good = mark->conds[i].size <= sizeof(uint64_t) && mark->conds[i].differs <= 1;
+	return good;
+}
+
+/* Where it leads is looked at from outside only, and believed if it fits what is known already. */
+static int take_mark(struct detect_answer *answer, const struct object *object,
+		     struct cursor *cursor)
+{
+	struct runtime_found *found = &answer->found[answer->count - 1];
+	struct detect_mark in;
+	char *text;
+
+	(void)object;
+	if (!answer->marks || answer->sites || !take(cursor, &in, sizeof(in)))
+		return -EINVAL;
+	answer->marks--;
+	if (in.mark.site >= answer->told || !mark_valid(&in.mark) ||
+	    (found->marks_count && found->marks[found->marks_count - 1].site > in.mark.site) ||
+	    !take_text(answer, cursor, in.text, &text))
+		return -EINVAL;
+	if (found->sites_count != answer->told) {
+		free(text);
+		return 0;
+	}
+	found->marks[found->marks_count] = in.mark;
+	found->marks[found->marks_count++].text = text;
+	return 0;
+}
+
 static int take_all(struct detect_answer *answer, const struct object *object,
 		    const struct packet *packet,
 		    int (*take_one)(struct detect_answer *answer, const struct object *object,
@@ -291,9 +330,18 @@ int answer_spawns(struct detect_answer *answer, const struct object *object,
 	return take_all(answer, object, packet, take_spawn);
 }
 
+int answer_marks(struct detect_answer *answer, const struct object *object,
+		 const struct packet *packet)
+{
+	return take_all(answer, object, packet, take_mark);
+}
+
 int answer_complete(const struct detect_answer *answer)
 {
-	return answer->count && !answer->sites && !answer->probes && !answer->spawns ? 0 : -EINVAL;
+	return answer->count && !answer->sites && !answer->probes && !answer->spawns &&
+			       !answer->marks ?
+		       0 :
+		       -EINVAL;
 }
 
 void answer_clear(struct detect_answer *answer)

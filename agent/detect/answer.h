@@ -12,11 +12,11 @@
 
 struct detect_answer {
 	struct runtime_found found[DETECT_RUNTIMES];
-	size_t count;			/* of those; what comes next is of the last */
-	uint32_t told;			/* sites that it announced */
-	uint32_t sites, probes, spawns; /* of it that are still to come */
-	uint32_t dropped;		/* that lie outside the mapped code */
-	size_t texts;			/* bytes of all strings */
+	size_t count;			       /* of those; what comes next is of the last */
+	uint32_t told;			       /* sites that it announced */
+	uint32_t sites, probes, spawns, marks; /* of it that are still to come */
+	uint32_t dropped;		       /* that lie outside the mapped code */
+	size_t texts;			       /* bytes of all strings */
 };
 
 int answer_image(struct object *object, const struct packet *packet);
@@ -27,6 +27,8 @@ int answer_probes(struct detect_answer *answer, const struct object *object,
 		  const struct packet *packet);
 int answer_spawns(struct detect_answer *answer, const struct object *object,
 		  const struct packet *packet);
+int answer_marks(struct detect_answer *answer, const struct object *object,
+		 const struct packet *packet);
 /* After the last: 0 when all that was announced has come. */
 int answer_complete(const struct detect_answer *answer);
 void answer_clear(struct detect_answer *answer);

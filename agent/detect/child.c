@@ -197,6 +197,17 @@ static void send_spawn(struct finder *finder, const struct runtime_spawn *spawn)
 	finder->count++;
 }
 
+static void send_mark(struct finder *finder, const struct runtime_mark *mark)
+{
+	struct detect_mark out = {.mark = *mark, .text = text_length(mark->text)};
+
+	out.mark.text = NULL;
+	make_room(finder, DETECT_MARKS, sizeof(out));
+	put(finder, &out, sizeof(out));
+	put_text(finder, mark->text, out.text);
+	finder->count++;
+}
+
 static void send_found(struct finder *finder, uint32_t runtime, const struct runtime_found *found)
 {
 	const struct packet_head head = {.type = DETECT_FOUND};
@@ -205,6 +216,7 @@ static void send_found(struct finder *finder, uint32_t runtime, const struct run
 		.sites = (uint32_t)found->sites_count,
 		.probes = (uint32_t)found->probes_count,
 		.spawns = (uint32_t)found->spawns_count,
+		.marks = (uint32_t)found->marks_count,
 		.types_later = found->types_later,
 		.probes_of_others = found->probes_of_others,
 		.offsets = found->offsets_count <= DETECT_OFFSETS ? (uint32_t)found->offsets_count :
@@ -227,6 +239,9 @@ static void send_found(struct finder *finder, uint32_t runtime, const struct run
 	for (size_t i = 0; i < found->spawns_count; i++)
 		send_spawn(finder, &found->spawns[i]);
 	flush(finder, DETECT_SPAWNS);
+	for (size_t i = 0; i < found->marks_count; i++)
+		send_mark(finder, &found->marks[i]);
+	flush(finder, DETECT_MARKS);
 }
 
 /* Every back end has a look: an object can carry several. */

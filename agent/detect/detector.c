@@ -235,6 +235,11 @@ static int on_spawns(struct detector *d, const struct packet *packet)
 	return answer_spawns(&d->answer, d->object, packet);
 }
 
+static int on_marks(struct detector *d, const struct packet *packet)
+{
+	return answer_marks(&d->answer, d->object, packet);
+}
+
 static int on_done(struct detector *d, const struct packet *packet)
 {
 	struct err err = {.code = -(int)packet->head.count};
@@ -256,6 +261,7 @@ static int (*const handlers[])(struct detector *d, const struct packet *packet) 
 	[DETECT_SITES] = on_sites,
 	[DETECT_PROBES] = on_probes,
 	[DETECT_SPAWNS] = on_spawns,
+	[DETECT_MARKS] = on_marks,
 	[DETECT_DONE] = on_done,
 };
 

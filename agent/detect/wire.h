@@ -30,6 +30,7 @@ enum detect_type {
 	DETECT_SITES,	    /* child: count times a struct detect_site and its texts */
 	DETECT_PROBES,	    /* child: count times a struct detect_probe and its texts */
 	DETECT_SPAWNS,	    /* child: count times a struct runtime_spawn, after the sites */
+	DETECT_MARKS,	    /* child: count times a struct detect_mark and its text, likewise */
 	DETECT_DONE,	    /* child: count is an errno; the sentence about it */
 };
 
@@ -45,7 +46,7 @@ struct detect_piece {
 
 struct detect_found {
 	uint32_t runtime; /* index in runtimes[] */
-	uint32_t sites, probes, spawns, offsets;
+	uint32_t sites, probes, spawns, marks, offsets;
 	uint32_t types_later, probes_of_others;
 	char name[32], version[32];
 	uint64_t pools[RUNTIME_POOLS];
@@ -54,6 +55,11 @@ struct detect_found {
 struct detect_probe {
 	struct runtime_probe probe; /* without its strings, likewise */
 	uint32_t name, refused;
+};
+
+struct detect_mark {
+	struct runtime_mark mark; /* without its string, which follows */
+	uint32_t text;
 };
 
 struct detect_site {

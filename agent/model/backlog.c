@@ -51,7 +51,7 @@ int channel_apply(struct model *m, const struct event *event)
 {
 	const struct ev_channel *ev = &event->as_channel;
 	struct backlog *b;
-	char *library;
+	struct ev_channel was;
 
 	if (!model_target(m, event->target) || ev->site == ID_NONE ||
 	    !site_valid(m, ev->site, event->target) ||
@@ -66,10 +66,14 @@ int channel_apply(struct model *m, const struct event *event)
 		b = backlog_new(m);
 	if (!b)
 		return 0;
-	library = (char *)b->now.library;
-	text_set_any(&library, ev->library);
+	was = b->now;
 	b->now = *ev;
-	b->now.library = library;
+	b->now.library = was.library;
+	b->now.message = was.message;
+	b->now.no_message = was.no_message;
+	text_set_any((char **)&b->now.library, ev->library);
+	text_set((char **)&b->now.message, ev->message);
+	text_set((char **)&b->now.no_message, ev->no_message);
 	b->target = event->target;
 	b->seen_ns = event->time_ns;
 	if (ev->depth < b->second_low)
@@ -105,6 +109,8 @@ int channel_scan_apply(struct model *m, const struct event *event)
 static void backlog_remove(struct model *m, uint32_t i)
 {
 	free((char *)m->backlogs[i].now.library);
+	free((char *)m->backlogs[i].now.message);
+	free((char *)m->backlogs[i].now.no_message);
 	m->backlogs[i] = m->backlogs[--m->backlogs_count];
 }
 

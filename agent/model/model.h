@@ -234,7 +234,7 @@ struct site {
 
 /* An unbounded channel in which messages wait, or did. One that is not told of any more is gone. */
 struct backlog {
-	struct ev_channel now; /* latest; `library` owned by the model */
+	struct ev_channel now; /* latest; its strings are the model's */
 	uint32_t target;
 	uint64_t seen_ns;
 	/* The least and the most that waited within each second. */

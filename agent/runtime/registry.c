@@ -10,6 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct runtime_mark *runtime_site_marks(const struct runtime_found *found,
+					      const struct runtime_site *site, size_t *count)
+{
+	size_t index = site - found->sites, low = 0, high = found->marks_count;
+
+	*count = 0;
+	if (!high)
+		return NULL;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (found->marks[mid].site < index)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	while (low + *count < found->marks_count && found->marks[low + *count].site == index)
+		++*count;
+	return found->marks + low;
+}
+
 void runtime_found_clear(struct runtime_found *found)
 {
 	for (size_t i = 0; i < found->sites_count; i++) {
@@ -25,6 +46,9 @@ void runtime_found_clear(struct runtime_found *found)
 	free(found->probes);
 	free(found->offsets);
 	free(found->spawns);
+	for (size_t i = 0; i < found->marks_count; i++)
+		free(found->marks[i].text);
+	free(found->marks);
 	memset(found, 0, sizeof(*found));
 }
 

@@ -14,6 +14,7 @@
 #include "bpf/wire.h"
 #include "core/event.h"
 #include "runtime/channel.h"
+#include "runtime/mark.h"
 #include "target/insn.h"
 #include "target/memory.h"
 #include "target/object.h"
@@ -41,11 +42,13 @@ struct runtime_site {
 	bool ambiguous;
 	uint8_t spawn_word; /* word of the header that points to the place of the spawn; 0: none */
 	enum spawns_known spawns;
+	bool marked; /* its marks are all there are */
 };
 
 #define RUNTIME_ANY UINT32_MAX
 #define RUNTIME_PANIC (UINT32_MAX - 1)
 #define RUNTIME_MAX_SPAWNS 65536
+#define RUNTIME_MAX_MARKS 65536
 #define RUNTIME_POOLS 8
 
 /* A function that makes tasks, or is handed each new one. */
@@ -85,6 +88,8 @@ struct runtime_found {
 	size_t probes_count;
 	struct runtime_spawn *spawns;
 	size_t spawns_count;
+	struct runtime_mark *marks; /* by debug information; in order of their sites */
+	size_t marks_count;
 	bool types_later; /* its task types are met while it runs: `sites` is empty */
 	/* Static probes of its tasks that others made (tokio-dtrace): left alone, the vtables tell more. */
 	uint32_t probes_of_others;
@@ -180,6 +185,9 @@ struct runtime_ops {
 extern const struct runtime_ops *const runtimes[];
 extern const size_t runtimes_count;
 
+/* The marks of one of its sites. */
+const struct runtime_mark *runtime_site_marks(const struct runtime_found *found,
+					      const struct runtime_site *site, size_t *count);
 void runtime_found_clear(struct runtime_found *found);
 /* As shown: the runtime that the program uses rather than the back end that saw it. */
 const char *runtime_found_name(const struct runtime_found *found);

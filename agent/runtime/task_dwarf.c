@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "runtime/task_marks.h"
 #include "runtime/task_name_impl.h"
 #include "runtime/tokio_layout.h"
 #include "util/xalloc.h"
@@ -23,6 +24,13 @@
 struct poll_entry {
 	uint64_t addr;
 	const char *name; /* owned by the Dwarf */
+	Dwarf_Off die;	  /* that has the name */
+	size_t unit;
+};
+
+struct unit {
+	uint64_t offset;
+	struct task_marks *marks; /* NULL: not asked for yet */
 };
 
 struct task_dwarf {
@@ -33,7 +41,7 @@ struct task_dwarf {
 	bool late;
 	struct poll_entry *polls; /* sorted by address between two walks */
 	size_t n_polls, cap_polls;
-	uint64_t *units; /* offsets of the units walked */
+	struct unit *units; /* that were walked */
 	size_t n_units, cap_units;
 };
 
@@ -69,6 +77,8 @@ void task_dwarf_free(struct task_dwarf *d)
 {
 	if (!d)
 		return;
+	for (size_t i = 0; i < d->n_units; i++)
+		task_marks_free(d->units[i].marks);
 	dwarf_end(d->dw);
 	free(d->polls);
 	free(d->units);
@@ -99,11 +109,13 @@ static bool names_poll(const struct task_dialect *dialect, const char *name)
 }
 
 /* The name of the function itself, else of a poll that was inlined into it. */
-static const char *poll_name(const struct task_dialect *dialect, Dwarf_Die *die, unsigned int depth)
+static const char *poll_name(const struct task_dialect *dialect, Dwarf_Die *die, unsigned int depth,
+			     Dwarf_Off *where)
 {
 	const char *name = dwarf_diename(die);
 	Dwarf_Die child;
 
+	*where = dwarf_dieoffset(die);
 	if (names_poll(dialect, name))
 		return name;
 	if (depth >= MAX_INLINE_DEPTH || (name && strcmp(name, dialect->dwarf[0]) != 0 && !depth) ||
@@ -114,7 +126,7 @@ static const char *poll_name(const struct task_dialect *dialect, Dwarf_Die *die,
 
 		if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_lexical_block)
 			continue;
-		name = poll_name(dialect, &child, depth + 1);
+		name = poll_name(dialect, &child, depth + 1, where);
 		if (name)
 			return name;
 	} while (dwarf_siblingof(&child, &child) == 0);
@@ -125,14 +137,15 @@ static void add_function(struct task_dwarf *d, Dwarf_Die *die)
 {
 	const char *name;
 	Dwarf_Addr low;
+	Dwarf_Off where;
 
 	if (dwarf_lowpc(die, &low) != 0 || d->n_polls >= MAX_POLLS)
 		return;
-	name = poll_name(d->dialect, die, 0);
+	name = poll_name(d->dialect, die, 0, &where);
 	if (!name)
 		return;
 	d->polls = xgrow(d->polls, &d->cap_polls, d->n_polls + 1, sizeof(*d->polls));
-	d->polls[d->n_polls++] = (struct poll_entry){low, name};
+	d->polls[d->n_polls++] = (struct poll_entry){low, name, where, d->n_units - 1};
 }
 
 static void walk_level(struct task_dwarf *d, Dwarf_Die *parent, unsigned int depth, uint64_t stop)
@@ -161,10 +174,10 @@ static int by_address(const void *a, const void *b)
 static bool unit_seen(struct task_dwarf *d, uint64_t offset)
 {
 	for (size_t i = 0; i < d->n_units; i++)
-		if (d->units[i] == offset)
+		if (d->units[i].offset == offset)
 			return true;
 	d->units = xgrow(d->units, &d->cap_units, d->n_units + 1, sizeof(*d->units));
-	d->units[d->n_units++] = offset;
+	d->units[d->n_units++] = (struct unit){.offset = offset};
 	return false;
 }
 
@@ -206,23 +219,49 @@ static const struct poll_entry *find_poll(const struct task_dwarf *d, uint64_t a
 	return bsearch(&key, d->polls, d->n_polls, sizeof(key), by_address);
 }
 
+/* The first entry of the function, its unit walked if need be. */
+static const struct poll_entry *poll_of(struct task_dwarf *d, uint64_t poll)
+{
+	const struct poll_entry *found = find_poll(d, poll);
+
+	if (!found && !d->late && d->budget_ns) {
+		walk_unit_of(d, poll);
+		found = find_poll(d, poll);
+	}
+	/* Folded functions share an address; each has an entry. */
+	while (found && found > d->polls && found[-1].addr == poll)
+		found--;
+	return found;
+}
+
 bool task_name_by_dwarf(struct task_dwarf *d, const struct task_functions *w, struct evidence *e)
 {
-	const struct poll_entry *found;
+	const struct poll_entry *found = d ? poll_of(d, w->poll) : NULL;
 
-	if (!d)
-		return false;
-	found = find_poll(d, w->poll);
-	if (!found && !d->late && d->budget_ns) {
-		walk_unit_of(d, w->poll);
-		found = find_poll(d, w->poll);
-	}
 	if (!found)
 		return false;
-	/* Folded functions share an address; each has an entry. */
-	while (found > d->polls && found[-1].addr == w->poll)
-		found--;
 	for (; found < d->polls + d->n_polls && found->addr == w->poll; found++)
 		evidence_add_args(e, strchr(found->name, '<'), 0, d->dialect->scheduler_arg, 1);
 	return e->n > 0;
+}
+
+bool task_dwarf_marks(struct task_dwarf *d, uint64_t poll, struct runtime_mark *out, size_t *count)
+{
+	const struct poll_entry *found = d ? poll_of(d, poll) : NULL;
+	uint64_t start = now_ns(), spent;
+	bool all = false;
+	struct unit *unit;
+	Dwarf_Die die, cu;
+
+	*count = 0;
+	if (!found || !d->budget_ns || (found + 1 < d->polls + d->n_polls && found[1].addr == poll))
+		return false;
+	unit = &d->units[found->unit];
+	if (!unit->marks && dwarf_offdie(d->dw, unit->offset, &cu))
+		unit->marks = task_marks_open(&cu);
+	if (unit->marks && dwarf_offdie(d->dw, found->die, &die))
+		all = task_marks_of(unit->marks, &die, out, count);
+	spent = now_ns() - start;
+	d->budget_ns -= spent < d->budget_ns ? spent : d->budget_ns;
+	return all;
 }

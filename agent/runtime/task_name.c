@@ -71,6 +71,11 @@ int task_namer_layout(struct task_namer *n, struct tokio_layout *out)
 	return task_dwarf_layout(n->dwarf, out);
 }
 
+bool task_namer_marks(struct task_namer *n, uint64_t poll, struct runtime_mark *out, size_t *count)
+{
+	return task_dwarf_marks(n->dwarf, poll, out, count);
+}
+
 void task_namer_for(const struct object *object, const struct task_dialect *dialect,
 		    struct task_namer_options *options)
 {

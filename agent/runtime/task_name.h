@@ -95,6 +95,12 @@ void task_name_site(struct task_namer *n, const struct task_functions *words, un
 /* Where this build keeps its counters, by its debug information, also a separate file's; -ENOENT. */
 int task_namer_layout(struct task_namer *n, struct tokio_layout *out);
 
+/*
+ * What debug information tells of the memory of the tasks that this function polls: MARKS_A_SITE at
+ * most, whose texts the caller owns. False: not all that there may be.
+ */
+bool task_namer_marks(struct task_namer *n, uint64_t poll, struct runtime_mark *out, size_t *count);
+
 /* Whether a demangled name ends so: "::spawn". */
 bool task_name_ends(const char *name, const char *tail);
 

@@ -94,6 +94,8 @@ struct task_dwarf *task_dwarf_open(const struct task_dialect *dialect, const str
 				   unsigned int budget_ms);
 void task_dwarf_free(struct task_dwarf *d);
 int task_dwarf_layout(struct task_dwarf *d, struct tokio_layout *out);
+/* See task_namer_marks(). */
+bool task_dwarf_marks(struct task_dwarf *d, uint64_t poll, struct runtime_mark *out, size_t *count);
 bool task_name_by_dwarf(struct task_dwarf *d, const struct task_functions *w, struct evidence *e);
 
 /* Types as text (task_type.c) */

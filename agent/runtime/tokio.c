@@ -60,6 +60,8 @@ static const struct vtable_shape shape = {
 	.accept = accept,
 };
 
+#define MARKS_MAX (RUNTIME_MAX_MARKS - MARKS_A_SITE)
+
 /* id_offset - scheduler_offset with a BlockingSchedule */
 #define BLOCKING_GAP 16
 
@@ -90,6 +92,19 @@ static uint32_t allocated(uint64_t trailer, unsigned int minor)
 	return (uint32_t)((trailer + (minor >= 40 ? 48 : 32) + align - 1) / align * align);
 }
 
+static void take_marks(struct task_namer *namer, uint32_t index, struct runtime_found *out)
+{
+	struct runtime_mark marks[MARKS_A_SITE];
+	size_t count;
+
+	out->sites[index].marked = task_namer_marks(namer, out->sites[index].poll, marks, &count);
+	out->marks = xreallocarray(out->marks, out->marks_count + count + 1, sizeof(marks[0]));
+	for (size_t i = 0; i < count; i++) {
+		marks[i].site = index;
+		out->marks[out->marks_count++] = marks[i];
+	}
+}
+
 static void fill_sites(struct object *object, struct task_namer *namer, const struct vtable *tables,
 		       size_t count, unsigned int minor, struct runtime_found *out)
 {
@@ -115,6 +130,10 @@ static void fill_sites(struct object *object, struct task_namer *namer, const st
 		site->allocated = allocated(words[i].size, minor);
 		task_name_site(namer, &words[i], i, site);
 	}
+	/* Names come first: there is only so much time for debug information. */
+	for (size_t i = 0; i < count; i++)
+		if (out->sites[i].kind == SITE_TASK && out->marks_count < MARKS_MAX)
+			take_marks(namer, i, out);
 	free(words);
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "runtime/die.h"
 #include "runtime/tokio_layout.h"
 
 /* Limits of the walk; the widest structure met (blocking::pool::Inner) visits about 300 members. */
@@ -52,24 +53,6 @@ static const char *const root_names[TOKIO_ROOTS] = {
 int tokio_layout_has(const struct tokio_layout *layout, enum tokio_root root)
 {
 	return layout->off[size_field[root]] > 0;
-}
-
-static bool die_type(Dwarf_Die *die, Dwarf_Die *type)
-{
-	Dwarf_Attribute attr;
-
-	return dwarf_attr_integrate(die, DW_AT_type, &attr) && dwarf_formref_die(&attr, type);
-}
-
-static bool die_number(Dwarf_Die *die, unsigned int name, uint64_t *out)
-{
-	Dwarf_Attribute attr;
-	Dwarf_Word value;
-
-	if (!dwarf_attr_integrate(die, name, &attr) || dwarf_formudata(&attr, &value))
-		return false;
-	*out = value;
-	return true;
 }
 
 static bool named(Dwarf_Die *die, const char *name, size_t len)

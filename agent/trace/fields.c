@@ -280,12 +280,13 @@ static const struct trace_field polls_fields[] = {
 	ARRAY(polls, list, FIELD_POLLS, POLLS_MAX, count),
 };
 
-STORED(channel, 80);
+STORED(channel, 96);
 static const struct trace_field channel_fields[] = {
 	DELTA(channel, key),	      DELTA(channel, sent),	DELTA(channel, received),
 	DELTA(channel, depth),	      ID(channel, site),	ID(channel, receiver),
 	ID(channel, sender),	      DELTA(channel, task_id),	INT(channel, senders),
-	UINT(channel, message_bytes), STRING(channel, library),
+	UINT(channel, message_bytes), STRING(channel, library), STRING(channel, message),
+	STRING(channel, no_message),
 };
 
 STORED(channel_scan, 24);

@@ -81,6 +81,7 @@ default_set()
 		echo "spawns:current:$p"
 	done
 	echo "faults:current:release-stripped"
+	echo "faults:current:debug"
 	echo "libplugin.so:current:lines"
 	for v in 1.47 1.43 1.38 1.32; do
 		for n in ${programs[$v]}; do

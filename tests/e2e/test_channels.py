@@ -22,9 +22,16 @@ def found(app, stream, *program, args):
     return finding
 
 
+def test_message_type(app, stream):
+    """Debug information names it: by the end of the channel that lies in a waiting task."""
+    finding = found(app, stream, "faults", "current", "debug", args=(RULE,))
+    assert "tokio::sync::mpsc channel of faults::unbounded_channel::Reading" in finding["message"]
+
+
 def test_stripped(app, stream):
     finding = found(app, stream, "faults", "current", "release-stripped", args=(RULE,))
     assert "messages wait in an unbounded tokio::sync::mpsc channel" in finding["message"]
+    assert "the type of a message is n/a: no debug information tells it" in finding["message"]
     assert re.fullmatch(r"task type #\d+ \(\d+ B\) @ faults\+0x[0-9a-f]+", finding["site"])
     values = finding["values"]
     assert values["site.channel_bytes"] == 32 * values["site.channel_depth"]

@@ -310,6 +310,7 @@ static void test_hostile(void **state)
 	REFUSED(fake.site.site.flavor = 77);
 	REFUSED(fake.site.site.name_from = 77);
 	REFUSED(memset(&fake.site.site.ambiguous, 2, 1));
+	REFUSED(memset(&fake.site.site.marked, 2, 1));
 #undef REFUSED
 	/* Not code, though nothing else is wrong with it: no probe goes there. */
 #define DROPPED(change)                                                                            \
@@ -395,6 +396,83 @@ static void test_hostile_probe(void **state)
 #undef ANSWERED
 }
 
+/* Marks of the one site, after a FOUND and a SITES that are honest. */
+static int check_marks(struct world *w, const struct detect_mark *mark, const char *text,
+		       struct detect_answer *answer)
+{
+	struct fake fake = honest(w);
+	uint8_t bytes[sizeof(*mark) + 64];
+	struct packet packet = {.head = {.count = 1}, .payload = bytes};
+	int ret;
+
+	fake.found.marks = 1;
+	assert_int_equal(check(w, &fake, answer), -EINVAL); /* one is still to come */
+	memcpy(bytes, mark, sizeof(*mark));
+	memcpy(bytes + sizeof(*mark), text, strlen(text));
+	packet.length = sizeof(*mark) + strlen(text);
+	ret = answer_marks(answer, w->object, &packet);
+	return ret ? ret : answer_complete(answer);
+}
+
+static void test_hostile_mark(void **state)
+{
+	struct world *w = *state;
+	struct detect_answer answer;
+	struct detect_mark good = {.mark = {.kind = MARK_CHANNEL, .conds_count = MARK_CONDS},
+				   .text = 6},
+			   mark;
+
+	detect(w);
+	good.mark.text = (char *)0x1234;
+	assert_int_equal(check_marks(w, &good, "a\x1b[2mx", &answer), 0);
+	assert_int_equal(answer.found[0].marks_count, 1);
+	assert_string_equal(answer.found[0].marks[0].text, "a\\x1b[2mx");
+	answer_clear(&answer);
+#define REFUSED(change)                                                                            \
+	do {                                                                                       \
+		mark = good;                                                                       \
+		change;                                                                            \
+		assert_int_equal(check_marks(w, &mark, "string", &answer), -EINVAL);               \
+		answer_clear(&answer);                                                             \
+	} while (0)
+	REFUSED(mark.mark.site = 1);
+	REFUSED(mark.mark.kind = MARK_KINDS);
+	REFUSED(mark.mark.conds_count = MARK_CONDS + 1);
+	REFUSED(mark.mark.conds[MARK_CONDS - 1].size = 9);
+	REFUSED(mark.mark.conds[0].differs = 2);
+	REFUSED(mark.text = 7);
+	REFUSED(mark.text = 5);
+#undef REFUSED
+}
+
+/* A word of a task, in the states in which it is there. */
+static void test_mark(void **state)
+{
+	struct runtime_mark mark = {
+		.offset = 8,
+		.conds_count = 2,
+		.conds = {{.offset = 16, .size = 1, .value = 3},
+			  {.offset = 18, .size = 2, .differs = 1, .value = 0x1234}},
+	};
+	uint64_t task[3] = {0, 0x7000, 3}, word = 0;
+
+	(void)state;
+	assert_true(mark_there(&mark, task, sizeof(task), &word));
+	assert_int_equal(word, 0x7000);
+	task[2] = 4;
+	assert_false(mark_there(&mark, task, sizeof(task), &word));
+	task[2] = 0x12340003;
+	assert_false(mark_there(&mark, task, sizeof(task), &word));
+	/* Beyond what was read of the task. */
+	task[2] = 3;
+	assert_false(mark_there(&mark, task, 19, &word));
+	mark.conds_count = 0;
+	assert_true(mark_there(&mark, task, 16, &word));
+	assert_false(mark_there(&mark, task, 15, &word));
+	mark.offset = UINT32_MAX;
+	assert_false(mark_there(&mark, task, sizeof(task), &word));
+}
+
 /* Program headers that no file has; the object is not touched by those that are refused. */
 static void test_hostile_image(void **state)
 {
@@ -453,6 +531,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_child, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_probe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_mark, setup, teardown),
+		cmocka_unit_test(test_mark),
 		cmocka_unit_test_setup_teardown(test_hostile_image, setup, teardown),
 	};
 

@@ -7,6 +7,7 @@
 struct flow {
 	uint64_t sent, received;
 	uint32_t receiver, sender;
+	const char *message, *no_message;
 };
 
 static void tell(struct world *w, const struct flow *f)
@@ -21,7 +22,9 @@ static void tell(struct world *w, const struct flow *f)
 			     .received = f->received,
 			     .senders = 2,
 			     .message_bytes = 24,
-			     .library = "tokio::sync::mpsc"});
+			     .library = "tokio::sync::mpsc",
+			     .message = f->message,
+			     .no_message = f->no_message});
 }
 
 /* `in` and `out` messages a second, told five times a second. */
@@ -63,6 +66,29 @@ static void test_grows(void **state)
 	run(&w, &f, 10, 0, 100000);
 	assert_false(found->open);
 	assert_int_equal(found->count, 1);
+	world_close(&w);
+}
+
+static void test_message(void **state)
+{
+	struct flow f = {.receiver = SITE_HANDLER,
+			 .sender = SITE_OTHER,
+			 .no_message = "no debug information tells it"};
+	const struct finding *found;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	run(&w, &f, 15, 5000, 1000);
+	found = world_find(&w, RULE, SITE_HANDLER);
+	assert_non_null(strstr(found->message, "in an unbounded tokio::sync::mpsc channel, rec"));
+	assert_non_null(strstr(found->message,
+			       "; the type of a message is n/a: no debug information tells it"));
+	f.message = "shop::Order";
+	f.no_message = NULL;
+	run(&w, &f, 5, 5000, 1000);
+	assert_non_null(strstr(found->message, "tokio::sync::mpsc channel of shop::Order, rec"));
+	assert_null(strstr(found->message, "n/a"));
 	world_close(&w);
 }
 
@@ -162,9 +188,10 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_grows),  cmocka_unit_test(test_critical),
-		cmocka_unit_test(test_steady), cmocka_unit_test(test_bursts),
-		cmocka_unit_test(test_gone),   cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_message),	 cmocka_unit_test(test_grows),
+		cmocka_unit_test(test_critical), cmocka_unit_test(test_steady),
+		cmocka_unit_test(test_bursts),	 cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
