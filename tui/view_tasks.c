@@ -282,6 +282,26 @@ static void wakes_line(const struct view *view, const struct ev_task *t, struct 
 		lines_value(out, "wakes", "n/a: no wake of its scheduler is seen");
 }
 
+static void waits_line(const struct ev_task *t, struct lines *out)
+{
+	if (t->waits_for)
+		lines_value(out, "waits for",
+			    "%s permit%s of the semaphore at 0x%llx: a Mutex, RwLock, Semaphore or "
+			    "bounded channel",
+			    FMT_COUNT((double)t->waits_permits), t->waits_permits == 1 ? "" : "s",
+			    (unsigned long long)t->waits_for);
+}
+
+static void holds_line(const struct ev_task *t, struct lines *out)
+{
+	if (t->holds_too)
+		lines_value(out, "holds", "permits of the semaphores at 0x%llx and 0x%llx",
+			    (unsigned long long)t->holds, (unsigned long long)t->holds_too);
+	else if (t->holds)
+		lines_value(out, "holds", "permits of the semaphore at 0x%llx",
+			    (unsigned long long)t->holds);
+}
+
 static void tasks_detail(const struct view *view, const void *row_, struct lines *out)
 {
 	const struct row *row = row_;
@@ -303,6 +323,8 @@ static void tasks_detail(const struct view *view, const void *row_, struct lines
 	lines_value(out, "polls", "%s", FMT_COUNT((double)t->polls));
 	lines_value(out, "in polls", "%s, blocked or not", FMT_DURATION(t->busy_ns));
 	wakes_line(view, t, out);
+	waits_line(t, out);
+	holds_line(t, out);
 	if (t->state_valid) {
 		lines_value(out, "JoinHandle", "%s", t->has_handle ? "exists" : "dropped");
 		lines_value(out, "references", "%u", t->refs);

@@ -12,6 +12,7 @@
 
 #define OWNED_MAX 200000 /* of one runtime */
 #define TRAILER_WORDS 5
+#define WAITS_MAX 4096
 #define LINK_PLACES 4 /* where in a task's trailer its links may lie, in words */
 #define UNKNOWN_PLACE UINT32_MAX
 
@@ -32,6 +33,7 @@ struct walk {
 	struct map sites; /* vtable -> site */
 	struct map *sent; /* (header, target): told already */
 	uint64_t told;
+	uint32_t waits; /* tasks whose memory may be read, beside */
 	bool cut;
 };
 
@@ -144,6 +146,10 @@ static int emit_owned(struct walk *w, struct emit *emit, const struct chain *c)
 		return 0;
 	live_found(w->live, c->site)->ops->state(c->header[found->state_word & 7], &state);
 	live_task_state(&event.as_task, &state);
+	if (w->waits && live_task_waits(&state)) {
+		w->waits--;
+		live_wait_of(w->live, c->site, c->at, &event.as_task);
+	}
 	return live_emit(emit, EV_TASK, w->runtime->target, &event);
 }
 
@@ -178,7 +184,11 @@ static int chains_step(struct walk *w, struct emit *emit)
 
 static int walk_runtime(struct live *live, struct emit *emit, uint32_t id, struct map *sent)
 {
-	struct walk w = {.live = live, .runtime = &live->runtimes[id], .id = id, .sent = sent};
+	struct walk w = {.live = live,
+			 .runtime = &live->runtimes[id],
+			 .id = id,
+			 .sent = sent,
+			 .waits = WAITS_MAX};
 	uint64_t *heads;
 	int ret = 0;
 

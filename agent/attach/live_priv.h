@@ -155,6 +155,8 @@ struct row_check {
 	struct runtime_state state; /* when last read */
 	bool valid;		    /* the header was read and is this task's */
 	bool gone;		    /* it is no longer this task's: freed */
+	struct runtime_wait wait;   /* since `wait_polls`; semaphore 0: for none that is known */
+	uint64_t wait_polls;
 };
 
 /* A scan of the task table: of a large one a slice a tick. */
@@ -225,6 +227,7 @@ struct live {
 	struct row_check *checks; /* by row of the task table */
 	size_t checks_cap;
 	uint32_t check_cursor; /* where the next scan goes on reading headers */
+	uint32_t wait_cursor;  /* and whole tasks */
 	struct ready_probe ready[LIVE_READY_SAMPLE];
 	uint32_t ready_count;
 	uint32_t ready_waiting; /* tasks that were ready when last looked at */
@@ -295,11 +298,11 @@ int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
 
 bool live_is_block_on(const struct frame *f);
 bool live_root_blocked(const struct frame *frames, uint32_t count);
+/* What the function at that address of code is, of a sample: it comes as a stack of its own kind. */
+void live_stack_place(struct live *live, const struct wire_sample *rec, uint64_t address);
 /* Reads the pages that are missing, of a thread that does not run. */
 void live_stack_read(const struct live *live, struct wire_stack *rec);
 /* The frames of a stack for a row of the census; false: not now. */
-/* What the function at that address of code is, of a sample: it comes as a stack of its own kind. */
-void live_stack_place(struct live *live, const struct wire_sample *rec, uint64_t address);
 bool live_stack_ask(struct live *live, const struct wire_stack *copy, uint32_t census);
 
 /* live_samples.c: where polls were sampled. */
@@ -389,8 +392,19 @@ int live_site_stats(struct live *live, struct emit *emit);
  */
 int live_task_scan(struct live *live, struct emit *emit, bool begin, bool all);
 
+/* The task of this row is followed. */
+bool live_row_watched(const struct live *live, const struct wire_task *row);
 /* What a task's state word says. */
 void live_task_state(struct ev_task *task, const struct runtime_state *state);
+
+/* live_waits.c: what tasks that are idle are queued at, by their memory. */
+/* By its state it is idle. */
+bool live_task_waits(const struct runtime_state *state);
+/* Looks at the next tasks of the scan that begins, a bounded number of them. */
+void live_waits(struct live *live, uint64_t now);
+void live_wait_tell(const struct runtime_wait *wait, struct ev_task *out);
+/* Of one task that has no row. */
+void live_wait_of(const struct live *live, uint32_t site, uint64_t header, struct ev_task *out);
 
 /* live_owned.c: tasks of the runtimes' own lists, but those in `sent`, by (header, target). */
 int live_owned_tasks(struct live *live, struct emit *emit, struct map *sent);

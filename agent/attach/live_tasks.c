@@ -142,7 +142,7 @@ static struct row_check *check_of(struct live *live, const struct wire_task *row
 	return check;
 }
 
-static bool is_watched(const struct live *live, const struct wire_task *row)
+bool live_row_watched(const struct live *live, const struct wire_task *row)
 {
 	uint32_t target = KEY_TARGET(row->key);
 
@@ -223,7 +223,7 @@ static void check_rows(struct live *live, uint32_t budget)
 		struct wire_task row;
 
 		live->check_cursor = index + 1;
-		if (!kernel_task(live->kernel, index, &row) || !is_watched(live, &row))
+		if (!kernel_task(live->kernel, index, &row) || !live_row_watched(live, &row))
 			continue;
 		check = check_of(live, &row, index);
 		if (check->gone)
@@ -300,6 +300,8 @@ static int emit_row(struct live *live, struct emit *emit, const struct wire_task
 		event.as_task.wakes = kernel_task_wakes(live->kernel, index);
 	if (check->valid)
 		live_task_state(&event.as_task, &check->state);
+	if (check->wait_polls == row->polls)
+		live_wait_tell(&check->wait, &event.as_task);
 	/* Headers are read in turns: who was polled since may have left a waker. */
 	if (check->polls != row->polls)
 		event.as_task.wakers = WAKERS_UNKNOWN;
@@ -340,7 +342,7 @@ static int emit_rows(struct live *live, struct emit *emit, uint32_t count, struc
 		scan->used++;
 		if (sent)
 			map_put(sent, KEY_HEADER(row.key), KEY_TARGET(row.key), scan->next);
-		if (!is_watched(live, &row))
+		if (!live_row_watched(live, &row))
 			continue;
 		check = check_of(live, &row, scan->next);
 		if (!check->gone)
@@ -414,6 +416,7 @@ static void scan_begin(struct live *live, uint64_t now)
 	live->ready_seen = 0;
 	count_begin(live);
 	check_rows(live, live->opts.fresh_tasks ? SCAN_MAX : HEADERS_A_SCAN);
+	live_waits(live, now);
 }
 
 static int scan_end(struct live *live, struct emit *emit)

@@ -220,6 +220,12 @@ struct ev_task {
 	uint32_t refs;
 	uint64_t wakes;		 /* times it was made ready; not counted: Tokio, by its own poll */
 	enum task_wakers wakers; /* as of its last poll; else unknown */
+	/* It is queued at a semaphore of its runtime's locks; looked for once it is idle for a second. */
+	uint64_t waits_for;	/* the semaphore's address; 0: at none that is known */
+	uint64_t waits_permits; /* that it still lacks */
+	/* Semaphores of which it has permits while it waits, by guards in its future; 0: none, or n/a. */
+	uint64_t holds, holds_too;
+	bool holds_known; /* these are all, as far as debug information tells: not behind pointers */
 };
 
 struct ev_task_scan {

@@ -345,6 +345,7 @@ void model_free(struct model *m)
 	sites_free(m);
 	workers_free(m);
 	map_free(&m->index->tasks);
+	map_free(&m->index->holders);
 	map_free(&m->index->workers);
 	map_free(&m->index->polled);
 	map_free(&m->index->waiting);

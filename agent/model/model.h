@@ -312,8 +312,10 @@ struct model {
 
 	struct task *tasks; /* dense, no order; removed by moving the last one in */
 	uint32_t tasks_count;
-	bool tasks_truncated;	/* the source's table was full */
-	uint64_t tasks_scans;	/* complete ones so far: rows change with each */
+	bool tasks_truncated; /* the source's table was full */
+	uint64_t tasks_scans; /* complete ones so far: rows change with each */
+	/* Of the last scan: in the queue of a semaphore; with permits of one. */
+	uint32_t tasks_waiting, tasks_holding;
 	uint64_t tasks_dropped; /* rows over MODEL_MAX_TASKS in the last scan */
 
 	struct backlog *backlogs; /* no order */
@@ -356,6 +358,8 @@ int model_apply(struct model *m, const struct event *event);
  */
 int model_announce(const struct model *m, event_fn fn, void *ctx);
 
+/* The only task that has permits of this semaphore; NULL: none is known to, or several do. */
+const struct task *model_holder(const struct model *m, uint32_t target, uint64_t semaphore);
 /* The deepest unbounded channel that tasks of the site receive from, or hold; NULL: none. */
 const struct backlog *model_backlog(const struct model *m, const struct site *site);
 /*

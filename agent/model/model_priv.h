@@ -56,6 +56,7 @@ struct model_index {
 	size_t targets_cap, binaries_cap, runtimes_cap, sites_cap, tally_cap;
 	size_t workers_cap, tasks_cap;
 	struct map tasks;   /* target, key -> index in tasks */
+	struct map holders; /* target, semaphore -> key of the task that has permits of it */
 	struct map workers; /* target, tid -> index in workers */
 	struct map polled;  /* runtime, target << 32 | tid: counted in workers_seen */
 	struct map waiting; /* runtime, task id -> second in which it last counted in ready_seen */

@@ -144,6 +144,46 @@ static void scans_sum(struct model *m)
 	}
 }
 
+/* Several tasks, of whom nobody says which is meant. No task has that key. */
+#define SEVERAL 0
+
+static void holder_add(struct model *m, const struct task *t, uint64_t semaphore)
+{
+	struct map *holders = &m->index->holders;
+	uint64_t known = semaphore ? map_get(holders, t->target, semaphore) : t->row.key;
+
+	if (known == MAP_NONE)
+		map_put(holders, t->target, semaphore, t->row.key);
+	else if (known != t->row.key)
+		map_put(holders, t->target, semaphore, SEVERAL);
+}
+
+static void waits_count(struct model *m)
+{
+	map_free(&m->index->holders);
+	map_init(&m->index->holders, 2 * MODEL_MAX_TASKS);
+	m->tasks_waiting = m->tasks_holding = 0;
+	for (uint32_t i = 0; i < m->tasks_count; i++) {
+		m->tasks_waiting += m->tasks[i].row.waits_for != 0;
+		m->tasks_holding += m->tasks[i].row.holds != 0;
+		holder_add(m, &m->tasks[i], m->tasks[i].row.holds);
+		holder_add(m, &m->tasks[i], m->tasks[i].row.holds_too);
+	}
+}
+
+const struct task *model_holder(const struct model *m, uint32_t target, uint64_t semaphore)
+{
+	uint64_t key = map_get(&m->index->holders, target, semaphore);
+	uint64_t i = key == MAP_NONE || key == SEVERAL ? MAP_NONE :
+							 map_get(&m->index->tasks, target, key);
+
+	/* Rows of the next scan are coming. */
+	if (i == MAP_NONE ||
+	    (m->tasks[i].row.holds != semaphore && m->tasks[i].row.holds_too != semaphore))
+		return NULL;
+	return &m->tasks[i];
+}
+
 int task_scan_apply(struct model *m, const struct event *event)
 {
 	struct scan *scan;
@@ -178,6 +218,7 @@ int task_scan_apply(struct model *m, const struct event *event)
 		if (m->sites[i].id != ID_NONE && m->sites[i].target == event->target)
 			site_scanned(m, &m->sites[i], event->as_task_scan.truncated);
 	m->tasks_scans++;
+	waits_count(m);
 	scan->dropped_last = scan->dropped;
 	scan->dropped = 0;
 	scan->truncated = event->as_task_scan.truncated;

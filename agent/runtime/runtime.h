@@ -104,6 +104,16 @@ struct runtime_state {
 	enum task_wakers wakers;
 };
 
+#define RUNTIME_HOLDS 2
+
+/* What a task that is idle has to do with its runtime's locks. */
+struct runtime_wait {
+	uint64_t semaphore;	      /* the address of that in whose queue it is; 0: none */
+	uint64_t permits;	      /* that it still lacks */
+	uint64_t held[RUNTIME_HOLDS]; /* of which it has permits, by its type's marks; 0: none */
+	bool held_known;	      /* these are all */
+};
+
 struct runtime_depth {
 	uint64_t value; /* meaningless unless known */
 	bool known;
@@ -180,6 +190,12 @@ struct runtime_ops {
 			   struct err *err);
 	const struct runtime_queue_ops *queues;	    /* NULL: depths are not known */
 	const struct runtime_channel_ops *channels; /* between its tasks; NULL: not known */
+	/*
+	 * What a task that is idle is queued at, by its memory: `count` words from its header. -ENOENT:
+	 * at nothing that is proven. The op may be NULL.
+	 */
+	int (*wait)(const struct memory *memory, uint64_t header, const uint64_t *words,
+		    size_t count, struct runtime_wait *out);
 };
 
 extern const struct runtime_ops *const runtimes[];

@@ -228,4 +228,5 @@ const struct runtime_ops tokio_runtime = {
 	.workers = tokio_workers,
 	.queues = &tokio_queues,
 	.channels = &tokio_channels,
+	.wait = tokio_wait,
 };

@@ -21,4 +21,8 @@ void tokio_state(uint64_t word, struct runtime_state *out);
 int64_t tokio_workers(const struct runtime_found *found, const struct object *object,
 		      struct err *err);
 
+/* tokio_wait.c: an op of struct runtime_ops. */
+int tokio_wait(const struct memory *memory, uint64_t header, const uint64_t *words, size_t count,
+	       struct runtime_wait *out);
+
 #endif

@@ -494,6 +494,7 @@ cJSON *json_task(const struct model *m, const struct task_view *v)
 	}
 	json_add_uint_if(o, "refs", known, row->refs);
 	json_add_uint_if(o, "wakes", row->wakes_valid, row->wakes);
+	json_add_waits(o, m, v->task);
 	add_spawn(o, m, model_site(m, row->site), false);
 	return o;
 }

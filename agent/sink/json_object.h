@@ -30,6 +30,8 @@ void json_add_site(cJSON *o, const struct model *m, uint32_t site);
 void json_add_victims(cJSON *o, const struct model *m, const struct finding *f);
 void json_add_cause(cJSON *o, const struct model *m, const struct finding *f);
 void json_add_lock(cJSON *o, const struct model *m, const struct worker *w);
+/* Members of a task: the lock that it waits for, and those that it holds. */
+void json_add_waits(cJSON *o, const struct model *m, const struct task *t);
 cJSON *json_footer(const struct snapshot *snap, const struct outcome_opts *opts);
 
 #endif

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * What a finding refers to: who waited meanwhile, and the finding that it is an effect of. Which lock
- * a worker waits for.
+ * a worker, and a task, waits for.
  */
 #include "sink/json_object.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "rules/locks.h"
 #include "sink/json_add.h"
@@ -74,4 +77,31 @@ void json_add_lock(cJSON *o, const struct model *m, const struct worker *w)
 		      tid || row->lock_found != LOCK_NOT_FOUND ? evidence_name(EVIDENCE_INFERRED) :
 								 NULL);
 	cJSON_AddBoolToObject(lock, "cycle", lock_cycle(m, w));
+}
+
+void json_add_waits(cJSON *o, const struct model *m, const struct task *t)
+{
+	const uint64_t holds[] = {t->row.holds, t->row.holds_too};
+	const struct task *holder = t->row.waits_for ?
+					    model_holder(m, t->target, t->row.waits_for) :
+					    NULL;
+	const struct site *site = holder ? model_site(m, holder->row.site) : NULL;
+	cJSON *list;
+
+	json_add_uint_if(o, "waits_for", t->row.waits_for, t->row.waits_for);
+	json_add_uint_if(o, "waits_for_permits", t->row.waits_for, t->row.waits_permits);
+	json_add_uint_if(o, "waits_for_task", holder && holder->row.id,
+			 holder ? holder->row.id : 0);
+	json_add_text(o, "waits_for_site", site ? site->name : NULL);
+	if (!t->row.holds_known && !holds[0]) {
+		cJSON_AddNullToObject(o, "holds");
+		return;
+	}
+	list = cJSON_AddArrayToObject(o, "holds");
+	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]) && holds[i]; i++) {
+		char text[24];
+
+		snprintf(text, sizeof(text), "%" PRIu64, holds[i]);
+		cJSON_AddItemToArray(list, cJSON_CreateRaw(text));
+	}
 }

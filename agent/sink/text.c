@@ -179,6 +179,7 @@ static int show_dump(struct text_sink *s, const struct snapshot *snap)
 	fputc('\n', b.mem);
 	text_worker_stacks(b.mem, &s->style, m);
 	text_tasks(b.mem, &s->style, m, DUMP_TASKS);
+	text_waits(b.mem, m);
 	fputc('\n', b.mem);
 	if (!text_findings(b.mem, &s->style, snap))
 		fputs("no findings\n", b.mem);

@@ -44,6 +44,9 @@ void text_workers(FILE *out, const struct text_style *style, const struct model 
 void text_sites(FILE *out, const struct text_style *style, const struct model *m, size_t limit);
 void text_tasks(FILE *out, const struct text_style *style, const struct model *m, size_t limit);
 
+/* text_waits.c: at which semaphores tasks wait; nothing where none was seen to. */
+void text_waits(FILE *out, const struct model *m);
+
 /* What each worker that is in a poll does: its stack. */
 void text_worker_stacks(FILE *out, const struct text_style *style, const struct model *m);
 

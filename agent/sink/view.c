@@ -327,6 +327,43 @@ size_t tasks_sorted(const struct model *m, struct task_view **out)
 	return count;
 }
 
+static int waiting_compare(const void *a, const void *b)
+{
+	const struct task *ta = *(const struct task *const *)a,
+			  *tb = *(const struct task *const *)b;
+
+	if (ta->target != tb->target)
+		return by_order(ta->target, tb->target);
+	if (ta->row.waits_for != tb->row.waits_for)
+		return by_order(ta->row.waits_for, tb->row.waits_for);
+	if (ta->row.last_ns != tb->row.last_ns)
+		return by_order(ta->row.last_ns, tb->row.last_ns);
+	return by_order(ta->row.id, tb->row.id);
+}
+
+size_t waiting_sorted(const struct model *m, const struct task ***out)
+{
+	const struct task **list = xcalloc(m->tasks_count, sizeof(*list));
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < m->tasks_count; i++)
+		if (m->tasks[i].row.waits_for && !target_ended(m, m->tasks[i].target))
+			list[count++] = &m->tasks[i];
+	qsort(list, count, sizeof(*list), waiting_compare);
+	*out = list;
+	return count;
+}
+
+size_t waiting_same(const struct task *const *list, size_t count)
+{
+	size_t n = 0;
+
+	while (n < count && list[n]->target == list[0]->target &&
+	       list[n]->row.waits_for == list[0]->row.waits_for)
+		n++;
+	return n;
+}
+
 const char *task_state_name(enum task_state state)
 {
 	static const char *const names[] = {

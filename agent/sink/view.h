@@ -83,6 +83,11 @@ struct task_view {
 /* Every task of the last scan whose process lives, stuck ones first. */
 size_t tasks_sorted(const struct model *m, struct task_view **out);
 
+/* Tasks of whom it is known at which semaphore they wait: those of one together, the oldest wait first. */
+size_t waiting_sorted(const struct model *m, const struct task ***out);
+/* How many of them, from the first on, wait for the same one. */
+size_t waiting_same(const struct task *const *list, size_t count);
+
 /* "searching", "parked", "polling", "blocked", "preempted". */
 const char *thread_state_name(enum thread_state state);
 /* "multi-thread", "current-thread", "local"; NULL when unknown. */

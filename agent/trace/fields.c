@@ -152,7 +152,7 @@ static const struct trace_field poll_fields[] = {
 	BOOL(poll, handed_off),
 };
 
-STORED(task, 88);
+STORED(task, 128);
 static const struct trace_field task_fields[] = {
 	DELTA(task, key),
 	DELTA(task, id),
@@ -173,6 +173,11 @@ static const struct trace_field task_fields[] = {
 	BOOL(task, wakes_valid),
 	UINT(task, wakes),
 	ENUM(task, wakers, WAKERS_NONE),
+	DELTA(task, waits_for),
+	UINT(task, waits_permits),
+	DELTA(task, holds),
+	DELTA(task, holds_too),
+	BOOL(task, holds_known),
 };
 
 STORED(task_scan, 8);

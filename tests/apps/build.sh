@@ -40,7 +40,7 @@ declare -A flags=(
 
 rules="blocking_call cpu_bound_poll stuck_poll starvation task_explosion leaked_join_handle"
 twins=$(for r in $rules; do echo "$r ${r}_ok"; done)
-common="$twins churn idle10k current_thread two_runtimes"
+common="$twins churn idle10k current_thread two_runtimes waits"
 # Many programs in one file: see src/suite/main.rs.
 suite="$common forks panics yieldloop"
 declare -A file_of
@@ -62,12 +62,12 @@ default_set()
 		echo "$n:current:release"
 	done
 	for p in release-stripped lto-abort debug; do
-		for n in $twins; do
+		for n in $twins waits; do
 			echo "$n:current:$p"
 		done
 	done
 	for p in v0 unstable static-pie nopie full; do
-		for n in blocking_call blocking_call_ok churn; do
+		for n in blocking_call blocking_call_ok churn waits; do
 			echo "$n:current:$p"
 		done
 	done

@@ -360,10 +360,17 @@ static void dump_tasks(struct fixture *f)
 			      .has_handle = true,
 			      .refs = 2,
 			      .wakes_valid = true,
-			      .wakes = 9};
+			      .wakes = 9,
+			      .waits_for = 4096,
+			      .waits_permits = 1};
 
 	fixture_apply(f, (struct event){.kind = EV_TASK, .as_task = row});
-	row = (struct ev_task){.key = 2, .id = 8, .site = FIXTURE_HOSTILE, .runtime = ID_NONE};
+	row = (struct ev_task){.key = 2,
+			       .id = 8,
+			       .site = FIXTURE_HOSTILE,
+			       .runtime = ID_NONE,
+			       .holds = 4096,
+			       .holds_known = true};
 	fixture_apply(f, (struct event){.kind = EV_TASK, .as_task = row});
 	fixture_apply(f, (struct event){.kind = EV_TASK_SCAN, .as_task_scan = {2, false}});
 }
@@ -405,12 +412,16 @@ static void test_dump(void **state)
 			"\"for_ns\":900000000,\"tid\":4244,\"first_ns\":5000000000,"
 			"\"last_ns\":5100000000,\"polls\":3,\"in_polls_ns\":2000000,"
 			"\"cancelled\":false,\"has_handle\":true,\"refs\":2,\"wakes\":9,"
+			"\"waits_for\":4096,\"waits_for_permits\":1,\"waits_for_task\":8,"
+			"\"waits_for_site\":\"bad\\\\x1b[2J\\\\xff name\\\\x0a\",\"holds\":null,"
 			"\"spawn\":null,\"spawn_unknown_because\":\"no spawn of it was seen\"}\n");
 	fixture_has(&f, "\"id\":8,\"runtime\":null,\"runtime_id\":null,"
 			"\"site\":\"bad\\\\x1b[2J\\\\xff name\\\\x0a\",\"site_id\":2,"
 			"\"state\":null,\"for_ns\":null,\"tid\":null,\"first_ns\":null,"
 			"\"last_ns\":null,\"polls\":0,\"in_polls_ns\":0,\"cancelled\":null,"
 			"\"has_handle\":null,\"refs\":null,\"wakes\":null,"
+			"\"waits_for\":null,\"waits_for_permits\":null,"
+			"\"waits_for_task\":null,\"waits_for_site\":null,\"holds\":[4096],"
 			"\"spawn\":null,\"spawn_unknown_because\":\"no spawn of it was seen\"}\n");
 	check_lines(&f, "header runtime worker worker site task task footer");
 	s->ops->close(s);
