@@ -103,7 +103,7 @@ static void test_sample(void **state)
 	expect(&d->local[2], 228);
 	expect(&d->taken, 136);
 	/* Four more tasks leave the queue whose position is about to begin anew. */
-	put_queue(&f, 1, 2, 2, 3);
+	fake_queue(&f, 1, 2, 2, 3);
 	assert_int_equal(tokio_queue_sample(q, &d, NULL), 0);
 	expect(&d->taken, 140);
 	tokio_queue_close(q);
