@@ -2,10 +2,8 @@
 /*
  * The programs: poll entry and task dealloc (uprobes of the targets), context switches, thread and
  * process life; those for the probe points of <stalltop/sdt.h> are in usdt.bpf.h. What they share is
- * in poll.bpf.h; what they tell the agent is in wire.h.
- *
- * Each probe hit is counted exactly once as emitted, filtered or lost, in the slot of its thread
- * or, where there is no slot, in `totals`.
+ * in poll.bpf.h; what they tell the agent is in wire.h. Each probe hit is counted exactly once as
+ * emitted, filtered or lost, in the slot of its thread or, where there is no slot, in `totals`.
  */
 #include "look.bpf.h"
 
@@ -560,6 +558,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 /* Programs of their own, which count their hits as those above do. */
 #include "usdt.bpf.h"
 #include "panic.bpf.h"
+#include "return.bpf.h"
 #include "spawn.bpf.h"
 
 /* The other threads are gone by now (each went through on_exit); this one starts afresh. */

@@ -86,6 +86,8 @@ static int load(struct kernel *k, struct err *err)
 	bpf_map__set_max_entries(skel->maps.spawn_marks, k->spawns ? k->max_sites : 1);
 	bpf_program__set_autoload(skel->progs.on_dealloc, k->level >= 2);
 	bpf_program__set_autoload(skel->progs.on_panic, k->level >= 2);
+	bpf_program__set_expected_attach_type(skel->progs.on_return, BPF_ATTACH_TRACE_UPROBE_MULTI);
+	bpf_program__set_autoload(skel->progs.on_return, k->exact);
 	bpf_program__set_autoload(skel->progs.on_schedule, k->level >= 3);
 	bpf_map__set_max_entries(skel->maps.wakes, k->level >= 3 ? WIRE_MAX_TASKS : 1);
 	bpf_map__set_max_entries(skel->maps.delays, k->level >= 3 ? k->max_sites * k->cpus : 1);
@@ -252,6 +254,7 @@ int kernel_open(const struct kernel_opts *opts, struct kernel **out, struct err 
 	k->spawns = opts->spawns;
 	k->probes = opts->probes;
 	k->sentinel = opts->sentinel;
+	k->exact = opts->exact;
 	k->max_sites = opts->max_sites;
 	k->ring_bytes = opts->ring_bytes;
 	k->cpus = libbpf_num_possible_cpus();
@@ -271,6 +274,7 @@ int kernel_open(const struct kernel_opts *opts, struct kernel **out, struct err 
 	k->on_poll_fd = bpf_program__fd(k->skel->progs.on_poll);
 	k->on_dealloc_fd = k->level >= 2 ? bpf_program__fd(k->skel->progs.on_dealloc) : -1;
 	k->on_panic_fd = k->level >= 2 ? bpf_program__fd(k->skel->progs.on_panic) : -1;
+	k->on_return_fd = k->exact ? bpf_program__fd(k->skel->progs.on_return) : -1;
 	k->on_schedule_fd = k->level >= 3 ? bpf_program__fd(k->skel->progs.on_schedule) : -1;
 	k->on_probe_begin_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_begin) : -1;
 	k->on_probe_end_fd = k->probes ? bpf_program__fd(k->skel->progs.on_probe_end) : -1;
@@ -477,7 +481,8 @@ bool kernel_block(const struct kernel *k, uint32_t slot, struct wire_stack *out)
 uint64_t kernel_missed(const struct kernel *k)
 {
 	int fds[] = {k->on_poll_fd,	   k->on_dealloc_fd,   k->on_schedule_fd,
-		     k->on_probe_begin_fd, k->on_probe_end_fd, k->on_probe_other_fd};
+		     k->on_probe_begin_fd, k->on_probe_end_fd, k->on_probe_other_fd,
+		     k->on_return_fd};
 	uint64_t missed = 0;
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {

@@ -22,7 +22,7 @@ struct stalltop_bpf;
 struct kernel {
 	struct stalltop_bpf *skel;
 	unsigned int level;
-	bool stacks, polls, spawns, probes, sentinel;
+	bool stacks, polls, spawns, probes, sentinel, exact;
 	uint32_t cpus, max_sites, ring_bytes;
 	struct wire_site *sites;	  /* max_sites */
 	struct wire_site_stats *stats;	  /* cpus * max_sites */
@@ -45,6 +45,7 @@ struct kernel {
 	struct ring_buffer *ring;
 	int on_poll_fd, on_dealloc_fd, on_schedule_fd, on_spawn_fd,
 		on_panic_fd; /* -1: not in this level */
+	int on_return_fd;    /* -1: not asked for */
 	int vtables_fd, targets_fd, ring_fd;
 	int on_probe_begin_fd, on_probe_end_fd, on_probe_other_fd, probe_args_fd, types_fd;
 	/* Private to kernel_look.c. */
@@ -61,6 +62,7 @@ struct kernel_opts {
 	bool stacks;   /* copies of user stacks come as records, too */
 	bool spawns;   /* and of threads that make tasks */
 	bool probes;   /* probe points of <stalltop/sdt.h> may be met */
+	bool exact;    /* the return of a poll is probed, too */
 	bool sentinel; /* polls are known by the task's id that a thread keeps, see live_sentinel.c */
 	uint32_t max_sites;
 	uint32_t ring_bytes; /* a power of two; 0: the default */

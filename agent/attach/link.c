@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define KERNEL_ENOTSUPP 524
+#define MULTI_RETURN 1 /* BPF_F_UPROBE_MULTI_RETURN */
 
 /* The head of union bpf_attr for this command, as Linux 6.6 laid it down. */
 struct link_create_attr {
@@ -37,7 +38,8 @@ struct link_create_attr {
 };
 
 static int link_create(int prog_fd, const char *path, pid_t pid, const uint64_t *offsets,
-		       const uint64_t *cookies, const uint64_t *semaphores, size_t count)
+		       const uint64_t *cookies, const uint64_t *semaphores, size_t count,
+		       uint32_t flags)
 {
 	struct link_create_attr attr = {
 		.prog_fd = prog_fd,
@@ -47,6 +49,7 @@ static int link_create(int prog_fd, const char *path, pid_t pid, const uint64_t 
 		.cookies = (uintptr_t)cookies,
 		.ref_ctr_offsets = (uintptr_t)semaphores,
 		.count = count,
+		.multi_flags = flags,
 		.pid = pid,
 	};
 	int fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
@@ -71,6 +74,7 @@ struct report {
 /* The keeper's side of an attach. */
 struct keeper {
 	int prog_fd, sock;
+	uint32_t flags;
 	const char *path;
 	pid_t pid;
 	const struct link_site *sites;
@@ -92,7 +96,7 @@ static int attach_range(struct keeper *keeper, size_t first, size_t count)
 		semaphores[i] = keeper->sites[first + i].semaphore;
 	}
 	fd = link_create(keeper->prog_fd, keeper->path, keeper->pid, offsets, cookies, semaphores,
-			 count);
+			 count, keeper->flags);
 	free(offsets);
 	free(cookies);
 	free(semaphores);
@@ -177,14 +181,15 @@ static int keeper_start(struct link_set *set, struct keeper *keeper, size_t coun
 	return n == 1 ? keeper->report->ret : -ECHILD;
 }
 
-int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
-		struct link_site *sites, size_t count, struct err *err)
+static int attach(struct link_set *set, int prog_fd, uint32_t flags, const char *path, pid_t pid,
+		  struct link_site *sites, size_t count, struct err *err)
 {
 	size_t size = sizeof(struct report) + count * sizeof(int);
 	struct report *report = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 				     -1, 0);
 	struct keeper keeper = {
 		.prog_fd = prog_fd,
+		.flags = flags,
 		.path = path,
 		.pid = pid,
 		.sites = sites,
@@ -212,6 +217,18 @@ int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 			       "this kernel has no multi-uprobe link: Linux 6.6 or "
 			       "newer is needed");
 	return 0;
+}
+
+int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
+		struct link_site *sites, size_t count, struct err *err)
+{
+	return attach(set, prog_fd, 0, path, pid, sites, count, err);
+}
+
+int link_attach_returns(struct link_set *set, int prog_fd, const char *path, pid_t pid,
+			struct link_site *sites, size_t count, struct err *err)
+{
+	return attach(set, prog_fd, MULTI_RETURN, path, pid, sites, count, err);
 }
 
 void link_detach(struct link_set *set)

@@ -48,6 +48,14 @@ struct link_set {
 int link_attach(struct link_set *set, int prog_fd, const char *path, pid_t pid,
 		struct link_site *sites, size_t count, struct err *err);
 
+/*
+ * The same, at the return of the functions that begin at these sites: the kernel takes the word at the
+ * stack pointer for the return address, so nothing else may be probed so. Nothing can be unwound
+ * through a frame that is to return to the kernel; where a panic would have to, the process ends.
+ */
+int link_attach_returns(struct link_set *set, int prog_fd, const char *path, pid_t pid,
+			struct link_site *sites, size_t count, struct err *err);
+
 /* CPU time of the keeper so far: what the attach cost. 0: not known. */
 uint64_t link_cpu_ns(const struct link_set *set);
 /* Detaches, last first, and returns when that is done. The set can be used again. */

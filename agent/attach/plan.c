@@ -286,6 +286,42 @@ void plan_make(struct plan *plan, struct object *object, const struct runtime_fo
 	plan_probes(plan, object->elf, found, level);
 }
 
+/* A worker's loop does not return, and nobody asks how long blocking work takes. */
+static bool only_tasks(const struct plan_probe *poll, const struct runtime_found *found)
+{
+	for (size_t i = 0; i < found->sites_count; i++)
+		if (found->sites[i].poll == poll->function && found->sites[i].kind != SITE_TASK)
+			return false;
+	return true;
+}
+
+static const char *no_return(const struct plan_probe *poll, const struct runtime_found *found)
+{
+	if (found->ops->family != WIRE_TOKIO)
+		return "a panic of its tasks may have to be unwound through it";
+	/* What the return address is, the kernel takes from the stack as it is at the entry. */
+	if (poll->refused || poll->vaddr != poll->function)
+		return "its first instruction is not probed";
+	return NULL;
+}
+
+void plan_add_returns(struct plan *plan, const struct runtime_found *found)
+{
+	size_t count = plan->count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct plan_probe probe = plan->probes[i];
+
+		if (probe.program != PLAN_POLL || !only_tasks(&probe, found))
+			continue;
+		probe.program = PLAN_RETURN;
+		probe.refused = no_return(&plan->probes[i], found);
+		plan->probes = xgrow(plan->probes, &plan->cap, plan->count + 1,
+				     sizeof(*plan->probes));
+		plan->probes[plan->count++] = probe;
+	}
+}
+
 void plan_clear(struct plan *plan)
 {
 	free(plan->probes);
@@ -293,9 +329,9 @@ void plan_clear(struct plan *plan)
 }
 
 static const char *const program_names[PLAN_PROGRAMS] = {
-	[PLAN_POLL] = "poll",	      [PLAN_DEALLOC] = "dealloc", [PLAN_SCHEDULE] = "schedule",
-	[PLAN_PROBE_BEGIN] = "begin", [PLAN_PROBE_END] = "end",	  [PLAN_PROBE_OTHER] = "probe",
-	[PLAN_PANIC] = "panic",	      [PLAN_SPAWN] = "spawn",
+	[PLAN_RETURN] = "return",     [PLAN_POLL] = "poll",	    [PLAN_DEALLOC] = "dealloc",
+	[PLAN_SCHEDULE] = "schedule", [PLAN_PROBE_BEGIN] = "begin", [PLAN_PROBE_END] = "end",
+	[PLAN_PROBE_OTHER] = "probe", [PLAN_PANIC] = "panic",	    [PLAN_SPAWN] = "spawn",
 };
 
 const char *plan_program_name(enum plan_program program)

@@ -16,6 +16,7 @@
 #include "target/insn.h"
 
 enum plan_program {
+	PLAN_RETURN, /* of a poll (--exact) */
 	PLAN_POLL,
 	PLAN_DEALLOC,
 	PLAN_SCHEDULE,
@@ -57,6 +58,12 @@ struct plan {
 /* Plans the programs of `level` for what was found in object. */
 void plan_make(struct plan *plan, struct object *object, const struct runtime_found *found,
 	       unsigned int level);
+/*
+ * Adds probes of the returns of polls, for tasks of which no panic leaves the poll function: Tokio
+ * catches them inside. Through another frame a panic could not be unwound, and the process would end
+ * (rustc 1.95, Linux 6.18: "failed to initiate panic, error 5, aborting").
+ */
+void plan_add_returns(struct plan *plan, const struct runtime_found *found);
 void plan_clear(struct plan *plan);
 
 const char *plan_program_name(enum plan_program program);

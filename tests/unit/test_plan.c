@@ -262,6 +262,54 @@ static void probes_what_makes_tasks(void **state)
 	w->found.spawns_count = 0;
 }
 
+/*
+ * Only at the entry, where the return address is what the kernel takes for it, and only of a runtime
+ * whose tasks' panics do not leave the function.
+ */
+static void probes_returns_where_that_is_safe(void **state)
+{
+	static const struct runtime_ops tokio = {.family = WIRE_TOKIO};
+	static const struct runtime_ops other = {.family = WIRE_ASYNC_TASK};
+	struct world *w = *state;
+	const struct runtime_ops *had = w->found.ops;
+	struct plan plan;
+
+	w->found.sites_count = 0;
+	add_site(w, "push", "push");
+	add_site(w, "moved", "push"); /* its probe is the second instruction's */
+	add_site(w, "jump", "push");
+	w->sites[2].kind = SITE_BLOCKING;
+	add_site(w, "refused", "push");
+	w->found.ops = &tokio;
+	plan_make(&plan, &w->object, &w->found, 1);
+	assert_int_equal(plan.count, 4);
+	plan_add_returns(&plan, &w->found);
+	assert_int_equal(plan.count, 7);
+	assert_int_equal(plan.probes[4].program, PLAN_RETURN);
+	assert_int_equal(plan.probes[4].vaddr, w->sites[0].poll);
+	assert_int_equal(plan.probes[4].offset, plan.probes[0].offset);
+	assert_null(plan.probes[4].refused);
+	assert_int_equal(plan.probes[5].site, 1);
+	assert_non_null(plan.probes[5].refused);
+	assert_int_equal(plan.probes[6].site, 3);
+	assert_non_null(plan.probes[6].refused);
+	plan_clear(&plan);
+	/* Code that a task has in common with blocking work may be a worker's loop, too. */
+	w->sites[2].poll = w->sites[0].poll;
+	plan_make(&plan, &w->object, &w->found, 1);
+	plan_add_returns(&plan, &w->found);
+	assert_int_equal(plan.count, 5);
+	assert_int_equal(plan.probes[3].site, 1);
+	plan_clear(&plan);
+	w->found.ops = &other;
+	plan_make(&plan, &w->object, &w->found, 1);
+	plan_add_returns(&plan, &w->found);
+	for (size_t i = 3; i < plan.count; i++)
+		assert_non_null(plan.probes[i].refused);
+	plan_clear(&plan);
+	w->found.ops = had;
+}
+
 static void leaves_out_what_has_no_bytes(void **state)
 {
 	struct world *w = *state;
@@ -293,6 +341,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chooses_the_cheapest_instruction),
+		cmocka_unit_test(probes_returns_where_that_is_safe),
 		cmocka_unit_test(finds_the_task_of_a_wake),
 		cmocka_unit_test(moves_off_a_refused_entry),
 		cmocka_unit_test(shares_probes_of_folded_functions),
