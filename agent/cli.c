@@ -399,6 +399,11 @@ static int check_record(const struct opts *o, struct err *err)
 
 static int check_overhead(const struct opts *o, struct err *err)
 {
+	if (o->exact && !o->level)
+		return err_set(
+			err, -EINVAL,
+			"--exact probes where polls begin and end, and level 0 probes nothing; "
+			"give --level 1 or higher");
 	if (!o->overhead_check)
 		return 0;
 	if (!o->level)

@@ -83,6 +83,7 @@ struct opts {
 	bool max_loss_given;
 	uint64_t max_loss;     /* events; valid with max_loss_given */
 	double overhead_ratio; /* 0.02 is 2 % of the target's CPU time */
+	bool exact;	       /* returns of polls are probed, too */
 	bool overhead_check;   /* check, record: measure it */
 	uint32_t ring_bytes;   /* a power of two; 0: the default */
 

@@ -207,6 +207,14 @@ static int set_overhead(struct opts *o, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_exact(struct opts *o, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	o->exact = true;
+	return 0;
+}
+
 static int set_overhead_check(struct opts *o, const char *value, struct err *err)
 {
 	(void)value;
@@ -426,7 +434,8 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	 "length at which blocking-call and cpu-bound-poll warn", set_threshold},
 	{"level", "0..3", JUDGE, 0, true,
 	 "probe 0 nothing, 1 polls, 2 and tasks (default), 3 and wakes", set_level},
-	{"exact", NULL, WATCH, 0, false, "probe the return of each poll too", NULL},
+	{"exact", NULL, WATCH, 0, true,
+	 "probe the return of each poll too: twice the cost (Tokio only)", set_exact},
 	{"overhead", "PCT", WATCH, 0, true,
 	 "share of the target's CPU time that watching may cost (default 2%)", set_overhead},
 	{"overhead-check", NULL, CLI_BIT(CMD_CHECK) | CLI_RECORD, 0, true,

@@ -46,7 +46,8 @@ static void print_probes(FILE *out, const struct runtime_found *found, const str
 	table_free(table);
 }
 
-void dryrun_print(FILE *out, struct watch *const *watches, size_t count, unsigned int level)
+void dryrun_print(FILE *out, struct watch *const *watches, size_t count, unsigned int level,
+		  bool exact)
 {
 	char exe[512];
 
@@ -63,6 +64,8 @@ void dryrun_print(FILE *out, struct watch *const *watches, size_t count, unsigne
 
 			text_sanitize(exe, sizeof(exe), object->name, strlen(object->name));
 			plan_make(&plan, object, found, level);
+			if (exact)
+				plan_add_returns(&plan, found);
 			fprintf(out, " %s  %s %s  %s  %zu probes at level %u\n", exe,
 				runtime_found_name(found),
 				found->version[0] ? found->version : "n/a",

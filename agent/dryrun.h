@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
-void dryrun_print(FILE *out, struct watch *const *watches, size_t count, unsigned int level);
+void dryrun_print(FILE *out, struct watch *const *watches, size_t count, unsigned int level,
+		  bool exact);
 
 #endif

@@ -244,6 +244,7 @@ static int open_source(struct session *s, struct targets *targets, struct err *e
 		.overhead_ratio = s->opts->overhead_ratio,
 		.ring_bytes = s->opts->ring_bytes,
 		.child = targets->launch.pid,
+		.exact = s->opts->exact,
 		.overhead_check = s->opts->overhead_check,
 		.polls = s->opts->polls,
 		.fresh_tasks = s->opts->command == CMD_DUMP,
@@ -376,7 +377,7 @@ enum exit_code command_watch(const struct opts *opts)
 		for (size_t i = 0; i < targets.count; i++)
 			report_notes(targets.watches[i]);
 		report_fetched(targets.debuginfod);
-		dryrun_print(stdout, targets.watches, targets.count, opts->level);
+		dryrun_print(stdout, targets.watches, targets.count, opts->level, opts->exact);
 		goto out;
 	}
 	if (!ret)

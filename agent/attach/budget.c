@@ -23,6 +23,7 @@ void budget_init(struct budget *b, const struct budget_opts *opts)
 	*b = (struct budget){
 		.opts = *opts,
 		.level = opts->level,
+		.exact = opts->exact,
 		.calm_needed = CALM_FIRST,
 		.cpu_rate = COST_LEAST_CORE * SECOND,
 	};
@@ -98,7 +99,11 @@ static bool take_out(struct budget *b, const struct budget_input *in, double cos
 static enum budget_act reduce(struct budget *b, const struct budget_input *in, double cost,
 			      double other)
 {
-	/* Wakes are the first to go; the table of tasks only where it is what costs. */
+	if (b->exact && b->opts.may_sample) {
+		b->exact = false;
+		return BUDGET_LOOSEN;
+	}
+	/* Wakes are the next to go; the table of tasks only where it is what costs. */
 	if (b->opts.may_lower &&
 	    (b->level >= 3 || (b->level == 2 && other > b->opts.ratio / 2 * b->cpu_rate))) {
 		b->level--;

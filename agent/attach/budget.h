@@ -37,6 +37,7 @@ struct budget_opts {
 	double ratio;		    /* of the target's CPU time */
 	uint8_t level;		    /* the user's: never exceeded */
 	bool may_lower, may_sample; /* what the caller can do */
+	bool exact;		    /* returns of polls are probed, too: the first to go */
 };
 
 struct budget_input {
@@ -50,11 +51,12 @@ struct budget_input {
 /* What is to be done now. */
 enum budget_act {
 	BUDGET_KEEP,
-	BUDGET_LOWER, /* the level is `level` from now on */
-	BUDGET_SPLIT, /* more sites are out: take the probes of these out */
-	BUDGET_OPEN,  /* put the probes of all sites that are out in */
-	BUDGET_CLOSE, /* and out again */
-	BUDGET_STAY,  /* the window stays: no site is out any more */
+	BUDGET_LOOSEN, /* take the probes of returns out, for good */
+	BUDGET_LOWER,  /* the level is `level` from now on */
+	BUDGET_SPLIT,  /* more sites are out: take the probes of these out */
+	BUDGET_OPEN,   /* put the probes of all sites that are out in */
+	BUDGET_CLOSE,  /* and out again */
+	BUDGET_STAY,   /* the window stays: no site is out any more */
 };
 
 enum budget_state { BUDGET_ALL, BUDGET_OUT, BUDGET_IN, BUDGET_LEAVING };
@@ -63,6 +65,7 @@ struct budget {
 	struct budget_opts opts;
 	enum budget_state state;
 	uint8_t level;
+	bool exact;
 	uint64_t begin, cpu, other; /* of the period under way */
 	bool begun;
 	uint32_t over;	   /* periods in a row over the budget */

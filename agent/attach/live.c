@@ -554,6 +554,7 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 				      .stacks = !live->opts.no_stacks,
 				      .sentinel = live->sentinel != NULL,
 				      .spawns = !live->opts.no_spawns,
+				      .exact = opts->exact && opts->level,
 				      .probes = probes_possible(watches, count, opts->fresh_tasks),
 				      .max_sites = max_sites,
 				      .ring_bytes = opts->ring_bytes,
@@ -575,6 +576,8 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 	live->begin_ns = live_now();
 	for (uint32_t i = 0; i < count && !ret; i++)
 		ret = attach_target(live, i, err);
+	if (!ret)
+		ret = live_exact_possible(live, err);
 	if (ret)
 		goto fail;
 	*out = &live->source;

@@ -18,6 +18,7 @@ struct live_opts {
 	uint32_t ring_bytes;   /* a power of two; 0: the default */
 	double overhead_ratio; /* a note says when watching costs the targets more */
 	bool fresh_tasks;      /* read every task's state at each scan (dump) */
+	bool exact;	       /* probe the return of each poll too, where that is safe */
 	bool overhead_check;   /* measure what the probes cost, in turns with and without them */
 	bool polls;	       /* every poll becomes part of an EV_POLLS (record --polls) */
 	bool no_sampling, no_queues, no_stacks, no_spawns; /* --no-feature */
@@ -27,7 +28,7 @@ struct live_opts {
 
 /*
  * Takes the watches over (also on error). Probes are in place when it returns 0. `err` names what
- * is missing: -EPERM, -ENOTSUP (no runtime that can be watched), -ESRCH.
+ * is missing: -EPERM, -ENOTSUP (no runtime that can be watched, or `exact` nowhere), -ESRCH.
  */
 int live_open(const struct live_opts *opts, struct watch **watches, size_t count,
 	      struct source **out, struct err *err);

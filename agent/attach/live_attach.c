@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #define LOOK_NS 3000000000ULL /* after an exec new objects are looked for at each tick, this long */
 
@@ -102,6 +103,7 @@ static void mark_shared(struct live *live, const struct live_binary *binary,
 static int program_fd(const struct live *live, enum plan_program program)
 {
 	const int fds[PLAN_PROGRAMS] = {
+		[PLAN_RETURN] = live->kernel->on_return_fd,
 		[PLAN_POLL] = live->kernel->on_poll_fd,
 		[PLAN_DEALLOC] = live->kernel->on_dealloc_fd,
 		[PLAN_SCHEDULE] = live->kernel->on_schedule_fd,
@@ -111,11 +113,21 @@ static int program_fd(const struct live *live, enum plan_program program)
 	return fds[program];
 }
 
+static int program_attach(const struct live *live, struct live_binary *binary,
+			  enum plan_program program, struct link_site *sites, size_t count,
+			  struct err *err)
+{
+	const struct object *object = binary->object->object;
+
+	return (program == PLAN_RETURN ? link_attach_returns : link_attach)(
+		&binary->links[program], program_fd(live, program), object->path, object->proc->pid,
+		sites, count, err);
+}
+
 /* Probes of one program: gathers the sites of the plan, attaches, marks what was refused. */
 static int attach_program(struct live *live, struct live_binary *binary, const struct plan *plan,
 			  enum plan_program program, struct err *err)
 {
-	const struct watch_object *object = binary->object;
 	struct link_site *sites = xcalloc(plan->count, sizeof(*sites));
 	uint32_t *probes = xcalloc(plan->count, sizeof(*probes));
 	bool poll = program == PLAN_POLL;
@@ -141,8 +153,7 @@ static int attach_program(struct live *live, struct live_binary *binary, const s
 					      probe->task_offset),
 		};
 	}
-	ret = link_attach(&binary->links[program], program_fd(live, program), object->object->path,
-			  object->object->proc->pid, sites, n, err);
+	ret = program_attach(live, binary, program, sites, n, err);
 	for (size_t i = 0; i < n && !ret; i++) {
 		if (sites[i].error)
 			live->sites[binary->first_site + probes[i]].off |= poll;
@@ -161,20 +172,17 @@ int live_attach_again(struct live *live, struct live_binary *binary, uint64_t *c
 		      struct err *err)
 {
 	/* As when they were put in first: the end of a task is seen from its first poll on. */
-	static const enum plan_program order[] = {PLAN_DEALLOC, PLAN_POLL, PLAN_SCHEDULE,
-						  PLAN_PANIC};
-	const struct object *object = binary->object->object;
+	static const enum plan_program order[] = {PLAN_DEALLOC, PLAN_POLL, PLAN_RETURN,
+						  PLAN_SCHEDULE, PLAN_PANIC};
 	int ret = 0;
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && !ret; i++) {
 		const struct live_probes *probes = &binary->probes[order[i]];
-		struct link_set *set = &binary->links[order[i]];
 
 		if (!probes->count)
 			continue;
-		ret = link_attach(set, program_fd(live, order[i]), object->path, object->proc->pid,
-				  probes->list, probes->count, err);
-		*cost += link_cpu_ns(set);
+		ret = program_attach(live, binary, order[i], probes->list, probes->count, err);
+		*cost += link_cpu_ns(&binary->links[order[i]]);
 	}
 	return ret;
 }
@@ -217,6 +225,67 @@ static void mark_wakes(struct live *live, const struct live_binary *binary, cons
 	map_free(&probed);
 }
 
+/*
+ * Since 6.11 a return probe is a system call of its own, which until 6.14 a seccomp filter that does not
+ * know of it answers by ending the process (fixed by "seccomp: passthrough uretprobe systemcall
+ * without filtering", also in some stable releases in between, which the number does not tell).
+ */
+static bool returns_deadly(const struct proc *proc)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname name;
+
+	if (!proc_filtered(proc))
+		return false;
+	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		return true;
+	return major == 6 && minor >= 11 && minor < 14;
+}
+
+/* --exact, where that is safe. */
+static int attach_returns(struct live *live, struct live_binary *binary, struct plan *plan,
+			  struct err *err)
+{
+	uint32_t probed = 0;
+	int ret;
+
+	if (!live->opts.exact)
+		return 0;
+	if (returns_deadly(binary->object->object->proc)) {
+		binary->no_exact = "this kernel's return probes would end a process that has a "
+				   "seccomp filter";
+		return 0;
+	}
+	plan_add_returns(plan, &binary->object->found);
+	ret = attach_program(live, binary, plan, PLAN_RETURN, err);
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct plan_probe *probe = &plan->probes[i];
+
+		if (probe->program != PLAN_RETURN)
+			continue;
+		if (probe->refused)
+			binary->no_exact = probe->refused;
+		probed += !probe->refused;
+	}
+	/* With some of them it is what it is: a type without has its polls end as without --exact. */
+	if (probed)
+		binary->no_exact = NULL;
+	return ret;
+}
+
+int live_exact_possible(const struct live *live, struct err *err)
+{
+	const char *why = NULL;
+
+	for (size_t i = 0; i < live->binaries_count; i++) {
+		if (!live->binaries[i].no_exact)
+			return 0;
+		why = live->binaries[i].no_exact;
+	}
+	return why ? err_set(err, -ENOTSUP, "--exact cannot be used here: %s; leave it out", why) :
+		     0;
+}
+
 int live_attach_object(struct live *live, uint32_t target, const struct watch_object *object,
 		       struct err *err)
 {
@@ -238,6 +307,8 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 		ret = attach_program(live, binary, &plan, PLAN_DEALLOC, err);
 	if (!ret)
 		ret = attach_program(live, binary, &plan, PLAN_POLL, err);
+	if (!ret)
+		ret = attach_returns(live, binary, &plan, err);
 	if (!ret && live->opts.level >= 3)
 		ret = attach_program(live, binary, &plan, PLAN_SCHEDULE, err);
 	if (!ret && live->opts.level >= 2)
@@ -346,6 +417,10 @@ static int announce_binary(struct live *live, struct emit *emit, uint32_t id)
 		}};
 	int ret = live_emit(emit, EV_BINARY, binary->target, &event);
 
+	if (!ret && binary->no_exact)
+		ret = live_note(emit, binary->target, NOTE_WARNING,
+				"--exact: returns of polls are not probed in %s: %s", path,
+				binary->no_exact);
 	if (!ret && binary->sites < binary->object->found.sites_count)
 		ret = live_note(emit, binary->target, NOTE_WARNING,
 				"%zu of %zu task types are not watched: no room for more than %u",

@@ -30,6 +30,7 @@ void live_budget_open(struct live *live, uint32_t target)
 	const struct budget_opts opts = {
 		.ratio = live->opts.overhead_ratio,
 		.level = live->opts.level,
+		.exact = live->opts.exact,
 		/* Every poll is wanted: then it is only said. */
 		.may_sample = !live->opts.polls,
 	};
@@ -113,6 +114,7 @@ void live_budget_look(struct live *live, const struct emit *emit, uint32_t targe
 		row->fixed = !site->found || site->off || site->unmet ||
 			     live_is_usdt(live, lb->ids[i]);
 		row->hit_ns = (uint32_t)(site->stepped ? live->stepped_hit_ns : live->hit_ns);
+		row->hit_ns += live->opts.exact ? (uint32_t)live->hit_ns : 0;
 		row->hits = live_site_sum(live, lb->ids[i], &sum) + sum.unsized;
 		beside += sum.beside;
 	}
@@ -364,6 +366,24 @@ static int lower(struct live *live, struct emit *emit, struct live_budget *lb)
 		lb->control.cost_ratio * 100, live->opts.overhead_ratio * 100, from, level);
 }
 
+/* What a return probe costs is as much as the entry's. */
+static int loosen(struct live *live, struct emit *emit, struct live_budget *lb)
+{
+	if (!live->opts.exact)
+		return 0;
+	live->opts.exact = false;
+	for (uint32_t i = 0; i < live->targets_count; i++)
+		if (live->targets[i].budget)
+			live->targets[i].budget->control.exact = false;
+	for (size_t i = 0; i < live->binaries_count; i++)
+		link_detach_try(&live->binaries[i].links[PLAN_RETURN]);
+	return live_note(
+		emit, ID_NONE, NOTE_WARNING,
+		"watching cost %.1f %% of the CPU time, the budget is %.1f %%: returns of polls are "
+		"not probed any more (--exact), for as long as this runs",
+		lb->control.cost_ratio * 100, live->opts.overhead_ratio * 100);
+}
+
 /* Probes are leaving: what comes when they are gone. */
 static int leave(struct live *live, struct emit *emit, uint32_t target, struct live_budget *lb)
 {
@@ -416,6 +436,7 @@ static int step(struct live *live, struct emit *emit, uint32_t target, struct li
 	live_budget_look(live, emit, target, lb, &in);
 	lb->control.opts.may_lower = !live->opts.polls && !is_usdt(live);
 	switch (budget_step(&lb->control, &in)) {
+	case BUDGET_LOOSEN: return loosen(live, emit, lb);
 	case BUDGET_LOWER: return lower(live, emit, lb);
 	case BUDGET_SPLIT: return split(live, emit, target, lb);
 	case BUDGET_OPEN: return open_window(live, emit, target, lb, &in);

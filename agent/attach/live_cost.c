@@ -174,6 +174,8 @@ int live_cost(struct live *live, struct emit *emit)
 	}
 	cost->cost_ns += live->windows_ns;
 	cost->level = live->opts.level;
+	for (size_t i = 0; live->opts.exact && i < live->binaries_count; i++)
+		cost->exact |= live->binaries[i].links[PLAN_RETURN].attached > 0;
 	live_budget_cost(live, cost);
 	cost->sentinel = live_sentinel_sees(live);
 	ret = emit_loss(live, emit);

@@ -80,6 +80,7 @@ struct live_binary {
 	struct link_set links[PLAN_PROGRAMS];
 	struct live_probes probes[PLAN_PROGRAMS]; /* but those of spawns and of probe points */
 	struct link_set window;			  /* probes of polls that are in for a moment */
+	const char *no_exact;			  /* why no return is probed; NULL */
 	struct link_site *spawns;		  /* what to probe in a window */
 	size_t spawns_count;
 	bool spawns_stepped; /* one of them at least */
@@ -474,6 +475,8 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 /* Its probes, but those of spawns, again, after they were taken out; what that cost is added. */
 int live_attach_again(struct live *live, struct live_binary *binary, uint64_t *cost,
 		      struct err *err);
+/* -ENOTSUP: --exact, and none of the binaries found so far can be probed so. */
+int live_exact_possible(const struct live *live, struct err *err);
 int live_look(struct live *live, struct emit *emit, uint32_t target);
 int live_look_notes(struct live *live, struct emit *emit, uint32_t target);
 /* Debug files that came, or did not. */

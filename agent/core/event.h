@@ -294,6 +294,7 @@ struct ev_cost {
 	uint32_t sites_sampled;	 /* of sites_off: probed for moments */
 	uint32_t windows;	 /* such moments so far, of all targets */
 	uint64_t next_window_ns; /* when the next is due; 0: none is */
+	bool exact;		 /* returns of polls are probed, too, in one program at least */
 };
 
 /* Only the first is a loss of what is counted; of stacks there are samples anyway. */

@@ -552,6 +552,10 @@ cJSON *json_footer(const struct snapshot *snap, const struct outcome_opts *opts)
 	json_add_share(o, "overhead_pct", totals.overhead_ratio, 100);
 	json_add_share(o, "agent_cpu_pct", totals.agent_ratio, 100);
 	json_add_uint_if(o, "level", totals.cost_valid, cost->level);
+	if (totals.cost_valid)
+		cJSON_AddBoolToObject(o, "exact", cost->exact);
+	else
+		cJSON_AddNullToObject(o, "exact");
 	json_add_uint_if(o, "sites_on", totals.cost_valid, cost->sites_on);
 	json_add_uint_if(o, "sites_off", totals.cost_valid, cost->sites_off);
 	json_add_share(o, "budget_pct", cost->budget_ppm ? cost->budget_ppm / 1e6 : -1, 100);

@@ -511,8 +511,9 @@ void text_cost(FILE *out, const struct model *m, bool live)
 		fmt_ratio(a, sizeof(a), t.overhead_ratio), fmt_ratio(b, sizeof(b), t.agent_ratio));
 	if (t.cost_valid) {
 		fprintf(out,
-			"probes: level %u, %s hits = %s emitted + %s filtered + %" PRIu64 " lost",
-			cost->level, fmt_count(a, sizeof(a), (double)cost->hits),
+			"probes: level %u%s, %s hits = %s emitted + %s filtered + %" PRIu64 " lost",
+			cost->level, cost->exact ? " and returns of polls" : "",
+			fmt_count(a, sizeof(a), (double)cost->hits),
 			fmt_count(b, sizeof(b), (double)cost->emitted),
 			fmt_count(c, sizeof(c), (double)cost->filtered), cost->lost);
 		if (cost->sites_off)

@@ -259,6 +259,18 @@ uint64_t proc_cpu_ns(const struct proc *proc)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
+bool proc_filtered(const struct proc *proc)
+{
+	char path[64], buf[4096];
+	const char *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", proc->pid);
+	if (read_small(path, buf, sizeof(buf)) <= 0)
+		return true;
+	p = strstr(buf, "\nSeccomp:");
+	return !p || strtoul(p + strlen("\nSeccomp:"), NULL, 10) != 0;
+}
+
 uint64_t proc_exec_kib(const struct proc *proc)
 {
 	char path[64], buf[4096], *p;

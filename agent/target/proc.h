@@ -55,6 +55,9 @@ uint32_t proc_threads(const struct proc *proc);
  */
 uint64_t proc_exec_kib(const struct proc *proc);
 
+/* Whether its system calls go through a seccomp filter; also when that cannot be read. */
+bool proc_filtered(const struct proc *proc);
+
 /* Number of CPUs that it may use. */
 uint32_t proc_cpus(const struct proc *proc);
 

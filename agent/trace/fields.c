@@ -207,7 +207,7 @@ static const struct trace_field queues_fields[] = {
 	STRING(queues, source),
 };
 
-STORED(cost, 104);
+STORED(cost, 112);
 static const struct trace_field cost_fields[] = {
 	DELTA(cost, hits),	   DELTA(cost, emitted),    DELTA(cost, filtered),
 	DELTA(cost, lost),	   DELTA(cost, cost_ns),    DELTA(cost, target_cpu_ns),
@@ -215,6 +215,7 @@ static const struct trace_field cost_fields[] = {
 	UINT(cost, level),	   DELTA(cost, spawn_hits), UINT(cost, agent_rss_bytes),
 	UINT(cost, sentinel),	   UINT(cost, level_asked), UINT(cost, budget_ppm),
 	UINT(cost, sites_sampled), UINT(cost, windows),	    TIME(cost, next_window_ns),
+	BOOL(cost, exact),
 };
 
 STORED(lost, 24);

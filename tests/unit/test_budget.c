@@ -25,7 +25,7 @@ struct sim {
 	double other_rate; /* hits a second of wakes, at level 3, and ends of tasks, at level 2 */
 	double cores;
 	uint64_t attach_ns, spent; /* what the target has paid since it was last asked */
-	uint64_t splits, opens, stays, lowers;
+	uint64_t splits, opens, stays, lowers, loosened;
 	uint64_t in_since, in_ns; /* of windows */
 	bool closing;
 };
@@ -79,6 +79,7 @@ static void sim_act(struct sim *s, enum budget_act act)
 {
 	switch (act) {
 	case BUDGET_KEEP: break;
+	case BUDGET_LOOSEN: s->loosened++; break;
 	case BUDGET_LOWER: s->lowers++; break;
 	case BUDGET_SPLIT:
 		s->splits++;
@@ -293,6 +294,34 @@ static void levels(void **state)
 	assert_true(s.budget.cost_ratio > 0.02);
 }
 
+/* Probes of returns go before anything else does, and once. */
+static void returns_go_first(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 3);
+	s.budget.opts.exact = s.budget.exact = true;
+	s.other_rate = 1000;
+	sim_for(&s, 5);
+	assert_true(s.budget.exact);
+	s.other_rate = 60000;
+	while (!s.loosened)
+		sim_for(&s, 0.1);
+	assert_int_equal(s.budget.level, 3);
+	sim_for(&s, 2);
+	assert_int_equal(s.loosened, 1);
+	assert_int_equal(s.budget.level, 2);
+	/* Every poll is wanted, and so are their ends. */
+	sim_init(&s, 2);
+	s.budget.exact = true;
+	s.budget.opts.may_lower = s.budget.opts.may_sample = false;
+	s.rate[0] = 1e6;
+	sim_for(&s, 3);
+	assert_true(s.budget.exact);
+	assert_int_equal(s.loosened, 0);
+}
+
 static void fixed_sites_stay(void **state)
 {
 	struct sim s;
@@ -384,13 +413,21 @@ static void failed_window(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hot_loop),	cmocka_unit_test(little_cpu),
-		cmocka_unit_test(burst),	cmocka_unit_test(up_and_down),
-		cmocka_unit_test(two_of_many),	cmocka_unit_test(at_the_limit),
-		cmocka_unit_test(on_and_off),	cmocka_unit_test(idle),
-		cmocka_unit_test(levels),	cmocka_unit_test(fixed_sites_stay),
-		cmocka_unit_test(backwards),	cmocka_unit_test(clock_jumps),
-		cmocka_unit_test(dear_windows), cmocka_unit_test(failed_window),
+		cmocka_unit_test(hot_loop),
+		cmocka_unit_test(little_cpu),
+		cmocka_unit_test(burst),
+		cmocka_unit_test(up_and_down),
+		cmocka_unit_test(two_of_many),
+		cmocka_unit_test(at_the_limit),
+		cmocka_unit_test(on_and_off),
+		cmocka_unit_test(idle),
+		cmocka_unit_test(levels),
+		cmocka_unit_test(returns_go_first),
+		cmocka_unit_test(fixed_sites_stay),
+		cmocka_unit_test(backwards),
+		cmocka_unit_test(clock_jumps),
+		cmocka_unit_test(dear_windows),
+		cmocka_unit_test(failed_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
