@@ -152,7 +152,7 @@ def main():
             f"cores of a shared virtual machine, Linux {results['kernel']}. Each workload runs under each tool in turn, in one run; "
             "a number is the median of the rounds, ± half of what lies between the least and the most. A difference within that says nothing.\n",
             "Every build is what its maker asks for: tokio-console needs `tokio_unstable` and its layer, dial9 `tokio_unstable`, frame pointers and "
-            "its own `main`; stalltop and the probe pair watch the plain build. `stalltop` is with its default overhead budget, the levels are without one (`--overhead 100%`).\n",
+            "its own `main`; stalltop and the probe pair watch the plain build. `stalltop` is with its default overhead budget, the levels are without one (`--overhead 100%`), and so is `exact`, level 2 with `--exact`.\n",
             "With its default budget stalltop costs the program little on every row, and sees less of the hottest task types (it says so). Where each poll is "
             "to be recorded or counted (levels 1 to 3, `record --polls`), dial9 takes less CPU than stalltop wherever polls are short: its hooks are compiled "
             "into the program and cost some 0.2 us an operation, a probe that the kernel puts into a program that nobody prepared about 1 us each. No tool that attaches from "

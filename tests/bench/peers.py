@@ -52,6 +52,7 @@ TOOLS = {  # row -> build, command line that watches a pid
     "level 1": ("plain", stalltop("--level", "1", "--overhead", "100%")),
     "level 2": ("plain", stalltop("--level", "2", "--overhead", "100%")),
     "level 3": ("plain", stalltop("--level", "3", "--overhead", "100%")),
+    "exact": ("plain", stalltop("--exact", "--overhead", "100%")),
     "entry+return": ("plain", pair),
     "tokio-console": ("console", None),
     "dial9": ("dial9", None),
