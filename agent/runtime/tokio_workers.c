@@ -177,8 +177,8 @@ static int64_t count_once(struct count *c, struct err *err)
 		return err_set(err, -E2BIG, "its threads could not all be looked at");
 	if (!c->threads_count)
 		return err_set(err, -ENOTSUP,
-			       "its C library is not glibc: where its threads keep "
-			       "their own memory is not known");
+			       "its threads' own memory is not where glibc has it (another C "
+			       "library, or the process ends)");
 	if (!c->places_count)
 		return err_set(err, -ENOENT, "no thread is in a runtime whose layout is known");
 	if (!all_understood(c))
