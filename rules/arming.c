@@ -205,6 +205,19 @@ static bool has_panics(const struct model *m, char *why, size_t size)
 		   "panics are not seen: no symbol says where they go through, or it is no Tokio");
 }
 
+static bool has_guards(const struct model *m, char *why, size_t size)
+{
+	bool known = false;
+
+	if (!has_tasks(m, why, size))
+		return false;
+	for (uint32_t i = 0; m->tasks_waiting && !known && i < m->tasks_count; i++)
+		known = m->tasks[i].row.holds_known;
+	return known || !m->tasks_waiting ||
+	       say(why, size,
+		   "tasks wait for locks of Tokio, and no debug information tells who holds them");
+}
+
 static bool has_samples(const struct model *m, char *why, size_t size)
 {
 	if (!has_polls(m, why, size))
@@ -238,7 +251,7 @@ static bool (*const have[])(const struct model *m, char *why, size_t size) = {
 	[NEED_SELF] = has_self_wakes, [NEED_QUEUES] = has_queues, [NEED_INJECT] = has_inject,
 	[NEED_ALIVE] = has_alive,     [NEED_POOL] = has_pool,	  [NEED_CHANNELS] = has_channels,
 	[NEED_WAKERS] = has_wakers,   [NEED_LOCKS] = has_locks,	  [NEED_SAMPLES] = has_samples,
-	[NEED_PANICS] = has_panics,
+	[NEED_PANICS] = has_panics,   [NEED_GUARDS] = has_guards,
 };
 
 static bool field_has(const struct model *m, const struct field *f, char *why, size_t size)

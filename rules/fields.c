@@ -197,6 +197,8 @@ const struct field fields[] = {
 	 .meaning = "how long every worker has been blocked in a lock (futex) inside one poll"},
 	{"runtime.stalled_for", RUNTIME, NS, SAMPLED, .need = NEED_POLLS, .get = get_runtime_stalled_for,
 	 .meaning = "how long every worker has been parked, and none of them where events arrive"},
+	{"runtime.wait_cycle_for", RUNTIME, NS, INFERRED, .need = NEED_GUARDS, .get = get_runtime_wait_cycle_for,
+	 .meaning = "how long its tasks have waited in a circle, each for a Mutex, RwLock or Semaphore of Tokio that the next one has a guard of; known where debug information tells where guards lie"},
 	{"runtime.workers_advised", RUNTIME, COUNT, INFERRED, .get = get_runtime_workers_advised,
 	 .meaning = "workers that fit a load which computes: as many as there are CPUs"},
 

@@ -71,6 +71,7 @@ enum field_need {
 	NEED_SAMPLES,  /* level 1, and CPUs that can be sampled */
 	NEED_LOCKS,    /* level 2, and frames that name the lock's functions */
 	NEED_WAKERS,   /* level 2, and a runtime whose tasks count them */
+	NEED_GUARDS,   /* level 2, and debug information, once tasks wait for locks */
 };
 
 struct field {

@@ -98,6 +98,7 @@ GETTER(target_scheduler_share)
 GETTER(site_stranded)
 GETTER(site_stranded_missed)
 GETTER(site_stranded_oldest)
+GETTER(runtime_wait_cycle_for)
 /* getters_channel.c */
 GETTER(site_channel_depth)
 GETTER(site_channel_growth)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "rules/locks.h"
+#include "rules/waits.h"
 #include "util/syscall.h"
 
 #define NS_PER_SEC 1000000000ULL
@@ -256,6 +257,13 @@ bool get_worker_lock_lost_for(const struct field_ctx *c, double *out)
 
 	return lock_lost(c->worker) && now->since_ns && now->since_ns <= c->m->now_ns &&
 	       give(out, (double)(c->m->now_ns - now->since_ns));
+}
+
+bool get_runtime_wait_cycle_for(const struct field_ctx *c, double *out)
+{
+	uint64_t ns = wait_cycle_ns(c->m, c->runtime->id);
+
+	return ns && give(out, (double)ns);
 }
 
 /* --- target -------------------------------------------------------------------- */

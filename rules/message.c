@@ -10,6 +10,7 @@
 #include "rules/locks.h"
 #include "rules/rule_impl.h"
 #include "rules/stack.h"
+#include "rules/waits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -287,6 +288,12 @@ static void word_no_message(const struct render *r, char *out, size_t size)
 		snprintf(out, size, "%s", b->now.no_message);
 }
 
+static void word_waits(const struct render *r, char *out, size_t size)
+{
+	if (r->f->runtime != ID_NONE)
+		wait_cycle_text(r->m, r->f->runtime, out, size);
+}
+
 static const struct held_wait *held_of(const struct render *r)
 {
 	const struct site *s = model_site(r->m, r->f->site);
@@ -338,6 +345,7 @@ static const struct message_word {
 	{"at", EVERYWHERE, word_at},
 	{"call", EVERYWHERE, word_call},
 	{"spawner", IN(POLL) | IN(SITE), word_spawner},
+	{"waits", IN(RUNTIME), word_waits},
 	{"channel", IN(SITE), word_channel},
 	{"message", IN(SITE), word_message},
 	{"no_message", IN(SITE), word_no_message},

@@ -15,7 +15,7 @@
 
 #define RULES_MAX 64 /* claims are a 64-bit mask */
 #define RULE_PARAMS 16
-#define RULE_CASES 4
+#define RULE_CASES 6
 #define CASE_LEVELS 3
 #define LEVEL_CLAUSES 8
 #define CLAUSE_CONDS 8

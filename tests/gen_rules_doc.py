@@ -80,7 +80,7 @@ MIDDLE = """\
 | key | meaning |
 |---|---|
 | `id`, `title`, `why`, `advice` | needed; one line each. `id`: a-z, 0-9, `-` |
-| `cases` | needed: 1 to 4 cases. Each has a `scope`, a `severity` ladder and a `message`; together they make one finding a group |
+| `cases` | needed: 1 to 6 cases. Each has a `scope`, a `severity` ladder and a `message`; together they make one finding a group |
 | `group` | what a finding is about: `site` (default), `worker`, `runtime` or `target` |
 | `params` | values with a name: `"$name"` uses one, `--set` changes it. `value` and `meaning` are needed |
 | `unless` | rules that this one gives way to: it leaves alone the polls that they hold, and what they have an open finding about |
@@ -109,7 +109,8 @@ Placeholders: every field of the case's scope, and `{site}` `{worker}` `{runtime
 smol (2 workers)") `{process}` `{syscall}` `{task}` `{count}` `{times}`
 ("12 times", known from the second time on) `{worst}` `{total}` `{so_far}` ("so far", while the poll is open) `{culprit}` (the site that
 held the workers most) `{cause}` ("blocking-call of shop::load_user": the finding that this one is an effect of) `{locks}` ("thread 11 waits for a pthread mutex
-that thread 12 holds, and that for ...": who waits for whose lock, or why that is not known) `{channel}` ("tokio::sync::mpsc") `{message}` (the type of its messages) `{no_message}` (why that is not known) `{receiver}` `{sender}` `{holder}` (task types that have its ends) `{lock}` ("std Mutex", of `site.lock_held_wait`) `{lock_holder}` (the task type that seems to hold it) `{at}` ("src/db.rs:42 in shop::load_user": the frame that the stack blames) `{call}` (what that frame called)
+that thread 12 holds, and that for ...": who waits for whose lock, or why that is not known) `{waits}` ("task 7 of bank::pay waits for a lock that task 8 of bank::book holds, and that for ...": tasks in a circle)
+`{channel}` ("tokio::sync::mpsc") `{message}` (the type of its messages) `{no_message}` (why that is not known) `{receiver}` `{sender}` `{holder}` (task types that have its ends) `{lock}` ("std Mutex", of `site.lock_held_wait`) `{lock_holder}` (the task type that seems to hold it) `{at}` ("src/db.rs:42 in shop::load_user": the frame that the stack blames) `{call}` (what that frame called)
 `{spawner}` (likewise, where most tasks of the type are spawned; a finding of such a rule shows that stack, too).
 The values shown are those of the worst occurrence.
 

@@ -2,6 +2,7 @@
 """dump tells at which semaphore each task is queued, by the tasks' memory alone."""
 
 import collections
+import re
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_stripped(app, stalltop):
     assert f"semaphore at 0x{ledger:x}: 4 tasks" in text
 
 
+def circle(app, stream, profile):
+    target = app("waits", "current", profile, args=("circle",))
+    run = stream("-p", target.pid)
+    run.attached()
+    target.send()
+    target.wait_json()
+    return target, run
+
+
 def test_holders_by_debug_information(app, stalltop):
     target = app("waits", "current", "debug")
     target.wait_json()
@@ -84,3 +94,27 @@ def test_holders_by_debug_information(app, stalltop):
     for name in ("lend_drawer", "had_drawer", "await_signal", "write_ledger", "send_order"):
         assert all(t["holds"] == [] for t in tasks[name]), (name, tasks[name])
     assert tasks["send_order"][0]["waits_for_task"] is None
+
+
+def test_circle(app, stream, stalltop):
+    """Two tasks that wait for each other for ever: no worker blocks, and the program looks idle."""
+    target, run = circle(app, stream, "debug")
+    run.finding("deadlock", 20, "critical")
+    run.stop()
+    (one,) = run.of_rule("deadlock")
+    tasks = [int(t) for t in re.findall(r"task (\d+) of suite::waits::transfer", one["message"])]
+    assert len(tasks) == 3 and tasks[0] == tasks[2] != tasks[1], one["message"]
+    assert "waits for a lock that task" in one["message"] and one["runtime"] == "tokio"
+    text = stalltop("dump", "-p", target.pid).stdout
+    assert text.count(", held by task ") == 2, text
+
+
+def test_circle_without_debug_information(app, stream, stalltop):
+    target, run = circle(app, stream, "release")
+    run.watch(3.5)
+    run.stop()
+    assert run.of_rule("deadlock") == []
+    why = {o["rule"]: o["why"] for o in run.footer["rules"]["limited"]}
+    assert "no debug information" in why["deadlock"]
+    text = stalltop("dump", "-p", target.pid).stdout
+    assert text.count("held by n/a (no debug information tells where guards lie)") == 2, text

@@ -261,8 +261,9 @@ static void test_limits(void **state)
 	expect(text, strlen(text), "more than 256 entries");
 
 	snprintf(text, sizeof(text), "%s",
-		 HEAD "\"cases\":[" CASE "," CASE "," CASE "," CASE ",\n" CASE "]}");
-	expect(text, strlen(text), "3:1: more than 4 cases");
+		 HEAD "\"cases\":[" CASE "," CASE "," CASE "," CASE "," CASE "," CASE ",\n" CASE
+		      "]}");
+	expect(text, strlen(text), "3:1: more than 6 cases");
 
 	snprintf(text, sizeof(text),
 		 "{\"id\":\"r\",\"title\":\"%0200d\",\"why\":\"w\",\"advice\":\"a\"," CASES "}", 0);
