@@ -370,6 +370,8 @@ static const char *no_message(const struct live *live, const struct live_channel
 {
 	bool marked = false;
 
+	if (!ch->ops->marked)
+		return "not read of this library";
 	for (uint32_t i = 0; i < ch->holders_count; i++) {
 		const struct runtime_site *site = live->sites[ch->holders[i].site].found;
 		size_t marks = 0;

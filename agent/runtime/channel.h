@@ -39,6 +39,7 @@ struct channel {
 
 struct runtime_channel_ops {
 	const char *name; /* "tokio::sync::mpsc" */
+	bool marked;	  /* debug information is asked for the types of its messages */
 	/* Looks whether a channel lies there. */
 	int (*fit)(const struct memory *memory, uint64_t addr, struct channel *out);
 	/* Reads it again: sent, received, depth, senders, waiters. */

@@ -252,6 +252,7 @@ static int channel_sample(const struct memory *memory, struct channel *c)
 
 const struct runtime_channel_ops tokio_channels = {
 	.name = "tokio::sync::mpsc",
+	.marked = true,
 	.fit = channel_fit,
 	.sample = channel_sample,
 };

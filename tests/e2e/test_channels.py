@@ -40,6 +40,7 @@ def test_stripped(app, stream):
 def test_smol(app, stream, stalltop):
     finding = found(app, stream, "tasks", "smol", args=("unbounded_channel",))
     assert "unbounded async_channel channel" in finding["message"]
+    assert "the type of a message is n/a: not read of this library" in finding["message"]
     assert finding["site"] == "tasks::faulty::read_sensor"
     twin = app("tasks", "smol", args=("unbounded_channel", "ok"))
     run = stalltop("check", "-p", twin.pid, "--json", "--duration", "4s", *SHORT)
