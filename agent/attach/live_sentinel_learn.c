@@ -394,9 +394,10 @@ static int say(struct live *live, struct emit *emit, uint32_t target)
 		t->told_none = true;
 		return live_note(
 			emit, target, NOTE_WARNING,
-			"%s: no runtime here keeps the id of the task that a thread polls where it "
-			"can be read (Tokio does)%s",
-			live->opts.level ? "stalls of sampled types are not seen" :
+			"%s: no runtime here keeps the id of a thread's task where it can be read "
+			"(Tokio does)%s",
+			live->opts.level ? "computing of sampled types is not seen, and of their "
+					   "blocks five a second of each thread at most" :
 					   "level 0 is off",
 			live->opts.level ? "" : "; --level 1 sees polls");
 	}

@@ -73,15 +73,34 @@ bool live_root_blocked(const struct frame *frames, uint32_t count)
 	return false;
 }
 
-/* The block as a poll of the root future that did nothing else. */
-static int emit_root_poll(struct live_stacks *s, struct stack_wait *wait)
+/* The innermost poll of a task that the stack shows; ID_NONE: none. */
+static uint32_t poll_of(const struct live *live, uint32_t target, const struct frame *frames,
+			uint32_t count)
 {
-	struct ev_stack *stack = &wait->stack;
+	uint32_t site = ID_NONE;
+
+	for (uint32_t i = 0; i < count && site == ID_NONE; i++)
+		site = live_site_of_frame(live, target, &frames[i]);
+	return site != ID_NONE && live->sites[site].found->kind == SITE_TASK ? site : ID_NONE;
+}
+
+/*
+ * A block outside any poll that a probe saw: in one of a type that has none for now (of a runtime
+ * without ids; where there are, the sentinel knows), or of the root future.
+ */
+static uint32_t unprobed_site(struct live_stacks *s, const struct stack_wait *wait, uint32_t site)
+{
+	if (site == ID_NONE)
+		return live_root_site(s->live, s->emit, wait->target, wait->stack.runtime);
+	return live_sampled(s->live, site) && live_site_is_sure(s->live, site) ? site : ID_NONE;
+}
+
+/* The block as a poll of the stack's site that did nothing else. */
+static int emit_unprobed_poll(struct live_stacks *s, const struct stack_wait *wait)
+{
+	const struct ev_stack *stack = &wait->stack;
 	struct event event = {0};
 
-	stack->site = live_root_site(s->live, s->emit, wait->target, stack->runtime);
-	if (stack->site == ID_NONE)
-		return 0;
 	event.time_ns = stack->poll_start_ns + stack->span_ns;
 	event.as_poll = (struct ev_poll){
 		.tid = stack->tid,
@@ -120,13 +139,18 @@ static void on_answer(void *ctx, uint64_t cookie, const struct frame *frames, ui
 		if (wait->stack.site == ID_NONE)
 			return;
 	} else if (wait->stack.site == ID_NONE) {
-		if (!live_root_blocked(frames, count)) {
+		uint32_t site = poll_of(s->live, wait->target, frames, count);
+
+		if (site == ID_NONE && !live_root_blocked(frames, count)) {
 			if (end == STACK_COMPLETE)
 				s->live->kernel->parks[wait->slot] = wait->park;
 			return;
 		}
-		s->emit_error = emit_root_poll(s, wait);
-		if (s->emit_error || wait->stack.site == ID_NONE)
+		wait->stack.site = unprobed_site(s, wait, site);
+		if (wait->stack.site == ID_NONE)
+			return;
+		s->emit_error = emit_unprobed_poll(s, wait);
+		if (s->emit_error)
 			return;
 	}
 	event.as_stack = wait->stack;

@@ -58,6 +58,7 @@ fn main() {
         #[cfg(feature = "smol")]
         ("local", _) => truth::local(),
         ("root", _) => truth::root(&base::arg(2, String::from("main"))),
+        ("hot", _) => truth::hot_tasks(),
         ("queued", _) => truth::queued(base::arg(2, 77)),
         ("churn", _) => truth::churn(base::arg(2, 10_000), base::arg(3, 10)),
         _ => panic!("no scenario {name:?}"),

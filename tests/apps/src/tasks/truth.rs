@@ -64,6 +64,29 @@ pub fn queued(tasks: u64) {
     }
 }
 
+async fn hot(sleeps: bool) {
+    let mut next = base::mono_ns();
+    for polls in 1u64.. {
+        rt::yield_now().await;
+        if sleeps && polls % 64 == 0 && base::mono_ns() > next {
+            std::thread::sleep(Duration::from_millis(20));
+            next = base::mono_ns() + 300_000_000;
+        }
+    }
+}
+
+/// Ten tasks that yield in a loop; one of them sleeps 20 ms now and then.
+pub fn hot_tasks() {
+    rt::workers(2);
+    for i in 0..10 {
+        rt::detach(rt::spawn(hot(i == 0)));
+    }
+    base::ready();
+    loop {
+        std::thread::park();
+    }
+}
+
 #[cfg(feature = "smol")]
 async fn sleep_on_the_main_thread() {
     loop {
