@@ -37,9 +37,10 @@ bool overhead_due(const struct overhead *o, uint64_t now)
 	return o->state == OVERHEAD_REST && now >= o->next;
 }
 
-static enum overhead_act turn(struct overhead *o, bool in, bool rests)
+static enum overhead_act turn(struct overhead *o, uint64_t now, bool in, bool rests)
 {
 	o->state = OVERHEAD_TURN;
+	o->turn_ns = now;
 	o->goal = in;
 	o->rests = rests;
 	return in ? OVERHEAD_PUT_IN : OVERHEAD_TAKE_OUT;
@@ -52,7 +53,7 @@ static enum overhead_act go_on(struct overhead *o, const struct overhead_sample 
 	bool want = outer == o->outer;
 
 	if (want != o->in)
-		return turn(o, want, false);
+		return turn(o, s->now, want, false);
 	o->state = OVERHEAD_WINDOW;
 	o->begin = *s;
 	return OVERHEAD_KEEP;
@@ -83,6 +84,7 @@ static void window_end(struct overhead *o, const struct overhead_sample *s)
 	side->takes_known &= s->takes_known;
 	if (!o->in)
 		return;
+	o->hit_rate = grown(s->cost_ns, o->begin.cost_ns) / (grown(s->now, o->begin.now) + 1);
 	o->polls += (uint64_t)grown(s->polls, o->begin.polls);
 	o->polls_cpu_ns += (uint64_t)grown(s->cpu_ns, o->begin.cpu_ns);
 }
@@ -141,7 +143,7 @@ static enum overhead_act round_end(struct overhead *o, const struct overhead_sam
 		return round_begin(o, s);
 	o->next = s->now + rest;
 	if (o->in)
-		return turn(o, false, true);
+		return turn(o, s->now, false, true);
 	o->state = OVERHEAD_REST;
 	return OVERHEAD_KEEP;
 }
@@ -160,7 +162,8 @@ enum overhead_act overhead_step(struct overhead *o, const struct overhead_sample
 void overhead_turned(struct overhead *o, const struct overhead_sample *sample, uint64_t cost_ns)
 {
 	o->in = o->goal;
-	o->owed_ns += (double)cost_ns;
+	/* While they come or go they are hit as ever, and those hits are in no statistics. */
+	o->owed_ns += (double)cost_ns + o->hit_rate * grown(sample->now, o->turn_ns);
 	o->state = o->rests ? OVERHEAD_REST : OVERHEAD_WINDOW;
 	o->begin = *sample;
 }
@@ -168,7 +171,7 @@ void overhead_turned(struct overhead *o, const struct overhead_sample *sample, u
 enum overhead_act overhead_disturbed(struct overhead *o, uint64_t now)
 {
 	o->next = now;
-	return turn(o, false, true);
+	return turn(o, now, false, true);
 }
 
 static void result_of(const struct paired *p, struct ev_compared *out)

@@ -51,9 +51,11 @@ struct overhead {
 	double ratio; /* the budget, of the target's CPU time; 1: there is none */
 	uint64_t random;
 	enum overhead_state state;
-	bool in;    /* the probes are */
-	bool goal;  /* of the turn under way, */
-	bool rests; /* and what comes after it */
+	bool in;	  /* the probes are */
+	bool goal;	  /* of the turn under way, */
+	bool rests;	  /* and what comes after it */
+	uint64_t turn_ns; /* when it began */
+	double hit_rate;  /* what hits cost while the probes were in last, of a core */
 	uint64_t next;
 	uint64_t window_ns;
 	bool outer; /* the first and the last window are with probes */

@@ -34,8 +34,10 @@ static const char *why_not(const struct ev_overhead *ev, enum overhead_measure w
 	case OVERHEAD_LITTLE: return "nearly nothing of it without probes";
 	case OVERHEAD_FEW: break;
 	}
-	snprintf(out, WHY, "%u rounds of windows; at least %d are needed: give it longer",
-		 ev->rounds, PAIRED_LEAST);
+	snprintf(
+		out, WHY,
+		"%u rounds of windows; at least %d are needed: give it longer, or a larger --overhead",
+		ev->rounds, PAIRED_LEAST);
 	return out;
 }
 

@@ -201,7 +201,8 @@ static void test_clean_report(void **state)
 
 static void test_overhead(void **state)
 {
-	static const char few[] = "2 rounds of windows; at least 4 are needed: give it longer";
+	static const char few[] =
+		"2 rounds of windows; at least 4 are needed: give it longer, or a larger --overhead";
 	struct event event = {.kind = EV_OVERHEAD, .as_overhead.rounds = 2};
 	struct fixture f;
 	struct sink *s;
