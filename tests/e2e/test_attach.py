@@ -224,7 +224,7 @@ def test_all(root, path_of):
     assert [t["pid"] for t in header["targets"]] == [o["pid"] for o in listed]
     assert {o["pid"] for o in lines if o["type"] == "finding"} == {listed[0]["pid"]}
     assert "code 1" in done.stderr
-    assert re.search(r"blocking_call_o +tokio +1\.43\.\d+ +n/a +\d+ +/", done.stderr), done
+    assert re.search(r"blocking_call_o +tokio +1\.43\.\d+ +2 +\d+ +/", done.stderr), done
 
 
 # --- programs that stalltop starts ---------------------------------------------------------

@@ -8,7 +8,7 @@
 // sources: agent/trace/rows.c agent/trace/scan.c agent/model/*.c agent/core/*.c rules/*.c
 // sources: agent/util/err.c agent/util/fmt.c agent/util/map.c agent/util/sanitize.c
 // sources: agent/util/syscall.c agent/util/xalloc.c .output/rules_builtin.c agent/target/name_shorten.c
-// sources: agent/sink/report*.c agent/sink/history.c agent/sink/stack_tree.c agent/sink/json_*.c
+// sources: agent/sink/report*.c agent/sink/overhead_out.c agent/sink/history.c agent/sink/stack_tree.c agent/sink/json_*.c
 // sources: agent/sink/view.c agent/sink/text_*.c agent/util/table.c agent/util/source_text.c
 // sources: .output/report_page.c
 // libs: -lcjson -lzstd -lm
