@@ -39,7 +39,9 @@ def app(name, *args):
     path = os.path.join(APPS, name)
     if not os.path.exists(path):
         sys.exit(f"{path} is missing: run tests/apps/build.sh --want {name}:current:release")
-    proc = subprocess.Popen([path, *map(str, args)], stdout=subprocess.PIPE, text=True)
+    # They end by themselves, after two minutes otherwise.
+    proc = subprocess.Popen([path, *map(str, args)], stdout=subprocess.PIPE, text=True,
+                            env={**os.environ, "STALLTOP_APP_SECONDS": "3600"})
     if not proc.stdout.readline().startswith("ready"):
         sys.exit(f"{name} did not start")
     return proc
