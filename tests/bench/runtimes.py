@@ -96,10 +96,12 @@ def cost(paths):
     results = {}
     print("  cost a poll (pingpong: two for a message there and back), ns of CPU more than unwatched")
     for runtime, by in seen.items():
-        median = {level: statistics.median(values) for level, values in by.items()}
-        results[runtime] = {str(level): median[level] - median[None] for level in levels[1:]}
-        print(f"    {runtime:10} {median[None]:.0f} ns unwatched; " + ", ".join(
-            f"level {level} {added:+.0f}" for level, added in results[runtime].items()), flush=True)
+        results[runtime] = {"none" if level is None else str(level): (statistics.median(all_), min(all_), max(all_))
+                            for level, all_ in by.items()}
+        base = results[runtime]["none"]
+        print(f"    {runtime:10} {base[0]:.0f} ns unwatched ({base[1]:.0f} .. {base[2]:.0f}); " + ", ".join(
+            f"level {level} {one[0] - base[0]:+.0f} ({one[1] - base[0]:+.0f} .. {one[2] - base[0]:+.0f})"
+            for level, one in results[runtime].items() if level != "none"), flush=True)
     return results
 
 
