@@ -126,8 +126,9 @@ uint32_t sentinel_headers(struct live *live, const struct wire_stack *copy, bool
 		uint32_t site = s->pieces[i].error ? ID_NONE :
 						     site_of_header(live, target, s->words[i]);
 
-		if (site == ID_NONE ||
-		    (polled && !live_task_polled(live, site, s->words[i], addrs[i])))
+		bool runs = site != ID_NONE && live_task_polled(live, site, s->words[i], addrs[i]);
+
+		if (site == ID_NONE || (polled && !runs))
 			continue;
 		out[count++] = (struct sentinel_task){
 			.id = s->words[i][live->sites[site].found->id_word & 7],
@@ -135,6 +136,7 @@ uint32_t sentinel_headers(struct live *live, const struct wire_stack *copy, bool
 			.sched = s->words[i][live->sites[site].found->sched_word & 7],
 			.target = target,
 			.site = site,
+			.polled = runs,
 		};
 	}
 	return count;

@@ -20,6 +20,7 @@
 struct sentinel_task {
 	uint64_t id, header, sched;
 	uint32_t target, site;
+	bool polled; /* by its state */
 };
 
 /* A word that may be the one. */

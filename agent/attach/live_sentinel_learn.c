@@ -48,12 +48,24 @@ static void moment_take(struct threadlocal *local, const struct wire_moment *rec
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-static bool in_hand(const struct sentinel_task *tasks, uint32_t count, uint64_t id)
+/* The task with that id, a polled one if there is; NULL: none. */
+static const struct sentinel_task *in_hand(const struct sentinel_task *tasks, uint32_t count,
+					   uint64_t id)
 {
+	const struct sentinel_task *found = NULL;
+
 	for (uint32_t i = 0; i < count; i++)
-		if (tasks[i].id == id)
-			return true;
-	return false;
+		if (tasks[i].id == id && (!found || tasks[i].polled))
+			found = &tasks[i];
+	return found;
+}
+
+/* It is the id of a task that is polled. */
+static bool is_right(const struct sentinel_task *tasks, uint32_t count, uint64_t id)
+{
+	const struct sentinel_task *task = in_hand(tasks, count, id);
+
+	return task && task->polled;
 }
 
 static void place_right(struct sentinel_place *c, uint64_t id, uint32_t tid)
@@ -92,7 +104,7 @@ static void candidates_add(struct sentinel_target *t, const struct threadlocal *
 			const struct threadlocal_block *block = &local->list[i];
 			int32_t offset = (int64_t)(block->addr + 8ULL * w - block->origin);
 
-			if (!in_hand(tasks, count, block->data[w]) ||
+			if (!is_right(tasks, count, block->data[w]) ||
 			    t->count == SENTINEL_CANDIDATES ||
 			    is_candidate(t, block->module, offset))
 				continue;
@@ -114,8 +126,10 @@ static void judge(struct sentinel_target *t, const struct threadlocal *local,
 		uint64_t word = 0;
 
 		if (threadlocal_word(local, c->place.module, c->place.offset, &word)) {
-			if (in_hand(tasks, count, word))
+			if (is_right(tasks, count, word))
 				place_right(c, word, tid);
+			else if (in_hand(tasks, count, word))
+				; /* let go of since the sample, or an earlier one: it says nothing */
 			else if (c->last_tid == tid && !awake)
 				place_cleared(c);
 			else if (count && word)
