@@ -4,6 +4,7 @@
 #include "runtime/runtime.h"
 #include "runtime/tokio.h"
 #include "runtime/usdt.h"
+#include "util/map.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,21 +66,40 @@ const char *runtime_found_types(const struct runtime_found *found, char *buf, si
 	return buf;
 }
 
+#define MAX_NUMBERED 65536
+
 struct named {
 	const struct proc *proc;
 	const char *head;
+	struct map numbers; /* seen */
 	int64_t count;
 };
 
+/*
+ * A thread has the name of the one that made it until it gives itself another. So where a runtime
+ * numbers its workers, each number counts once.
+ */
 static int count_named(void *ctx, pid_t tid)
 {
 	struct named *named = ctx;
 	size_t len = strlen(named->head);
+	const char *number;
 	char comm[PROC_COMM];
 
 	proc_thread_comm(named->proc, tid, comm);
-	if (!strncmp(comm, named->head, len) && !comm[len + strspn(comm + len, "0123456789")])
-		named->count++;
+	if (strncmp(comm, named->head, len))
+		return 0;
+	number = comm + len;
+	if (number[strspn(number, "0123456789")])
+		return 0;
+	if (*number) {
+		uint64_t key = strtoull(number, NULL, 10);
+
+		if (map_get(&named->numbers, key, 0) != MAP_NONE ||
+		    !map_put(&named->numbers, key, 0, 1))
+			return 0;
+	}
+	named->count++;
 	return 0;
 }
 
@@ -88,12 +108,14 @@ int64_t runtime_found_workers(const struct runtime_found *found, const struct ob
 {
 	struct named named = {.proc = object->proc};
 
+	map_init(&named.numbers, MAX_NUMBERED);
 	if (found->ops->workers)
 		return found->ops->workers(found, object, err);
 	if (found->ops->worker_names)
 		named.head = found->ops->worker_names(found);
 	if (named.head)
 		proc_each_thread(object->proc, count_named, &named);
+	map_free(&named.numbers);
 	/* Nobody with that name: it was not started yet, or was given other names. */
 	if (!named.count)
 		err_set(err, -ENOENT, "%s",
