@@ -8,6 +8,7 @@
 
 #[path = "../../peers/src/count.rs"]
 mod count;
+mod echo;
 #[cfg(feature = "async-std")]
 #[path = "rt_async_std.rs"]
 mod rt;
@@ -85,12 +86,12 @@ async fn echo() {
     let serve = |mut stream: rt::TcpStream| {
         rt::detach(rt::spawn(async move {
             let mut message = [0; MESSAGE];
-            while rt::echo(&mut stream, &mut message).await {
+            while echo::answer(&mut stream, &mut message).await {
                 count(0);
             }
         }));
     };
-    rt::listen(|port| println!("ready {port}"), serve).await;
+    echo::listen(|port| println!("ready {port}"), serve).await;
 }
 
 fn client(port: u16, connections: usize) {

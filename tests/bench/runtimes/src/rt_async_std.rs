@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! async-std, its global executor.
-use async_std::io::{ReadExt, WriteExt};
 use std::future::Future;
 
-pub use async_std::net::TcpStream;
+pub use async_std::io::{ReadExt, WriteExt};
+pub use async_std::net::{TcpListener, TcpStream};
 pub use async_std::task::{sleep, JoinHandle};
 
 pub fn block_on(future: impl Future<Output = ()>, workers: usize) {
@@ -22,18 +22,4 @@ pub async fn join<T>(task: JoinHandle<T>) -> T {
 /// It goes on without its handle.
 pub fn detach<T>(task: JoinHandle<T>) {
     drop(task);
-}
-
-pub async fn listen(port: impl Fn(u16), serve: impl Fn(TcpStream)) {
-    let listener = async_std::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    port(listener.local_addr().expect("an address").port());
-    while let Ok((stream, _)) = listener.accept().await {
-        stream.set_nodelay(true).expect("nodelay");
-        serve(stream);
-    }
-}
-
-/// One message back; false: the other end has gone.
-pub async fn echo(stream: &mut TcpStream, message: &mut [u8]) -> bool {
-    stream.read_exact(message).await.is_ok() && stream.write_all(message).await.is_ok()
 }

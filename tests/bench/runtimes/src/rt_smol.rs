@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! smol, its global executor.
-use smol::io::{AsyncReadExt, AsyncWriteExt};
 use std::future::Future;
 use std::time::Duration;
 
-pub use smol::net::TcpStream;
+pub use smol::io::{AsyncReadExt as ReadExt, AsyncWriteExt as WriteExt};
+pub use smol::net::{TcpListener, TcpStream};
 pub use smol::Task as JoinHandle;
 
 pub async fn sleep(duration: Duration) {
@@ -26,18 +26,4 @@ pub async fn join<T>(task: JoinHandle<T>) -> T {
 
 pub fn detach<T>(task: JoinHandle<T>) {
     task.detach();
-}
-
-pub async fn listen(port: impl Fn(u16), serve: impl Fn(TcpStream)) {
-    let listener = smol::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    port(listener.local_addr().expect("an address").port());
-    while let Ok((stream, _)) = listener.accept().await {
-        stream.set_nodelay(true).expect("nodelay");
-        serve(stream);
-    }
-}
-
-/// One message back; false: the other end has gone.
-pub async fn echo(stream: &mut TcpStream, message: &mut [u8]) -> bool {
-    stream.read_exact(message).await.is_ok() && stream.write_all(message).await.is_ok()
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Tokio, its multi-thread scheduler.
 use std::future::Future;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-pub use tokio::net::TcpStream;
+pub use tokio::io::{AsyncReadExt as ReadExt, AsyncWriteExt as WriteExt};
+pub use tokio::net::{TcpListener, TcpStream};
 pub use tokio::task::JoinHandle;
 pub use tokio::time::sleep;
 
@@ -23,18 +23,4 @@ pub async fn join<T>(task: JoinHandle<T>) -> T {
 /// It goes on without its handle.
 pub fn detach<T>(task: JoinHandle<T>) {
     drop(task);
-}
-
-pub async fn listen(port: impl Fn(u16), serve: impl Fn(TcpStream)) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    port(listener.local_addr().expect("an address").port());
-    while let Ok((stream, _)) = listener.accept().await {
-        stream.set_nodelay(true).expect("nodelay");
-        serve(stream);
-    }
-}
-
-/// One message back; false: the other end has gone.
-pub async fn echo(stream: &mut TcpStream, message: &mut [u8]) -> bool {
-    stream.read_exact(message).await.is_ok() && stream.write_all(message).await.is_ok()
 }
