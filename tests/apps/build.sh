@@ -172,6 +172,7 @@ key_of()
 	[[ $name != mixed ]] || key+="-${sum[tasks]}"
 	case $name in
 	blocks | spawns | libplugin.so) key+="-${sum[src/truth.rs]}" ;;
+	tasks | faults) key+="-${sum[src/rates.rs]}" ;;
 	esac
 	key+="-${sum[$dir/Cargo.toml]}-${sum[$dir/Cargo.lock]}-$compiler"
 }

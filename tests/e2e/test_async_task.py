@@ -167,7 +167,7 @@ def test_arc_contention(app, stream, stalltop):
     one = run.finding("arc-contention", 20, "warning")
     run.stop()
     assert one["site"] == "tasks::more::convert_prices", one
-    assert run.of_rule("arc-contention")[-1]["culprit"]["function"] == "tasks::more::convert"
+    assert run.of_rule("arc-contention")[-1]["culprit"]["function"] == "tasks::rates::convert"
     target.kill()
     twin = app("tasks", "smol", args=("arc_contention", "ok"))
     run = stalltop("check", "-p", twin.pid, "--json", "--duration", f"{HEALTHY_SECONDS}s", *options)

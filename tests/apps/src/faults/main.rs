@@ -3,6 +3,8 @@
 //! program, because linking twenty takes longer than all their tests.
 #[path = "../common.rs"]
 mod common;
+#[path = "../rates.rs"]
+mod rates;
 
 mod arc_contention;
 mod blocking_pool;

@@ -7,6 +7,8 @@ mod beside;
 mod faulty;
 mod healthy;
 mod more;
+#[path = "../rates.rs"]
+mod rates;
 mod rt;
 mod truth;
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! More faults, each beside its healthy twin; what each is about is in ../../README.md.
 use crate::base::{burn, checksum};
+use crate::rates;
 use crate::rt::{self, channel};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -161,40 +162,17 @@ async fn read_sensor(n: u64) {
     }
 }
 
-#[inline(never)]
-fn rated(rates: &[u64], item: u64) -> u64 {
-    rates[item as usize % rates.len()].wrapping_mul(item ^ 7)
-}
-
-/// A batch of items; each has an Arc of its own, or all of them borrow one.
-#[inline(never)]
-fn convert(rates: &Arc<Vec<u64>>, healthy: bool) -> u64 {
-    let mut sum = 0u64;
-    for item in 0..1_000 {
-        if healthy {
-            sum = sum.wrapping_add(rated(black_box(rates), item));
-        } else {
-            let mine = Arc::clone(rates);
-            sum = sum.wrapping_add(rated(black_box(&mine), item));
-        }
-    }
-    sum
-}
-
-async fn convert_prices(rates: Arc<Vec<u64>>, healthy: bool) {
+async fn convert_prices(table: Arc<Vec<u64>>, healthy: bool) {
     loop {
-        let begin = Instant::now();
-        while begin.elapsed() < ms(2) {
-            black_box(convert(&rates, healthy));
-        }
+        rates::convert_for_a_turn(&table, healthy);
         rt::sleep(ms(1)).await;
     }
 }
 
 pub async fn exchange(healthy: bool) {
-    let rates = Arc::new((1..100).collect::<Vec<u64>>());
+    let table = rates::rates();
     for _ in 0..2 {
-        rt::detach(rt::spawn(convert_prices(rates.clone(), healthy)));
+        rt::detach(rt::spawn(convert_prices(table.clone(), healthy)));
     }
 }
 
