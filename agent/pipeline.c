@@ -5,18 +5,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "trace/replay.h"
+#include "util/clock.h"
 
 static uint64_t wall_offset_ns(void)
 {
-	struct timespec wall, mono;
-
-	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	return (wall.tv_sec - mono.tv_sec) * 1000000000ULL + wall.tv_nsec - mono.tv_nsec;
+	return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
 }
 
 void pipeline_init(struct pipeline *p, struct source *source, struct model *model,

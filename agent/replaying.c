@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -15,6 +14,7 @@
 #include "sink/sinks.h"
 #include "trace/replay.h"
 #include "tui/tui.h"
+#include "util/clock.h"
 #include "util/fmt.h"
 #include "util/map.h"
 #include "util/xalloc.h"
@@ -49,14 +49,6 @@ struct replaying {
 	char text[160];
 };
 
-static uint64_t clock_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
-
 /* --- the player ----------------------------------------------------------------------- */
 
 static uint64_t now_of(const struct replaying *r)
@@ -66,7 +58,7 @@ static uint64_t now_of(const struct replaying *r)
 
 static void rebase(struct replaying *r)
 {
-	r->clock_ns = clock_now();
+	r->clock_ns = clock_ns(CLOCK_MONOTONIC);
 	r->base_ns = now_of(r);
 }
 
@@ -158,12 +150,12 @@ static void search_begin(struct replaying *r)
 static int search(struct replaying *r)
 {
 	struct pipeline *p = &r->playing.pipeline;
-	uint64_t begin = clock_now();
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 	bool found = false;
 	int ret = 0;
 
 	p->quiet = true;
-	while (!ret && !found && clock_now() - begin < SLICE_NS) {
+	while (!ret && !found && clock_ns(CLOCK_MONOTONIC) - begin < SLICE_NS) {
 		ret = pipeline_tick(p);
 		found = finding_began(r);
 		/* One that was open may have closed: then it can open again. */
@@ -256,7 +248,7 @@ static int on_tick(void *ctx)
 	}
 	if (r->paused || r->ended)
 		return 0;
-	passed = (uint64_t)((double)(clock_now() - r->clock_ns) * r->speed);
+	passed = (uint64_t)((double)(clock_ns(CLOCK_MONOTONIC) - r->clock_ns) * r->speed);
 	/* However fast it goes, one picture a time. */
 	ret = run_until(r, r->base_ns + passed);
 	return ret ? ret : pipeline_redraw(&r->playing.pipeline);

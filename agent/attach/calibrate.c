@@ -4,6 +4,7 @@
 
 #include "attach/link.h"
 #include "target/proc.h"
+#include "util/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CALIBRATION_BATCHES 8
@@ -38,14 +38,6 @@ asm(".text\n"
     ".type calibrate_stepped, @function\n"
     "calibrate_stepped: mov %rdi, %rax\n ret\n"
     ".size calibrate_stepped, .-calibrate_stepped\n");
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
 
 /* The least time of a batch, a call: what disturbs the machine only ever adds. */
 static uint64_t time_calls(void (*fn)(void *), void *arg, unsigned int calls)

@@ -2,6 +2,7 @@
 /* uprobe_multi links; see link.h. */
 #include "attach/link.h"
 
+#include "util/clock.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
@@ -272,10 +273,7 @@ bool link_detach_try(struct link_set *set)
 
 uint64_t link_cpu_ns(const struct link_set *set)
 {
-	struct timespec t;
 	clockid_t clock;
 
-	if (!set->keeper || clock_getcpuclockid(set->keeper, &clock) || clock_gettime(clock, &t))
-		return 0;
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+	return !set->keeper || clock_getcpuclockid(set->keeper, &clock) ? 0 : clock_ns(clock);
 }

@@ -2,6 +2,7 @@
 /* The live source: opening, the rhythm of its ticks, and the life of its targets; see live.h. */
 #include "attach/live_priv.h"
 
+#include "util/clock.h"
 #include "util/fmt.h"
 #include "util/sanitize.h"
 #include "util/xalloc.h"
@@ -28,10 +29,7 @@ static const struct source_ops live_source_ops;
 
 uint64_t live_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 const struct runtime_found *live_found(const struct live *live, uint32_t site)

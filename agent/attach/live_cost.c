@@ -2,12 +2,12 @@
 /* What watching costs: hits counted exactly, times the cost of one, measured at the start. */
 #include "attach/calibrate.h"
 #include "attach/live_priv.h"
+#include "util/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Runs before any target is probed: what it counted is taken off all later totals. */
@@ -28,14 +28,6 @@ int live_calibrate(struct live *live, struct err *err)
 	kernel_totals(k, &live->baseline);
 	live->last_totals = live->baseline;
 	return 0;
-}
-
-static uint64_t agent_cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
 /* A file of /proc is dear: once a second. */
@@ -162,7 +154,7 @@ int live_cost(struct live *live, struct emit *emit)
 			t->cpu_last = cpu;
 		cost->target_cpu_ns += t->cpu_last - t->cpu_first;
 	}
-	cost->agent_cpu_ns = agent_cpu_ns() - live->agent_cpu_begin;
+	cost->agent_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - live->agent_cpu_begin;
 	cost->agent_rss_bytes = agent_rss_bytes(live, emit->now);
 	for (uint32_t i = 0; i < live->sites_count; i++) {
 		if (!live->sites[i].found)

@@ -4,18 +4,9 @@
 #include "attach/live_locks.h"
 
 #include <poll.h>
-#include <time.h>
 
 #define STACKS_NS 1000000000ULL /* the most that is waited for stacks, */
 #define SAMPLES_NS 40000000ULL	/* and for a sample of a thread that has a CPU */
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 /* The poll that a thread with a slot is in; false: in none. */
 static bool slot_poll(const struct live *live, const struct census_thread *t, struct wire_poll *out)
@@ -39,7 +30,7 @@ int live_dump_look(struct live *live)
 	if (!c)
 		return 0;
 	c->slotted = true;
-	c->look_ns = now_ns();
+	c->look_ns = live_now();
 	for (uint32_t i = 0; i < live->targets_count && !ret; i++)
 		if (!live->targets[i].ended)
 			ret = census_look(live, i, 0, true, &missed);
@@ -126,7 +117,7 @@ int live_dump_wait(struct live *live, struct emit *emit)
 		census_ask(live);
 		poll(&ready, 1, 2);
 		ret = live_drain(live, emit);
-		now = now_ns();
+		now = live_now();
 	} while (!ret && now < c->look_ns + STACKS_NS && !all_there(c, now));
 	emit->now = now;
 	return ret;

@@ -9,10 +9,10 @@
  */
 #include "attach/live_sentinel.h"
 
+#include "util/clock.h"
 #include "util/xalloc.h"
 
 #include <string.h>
-#include <time.h>
 
 #define LOOK_NS 200000000ULL /* between two looks at first, or while nothing is learned */
 #define LOOK_SLOW_NS 1000000000ULL
@@ -197,14 +197,6 @@ static void places_publish(struct live *live, uint32_t target)
 	t->learned = n > 0;
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 /* --- looking ------------------------------------------------------------------------------ */
 
 struct seen {
@@ -373,7 +365,7 @@ void live_sentinel_moment(struct live *live, const struct wire_moment *rec)
 				 .runs = rec->stack.head.time_ns};
 	uint32_t target = rec->stack.head.target, count;
 	struct sentinel *s = live->sentinel;
-	uint64_t begin = cpu_ns();
+	uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	if (!s || target >= live->targets_count || live->targets[target].ended || !rec->fs ||
 	    learned_enough(live, target))
@@ -386,7 +378,7 @@ void live_sentinel_moment(struct live *live, const struct wire_moment *rec)
 		judge(&s->targets[target], &s->local, tasks, count, look.tid, true);
 	sentinel_beat_look(live, target, &look);
 	publish(live, target);
-	s->targets[target].moments_ns += cpu_ns() - begin;
+	s->targets[target].moments_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
 }
 
 static bool has_ids(const struct live *live, uint32_t target)
@@ -445,7 +437,7 @@ static int say(struct live *live, struct emit *emit, uint32_t target)
 int sentinel_learn(struct live *live, struct emit *emit, uint32_t target)
 {
 	struct sentinel_target *t = &live->sentinel->targets[target];
-	uint64_t begin = cpu_ns(), pause = LOOK_SLOW_NS, cost;
+	uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID), pause = LOOK_SLOW_NS, cost;
 
 	if (emit->now < t->next_look)
 		return 0;
@@ -457,7 +449,7 @@ int sentinel_learn(struct live *live, struct emit *emit, uint32_t target)
 	if (!t->learned || emit->now - t->first_look < EAGER_NS ||
 	    (!learned_all(live, target) && emit->now - t->first_look < BEAT_NS))
 		pause = LOOK_NS;
-	cost = (cpu_ns() - begin + t->moments_ns) * LOOK_SHARE;
+	cost = (clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin + t->moments_ns) * LOOK_SHARE;
 	t->moments_ns = 0;
 	t->next_look = emit->now + (cost > pause ? cost : pause);
 	return say(live, emit, target);

@@ -2,11 +2,11 @@
 /* Site statistics, and the task table with what target memory says of each task. */
 #include "attach/live_priv.h"
 
+#include "util/clock.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define HEADER_BATCH 256    /* headers in one system call */
 #define HEADERS_A_SCAN 2048 /* see struct row_check */
@@ -15,14 +15,6 @@
 #define SCAN_PERIOD_NS 1000000000ULL
 #define SCAN_SHARE 50	/* a scan takes at most 1/50 of one core */
 #define SLICE_ROWS 2048 /* of a scan in one tick: some 3 ms, in which no key is answered */
-
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 uint64_t live_site_sum(const struct live *live, uint32_t site, struct wire_site_stats *sum)
 {
@@ -445,7 +437,7 @@ static int scan_end(struct live *live, struct emit *emit)
 static int scan_step(struct live *live, struct emit *emit, bool all)
 {
 	struct live_scan *scan = &live->scan;
-	uint64_t begin = thread_cpu_ns(), pause;
+	uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID), pause;
 	int ret;
 
 	if (!scan->under_way)
@@ -453,7 +445,7 @@ static int scan_step(struct live *live, struct emit *emit, bool all)
 	ret = all ? emit_all(live, emit) : emit_rows(live, emit, SLICE_ROWS, NULL);
 	if (!ret && (scan->next >= scan->rows || scan->used >= SCAN_MAX))
 		ret = scan_end(live, emit);
-	scan->cost_ns += thread_cpu_ns() - begin;
+	scan->cost_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
 	pause = scan->cost_ns * SCAN_SHARE;
 	live->task_scan_next = scan->begin_ns + (pause > SCAN_PERIOD_NS ? pause : SCAN_PERIOD_NS) -
 			       SCAN_PERIOD_NS / 10;

@@ -9,11 +9,11 @@
 #include <elfutils/libdw.h>
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "runtime/task_marks.h"
 #include "runtime/task_name_impl.h"
 #include "runtime/tokio_layout.h"
+#include "util/clock.h"
 #include "util/xalloc.h"
 
 #define MAX_DEPTH 16 /* nested namespaces */
@@ -44,14 +44,6 @@ struct task_dwarf {
 	struct unit *units; /* that were walked */
 	size_t n_units, cap_units;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 struct task_dwarf *task_dwarf_open(const struct task_dialect *dialect, const struct elf_file *f,
 				   unsigned int budget_ms)
@@ -92,7 +84,7 @@ int task_dwarf_layout(struct task_dwarf *d, struct tokio_layout *out)
 
 static bool is_late(struct task_dwarf *d, uint64_t stop)
 {
-	if (!d->late && ++d->ticks % CHECK_EVERY == 0 && now_ns() > stop)
+	if (!d->late && ++d->ticks % CHECK_EVERY == 0 && clock_ns(CLOCK_MONOTONIC) > stop)
 		d->late = true;
 	return d->late;
 }
@@ -195,7 +187,7 @@ static bool unit_by_scan(struct task_dwarf *d, uint64_t addr, Dwarf_Die *out, ui
 
 static void walk_unit_of(struct task_dwarf *d, uint64_t addr)
 {
-	uint64_t start = now_ns(), stop = start + d->budget_ns, spent;
+	uint64_t start = clock_ns(CLOCK_MONOTONIC), stop = start + d->budget_ns, spent;
 	Dwarf_Die unit;
 
 	if (!dwarf_addrdie(d->dw, addr, &unit) && !unit_by_scan(d, addr, &unit, stop))
@@ -206,7 +198,7 @@ static void walk_unit_of(struct task_dwarf *d, uint64_t addr)
 			qsort(d->polls, d->n_polls, sizeof(*d->polls), by_address);
 	}
 cleanup:
-	spent = now_ns() - start;
+	spent = clock_ns(CLOCK_MONOTONIC) - start;
 	d->budget_ns -= spent < d->budget_ns ? spent : d->budget_ns;
 }
 
@@ -248,7 +240,7 @@ bool task_name_by_dwarf(struct task_dwarf *d, const struct task_functions *w, st
 bool task_dwarf_marks(struct task_dwarf *d, uint64_t poll, struct runtime_mark *out, size_t *count)
 {
 	const struct poll_entry *found = d ? poll_of(d, poll) : NULL;
-	uint64_t start = now_ns(), spent;
+	uint64_t start = clock_ns(CLOCK_MONOTONIC), spent;
 	bool all = false;
 	struct unit *unit;
 	Dwarf_Die die, cu;
@@ -261,7 +253,7 @@ bool task_dwarf_marks(struct task_dwarf *d, uint64_t poll, struct runtime_mark *
 		unit->marks = task_marks_open(&cu);
 	if (unit->marks && dwarf_offdie(d->dw, found->die, &die))
 		all = task_marks_of(unit->marks, &die, out, count);
-	spent = now_ns() - start;
+	spent = clock_ns(CLOCK_MONOTONIC) - start;
 	d->budget_ns -= spent < d->budget_ns ? spent : d->budget_ns;
 	return all;
 }

@@ -4,11 +4,11 @@
 
 #include "jail/peer.h"
 #include "stack/unwind.h"
+#include "util/clock.h"
 #include "util/xalloc.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What is known of one target. */
@@ -243,15 +243,13 @@ static bool add_place(struct server *server, struct answer *answer,
 
 static int send_answer(struct answer *answer)
 {
-	struct timespec ts = {0};
 	struct iovec parts[] = {
 		{&answer->info, sizeof(answer->info)},
 		{answer->frames, answer->head.count * sizeof(answer->frames[0])},
 		{answer->strings, 0},
 	};
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	answer->info.cpu_ns = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	answer->info.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	parts[2].iov_len = answer->info.strings;
 	return packet_send(CHILD_SOCKET, &answer->head, parts, 3, NULL);
 }

@@ -3,6 +3,7 @@
 #include "stack/spaces.h"
 
 #include "target/object.h"
+#include "util/clock.h"
 #include "util/map.h"
 #include "util/sanitize.h"
 #include "util/xalloc.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define REREAD_NS 1000000000ULL
@@ -125,14 +125,6 @@ uint32_t spaces_generation(const struct spaces *spaces, uint32_t target)
 	return t ? t->generation : 0;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 /* Index of the file's module; WIRE_NONE when there is no room. */
 static uint32_t intern(struct spaces *spaces, uint64_t dev, uint64_t inode, const char *path)
 {
@@ -201,7 +193,7 @@ void spaces_maps(struct spaces *spaces, uint32_t target, const struct wire_map *
 		 uint32_t *count)
 {
 	struct target *t = find_target(spaces, target);
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	*maps = NULL;
 	*count = 0;

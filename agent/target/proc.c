@@ -3,6 +3,7 @@
 #include "target/proc.h"
 
 #include "util/caps.h"
+#include "util/clock.h"
 #include "util/xalloc.h"
 
 #include <ctype.h>
@@ -251,12 +252,9 @@ bool proc_same(const struct proc *proc)
 
 uint64_t proc_cpu_ns(const struct proc *proc)
 {
-	struct timespec ts;
 	clockid_t clock;
 
-	if (clock_getcpuclockid(proc->pid, &clock) || clock_gettime(clock, &ts))
-		return 0;
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	return clock_getcpuclockid(proc->pid, &clock) ? 0 : clock_ns(clock);
 }
 
 bool proc_filtered(const struct proc *proc)
