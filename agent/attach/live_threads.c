@@ -142,11 +142,11 @@ static bool blind_on_cpu(const struct live *live, const struct wire_slot *slot)
 	       live_budget_blind(live, slot->target);
 }
 
-/* How long the open poll surely is. */
-static uint64_t length_of(const struct live *live, const struct wire_slot *slot,
-			  const struct wire_poll *poll, uint64_t now)
+/* Until when the open poll surely lasts: while ends pass unseen, as long as it was seen to. */
+static uint64_t lasts_until(const struct live *live, const struct wire_slot *slot,
+			    const struct wire_poll *poll, uint64_t now)
 {
-	return span(poll->start_ns, blind_on_cpu(live, slot) ? poll->confirmed_ns : now);
+	return blind_on_cpu(live, slot) ? poll->confirmed_ns : now;
 }
 
 /*
@@ -162,9 +162,7 @@ static int emit_open_poll(struct live *live, struct emit *emit, const struct wir
 	struct event event = {0};
 	struct ev_poll *out = &event.as_poll;
 
-	/* While ends of polls pass unseen it is as long as it was seen to be. */
-	poll_event(live, out, poll, slot->tid, runtime,
-		   blind_on_cpu(live, slot) ? poll->confirmed_ns : emit->now);
+	poll_event(live, out, poll, slot->tid, runtime, lasts_until(live, slot, poll, emit->now));
 	out->off_cpu = slot->off_kind != WIRE_ON_CPU;
 	if (slot->off_kind == WIRE_OFF_BLOCKED && proc_thread_run(proc, slot->tid) != PROC_ASLEEP) {
 		out->unseen_ns = off;
@@ -300,7 +298,8 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 			ret = emit_thread(live, emit, &slot, poll, runtime);
 		}
 		if (!ret && poll &&
-		    length_of(live, &slot, poll, emit->now) >= live->opts.threshold_ns &&
+		    span(poll->start_ns, lasts_until(live, &slot, poll, emit->now)) >=
+			    live->opts.threshold_ns &&
 		    sent < SCAN_MAX_OPEN && still_running(live, &slot, poll)) {
 			ret = emit_open_poll(live, emit, &slot, poll, runtime);
 			if (!ret)
