@@ -16,6 +16,14 @@ static const struct table_column columns[] = {
 	{"TYPES", TABLE_RIGHT, 0},  {"SIZE", TABLE_RIGHT, 0},	     {"SITE", TABLE_LEFT, 0},
 };
 
+/* What a probe that belongs to no one task type is for; NULL: it has its site. */
+static const char *for_any(const struct plan_probe *probe)
+{
+	if (probe->program == PLAN_PANIC)
+		return "any task that panics";
+	return probe->site == RUNTIME_ANY ? "any task that is spawned" : NULL;
+}
+
 static void print_probes(FILE *out, const struct runtime_found *found, const struct plan *plan)
 {
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
@@ -24,16 +32,17 @@ static void print_probes(FILE *out, const struct runtime_found *found, const str
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_probe *p = &plan->probes[i];
 		static const struct runtime_site none = {0};
-		bool any = p->site == RUNTIME_ANY;
+		const char *any = for_any(p);
 		const struct runtime_site *site = p->probe || any ? &none : &found->sites[p->site];
-		const char *name = p->probe ? p->probe->name :
-				   any	    ? "any task that is spawned" :
-					      site->name;
+		const char *name = p->probe ? p->probe->name : any ? any : site->name;
 
 		table_cell(table, plan_program_name(p->program));
 		table_cellf(table, "0x%" PRIx64, p->offset);
 		table_cell(table, p->refused ? "not probed" : insn_class_name(p->class));
-		table_cellf(table, "%u", p->sharing);
+		if (any)
+			table_cell(table, NULL);
+		else
+			table_cellf(table, "%u", p->sharing);
 		table_cell(table, any ? NULL : fmt_bytes(size, sizeof(size), site->size));
 		if (p->refused)
 			table_cellf(table, "%s (%s)", name, p->refused);

@@ -86,6 +86,9 @@ def test_plan_by_other_eyes(app, version, profile):
             assert cheap, f"poll of {probe.site} starts with {code[address]}"
     offsets = [(p.program, p.offset) for p in probes]
     assert len(set(offsets)) == len(offsets), "a site is planned twice"
+    panics = re.findall(r" +panic +0x.*", result.stdout)
+    assert len(panics) == (profile not in NAMELESS), "by the symbol of std's function"
+    assert all(row.endswith("n/a    n/a  any task that panics") for row in panics), panics
     assert changed_at(target.pid, target.path, [p.offset for p in probes]) == []
 
 
