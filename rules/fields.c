@@ -24,6 +24,8 @@
 const struct field fields[] = {
 	{"poll.length", POLL, NS, TRACED, .need = NEED_LONG, .poll_length = true, .get = get_poll_length,
 	 .meaning = "from the start of the poll to its end, or until now while it is open"},
+	{"poll.own", POLL, NS, TRACED, .need = NEED_LONG, .poll_length = true, .get = get_poll_own,
+	 .meaning = "its length without the preempted part"},
 	{"poll.blocked", POLL, NS, TRACED, .need = NEED_LONG, .poll_length = true, .get = get_poll_blocked,
 	 .meaning = "part of it: voluntarily off the CPU, in a system call or a page fault"},
 	{"poll.preempted", POLL, NS, TRACED, .need = NEED_CPU, .poll_length = true, .get = get_poll_preempted,

@@ -27,6 +27,13 @@ bool get_poll_preempted(const struct field_ctx *c, double *out)
 	return give(out, (double)c->poll->preempted_ns);
 }
 
+bool get_poll_own(const struct field_ctx *c, double *out)
+{
+	uint64_t kept = c->poll->preempted_ns;
+
+	return give(out, kept < c->poll->length_ns ? (double)(c->poll->length_ns - kept) : 0);
+}
+
 bool get_poll_worst_block(const struct field_ctx *c, double *out)
 {
 	return give(out, (double)c->poll->worst_block_ns);

@@ -15,6 +15,7 @@ bool field_rate(const struct series *s, uint32_t seconds, double *out);
 
 #define GETTER(name) bool get_##name(const struct field_ctx *c, double *out);
 GETTER(poll_length)
+GETTER(poll_own)
 GETTER(poll_blocked)
 GETTER(poll_preempted)
 GETTER(poll_on_cpu)

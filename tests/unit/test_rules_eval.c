@@ -213,6 +213,26 @@ static void test_stuck_takes_over(void **state)
 	world_close(&w);
 }
 
+/* Two seconds in one poll, stopped by a signal for most of them: the poll's own time is short. */
+static void test_stopped_is_not_stuck(void **state)
+{
+	struct ev_poll poll;
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	world_tick(&w, SEC);
+	w.held = 1;
+	for (uint64_t kept = 1500 * MS; kept >= 900 * MS; kept -= 600 * MS) {
+		poll = world_poll(&w, TID_A, SITE_HANDLER, 2 * SEC, 0);
+		poll.preempted_ns = kept;
+		APPLY(w.m, EV_POLL_OPEN, w.now, 0, .as_poll = poll);
+		world_tick(&w, 0);
+		assert_int_equal(!!world_find(&w, "stuck-poll", SITE_HANDLER), kept <= SEC);
+	}
+	world_close(&w);
+}
+
 static void test_stuck_only(void **state)
 {
 	const struct finding *f;
@@ -494,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_both_causes_in_one_poll),
 		cmocka_unit_test(test_open_poll_grows_and_ends),
 		cmocka_unit_test(test_stuck_takes_over),
+		cmocka_unit_test(test_stopped_is_not_stuck),
 		cmocka_unit_test(test_stuck_only),
 		cmocka_unit_test(test_long_poll_never_seen_open),
 		cmocka_unit_test(test_end_that_was_lost),
