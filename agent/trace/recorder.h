@@ -9,8 +9,11 @@
 
 #include "trace/chunk.h"
 
-#define FLUSH_NS                                                                                   \
-	700000000ULL /* at the first tick after it: below a second, ticks are 0.2 s apart */
+/*
+ * At the first tick after it; ticks are 0.1 s apart. What a kill costs is below a second also where
+ * a loaded machine lets the recorder come half a second late.
+ */
+#define FLUSH_NS 400000000ULL
 #define FLUSH_BYTES (256u << 10)
 #define KEYFRAME_NS 10000000000ULL
 

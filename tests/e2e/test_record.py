@@ -177,7 +177,7 @@ def test_killed_at_any_moment(app, root, tmp_path, tool, stalltop, moment):
     proc = subprocess.Popen([harness.BINARY, *harness.unbudgeted(words)],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: size_of(file), 20, "the first chunk")
+        wait_for(lambda: size_of(file), 60, "the first chunk")
         end, waited = time.monotonic() + random.uniform(0, 2.5), waited_ns(proc.pid)
         wait_for(lambda: time.monotonic() > end, 5, "the moment")
         waited = waited_ns(proc.pid) - waited
