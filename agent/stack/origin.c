@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/syscall.h"
+
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 /*
@@ -355,18 +357,48 @@ static bool is_c_name(const struct frame *f)
 	       !strstr(f->function, "::");
 }
 
+/* What the C library's own functions below a system call are called, but for those named as it is. */
+static const char *const libc_names[] = {
+	"pthread_", "__pthread_", "__lll_",	  "__futex_",
+	"__nptl_",  "__libc_",	  "__syscall_cp", "__timedwait",
+};
+
+static bool is_libc_name(const char *function)
+{
+	const char *bare = function + strspn(function, "_");
+
+	return !strcmp(function, "syscall") || syscall_number(bare) >= 0 ||
+	       starts_with_any(function, libc_names, COUNT(libc_names));
+}
+
+/* Innermost, where the thread waits in the kernel, is the C library, however it was linked. */
+static void settle_innermost(struct frame *frames, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct frame *f = &frames[i];
+
+		if (f->origin == FRAME_USER && is_c_name(f) && is_libc_name(f->function))
+			f->origin = FRAME_SYSTEM;
+		else if (f->origin != FRAME_SYSTEM)
+			return;
+	}
+}
+
 void origin_settle(struct frame *frames, uint32_t count)
 {
-	bool below_std = false;
+	enum frame_origin caller = FRAME_USER;
 
+	settle_innermost(frames, count);
 	for (uint32_t i = count; i-- > 0;) {
 		struct frame *f = &frames[i];
 
-		if (f->origin == FRAME_STD)
-			below_std = true;
-		else if (f->origin == FRAME_USER && below_std && is_c_name(f))
-			f->origin = FRAME_SYSTEM;
-		else if (f->origin != FRAME_SYSTEM)
-			below_std = false;
+		if (f->origin == FRAME_USER && is_c_name(f)) {
+			if (caller == FRAME_STD)
+				f->origin = FRAME_SYSTEM;
+			else if (caller == FRAME_LIBRARY)
+				f->origin = FRAME_LIBRARY;
+		}
+		if (f->origin != FRAME_SYSTEM)
+			caller = f->origin;
 	}
 }

@@ -22,8 +22,10 @@ struct origin_of {
 enum frame_origin origin_find(const struct origin_of *of);
 
 /*
- * What a whole stack says of its frames, innermost first: std calls user code by Rust names only, so
- * a C function of the main program that it calls is the C library's, linked statically.
+ * What a whole stack says of its frames, innermost first. A C function of the main program has a name
+ * that says nothing. std calls user code by Rust names only, so one that it calls is the C library's,
+ * linked statically; one that a library calls is that library's; and innermost are the C library's
+ * calls of the kernel, whoever calls them (parking_lot, or what mio is inlined into).
  */
 void origin_settle(struct frame *frames, uint32_t count);
 

@@ -181,12 +181,52 @@ static void test_settle(void **state)
 		assert_int_equal(frames[i].origin, want[i]);
 }
 
+/* A static program: the C library's functions are the main program's by their names alone. */
+static void test_settle_static(void **state)
+{
+#define C_USER .origin = FRAME_USER, .from = FRAME_FROM_SYMBOL
+	struct frame park[] = {
+		{.function = "syscall", C_USER},
+		{.function = "parking_lot::condvar::Condvar::wait", .origin = FRAME_LIBRARY},
+		{.function = "tokio::runtime::park::Inner::park", .origin = FRAME_RUNTIME},
+		{.function = "main", C_USER},
+	};
+	struct frame driver[] = {
+		{.function = "epoll_wait", C_USER},
+		{.function = "tokio::runtime::io::driver::Driver::turn", .origin = FRAME_RUNTIME},
+	};
+	struct frame foreign[] = {
+		{.function = "__lll_lock_wait", C_USER},
+		{.function = "pthread_mutex_lock", C_USER},
+		{.function = "read_page", C_USER},
+		{.function = "sqlite3_step", C_USER},
+		{.function = "rusqlite::statement::Statement::step", .origin = FRAME_LIBRARY},
+		{.function = "read", C_USER},
+		{.function = "shop::orders", C_USER},
+	};
+	/* Not innermost: a function of that name may be anybody's. */
+	static const enum frame_origin want[] = {
+		FRAME_SYSTEM,  FRAME_SYSTEM, FRAME_LIBRARY, FRAME_LIBRARY,
+		FRAME_LIBRARY, FRAME_USER,   FRAME_USER,
+	};
+#undef C_USER
+
+	(void)state;
+	origin_settle(park, COUNT(park));
+	assert_int_equal(park[0].origin, FRAME_SYSTEM);
+	assert_int_equal(park[3].origin, FRAME_USER);
+	origin_settle(driver, COUNT(driver));
+	assert_int_equal(driver[0].origin, FRAME_SYSTEM);
+	origin_settle(foreign, COUNT(foreign));
+	for (size_t i = 0; i < COUNT(foreign); i++)
+		assert_int_equal(foreign[i].origin, want[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_crate),
-		cmocka_unit_test(test_origin),
-		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_settle_static), cmocka_unit_test(test_crate),
+		cmocka_unit_test(test_origin),	      cmocka_unit_test(test_path),
 		cmocka_unit_test(test_settle),
 	};
 
