@@ -13,9 +13,11 @@ import subprocess
 import threading
 import time
 
+import pairs
+
 SETTLE_S = 2.5
-STRETCH_S = int(os.environ.get("BENCH_BUDGET_SECONDS", "12"))
-ROUNDS = int(os.environ.get("BENCH_BUDGET_ROUNDS", "5"))
+STRETCH_S = int(os.environ.get("BENCH_BUDGET_SECONDS", "4"))
+ROUNDS = int(os.environ.get("BENCH_BUDGET_ROUNDS", "12"))
 STALLS = int(os.environ.get("BENCH_BUDGET_STALLS", "100"))
 MODES = {"unwatched": None, "default": [], "level 0": ["--level", "0"]}
 
@@ -63,11 +65,11 @@ class Watch(Lines):
 
 
 def loop_cost(stalltop, app, tasks, workers):
-    """Nanoseconds of CPU a poll of the yield loop, in each mode."""
+    """Nanoseconds of CPU a poll of the yield loop, in each mode; the order turns round each time."""
     target = app("yieldloop", tasks, workers)
     lines, cost, windows = Lines(target), {m: [] for m in MODES}, []
-    for _ in range(ROUNDS):
-        for mode, options in MODES.items():
+    for i in range(ROUNDS):
+        for mode, options in list(MODES.items())[::1 if i % 2 else -1]:
             watch = None if options is None else Watch(stalltop, target.pid, options)
             time.sleep(SETTLE_S if watch else 1.2)
             begin = len(lines.lines)
@@ -118,16 +120,14 @@ def bench_budget(stalltop, app):
     results = {"loop": {}, "stalls": {}}
     for tasks, workers in ((100, 2), (10, 1)):
         cost, windows = loop_cost(stalltop, app, tasks, workers)
-        base = statistics.median(cost["unwatched"])
         print(f"  yield loop, {tasks} tasks on {workers} workers, {ROUNDS} rounds of {STRETCH_S} s; "
               f"windows: {windows}")
+        more = {m: pairs.ratio(cost["unwatched"], c) for m, c in cost.items()}
         for mode, list_ in cost.items():
-            median = statistics.median(list_)
-            print(f"    {mode:10} {median:7.1f} ns a poll ({min(list_):.1f} to {max(list_):.1f}): "
-                  f"{100 * (1 - base / median):+.1f} % fewer polls")
+            print(f"    {mode:10} {statistics.median(list_):7.1f} ns of CPU a poll "
+                  f"({min(list_):.1f} to {max(list_):.1f}): {pairs.text(more[mode])}")
         results["loop"][f"{tasks} tasks, {workers} workers"] = {
-            "ns": cost, "windows": windows,
-            "loss_pct": {m: 100 * (1 - base / statistics.median(c)) for m, c in cost.items()}}
+            "ns": cost, "windows": windows, "against_unwatched": more}
     for kind in ("sleep", "futex", "burn", "hot-sleep", "hot-futex", "hot-burn"):
         r = results["stalls"][kind] = stalls_found(stalltop, app, kind)
         print(f"    20 ms {kind:10} {r['found']:4} of {r['planted']} found, culprit "

@@ -8,9 +8,10 @@ import statistics
 import subprocess
 import time
 
+import pairs
 from peers import SETTLE_S, STALLTOP, build, start
 
-ROUNDS = int(os.environ.get("BENCH_WEB_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("BENCH_WEB_ROUNDS", "20"))
 SECONDS, CONNECTIONS, RATE = 4, 16, 8000  # requests a second; each is some polls
 
 
@@ -53,9 +54,9 @@ def bench_web():
         target.wait()
     results = {}
     for key in ("p50_ns", "p99_ns", "p999_ns"):
-        ratios = sorted(b[key] / a[key] for a, b in zip(rows["none"], rows["stalltop"]))
-        results[key] = {mode: statistics.median(r[key] for r in seen) for mode, seen in rows.items()}
-        results[key] |= {"ratio": statistics.median(ratios), "least": ratios[0], "most": ratios[-1]}
+        none, watched_ = ([r[key] for r in rows[mode]] for mode in rows)
+        results[key] = pairs.ratio(none, watched_) | {
+            mode: statistics.median(r[key] for r in seen) for mode, seen in rows.items()}
         print(f"  {key[:-3]}: {results[key]['none'] / 1000:.0f} us alone, {results[key]['stalltop'] / 1000:.0f} us "
-              f"watched: x{results[key]['ratio']:.3f} (median of {ROUNDS} pairs; {ratios[0]:.2f} .. {ratios[-1]:.2f})")
+              f"watched: {pairs.text(results[key])}")
     return results | {"rate": statistics.median(r["rate"] for r in rows["none"])}
