@@ -11,12 +11,73 @@
 #define SPARK_FROM 120	  /* columns of the screen from which a sparkline has a label */
 #define SPARK_WIDE 170	  /* and from which it has a column a second */
 
+static char *runtime_label(const struct model *m, const struct runtime *r, char *out, size_t size)
+{
+	char text[96];
+
+	runtime_text(m, r, text, sizeof(text));
+	if (r->workers < 0)
+		snprintf(out, size, "%s", text);
+	else
+		snprintf(out, size, "%s, %d worker%s", text, r->workers,
+			 r->workers == 1 ? "" : "s");
+	return out;
+}
+
+/* Runtimes that are alike are told once: an actix server has one for each of its threads. */
+static bool read_runtimes(struct header *h, const struct model *m, uint32_t target, size_t used)
+{
+	char label[128], other[128];
+	bool any = false;
+
+	for (uint32_t i = 0; i < m->runtimes_count; i++) {
+		const struct runtime *r = &m->runtimes[i];
+		uint32_t alike = 0, before = 0;
+
+		if (r->id == ID_NONE || r->target != target)
+			continue;
+		runtime_label(m, r, label, sizeof(label));
+		for (uint32_t k = 0; k < m->runtimes_count; k++) {
+			const struct runtime *o = &m->runtimes[k];
+
+			if (o->id == ID_NONE || o->target != target ||
+			    strcmp(runtime_label(m, o, other, sizeof(other)), label) != 0)
+				continue;
+			alike++;
+			before += k < i;
+		}
+		any = true;
+		if (before || used >= sizeof(h->what))
+			continue;
+		used += (size_t)snprintf(h->what + used, sizeof(h->what) - used, "  ");
+		if (alike > 1 && used < sizeof(h->what))
+			used += (size_t)snprintf(h->what + used, sizeof(h->what) - used, "%ux ",
+						 alike);
+		if (used < sizeof(h->what))
+			used += (size_t)snprintf(h->what + used, sizeof(h->what) - used, "%s%s",
+						 label, alike > 1 ? " each" : "");
+	}
+	return any;
+}
+
+static void read_binaries(struct header *h, const struct model *m, size_t used)
+{
+	for (uint32_t i = 0; i < m->binaries_count && used < sizeof(h->what); i++) {
+		const struct binary *b = &m->binaries[i];
+
+		if (b->path && is_shown(h->only, b->target))
+			used += (size_t)snprintf(h->what + used, sizeof(h->what) - used, "  %s %s",
+						 b->runtime ? b->runtime : "runtime n/a",
+						 b->version ? b->version : "(version n/a)");
+	}
+}
+
+/* All of them by name, or the one that is shown with its runtimes. */
 static void read_what(struct header *h, const struct model *m)
 {
-	const struct target *first = NULL;
+	const struct target *one = NULL;
 	size_t used = 0, size = sizeof(h->what);
-	char text[96];
-	bool any = false;
+	uint32_t shown = 0;
 
 	for (uint32_t i = 0; i < m->targets_count; i++) {
 		if (m->targets[i].id == ID_NONE)
@@ -24,39 +85,26 @@ static void read_what(struct header *h, const struct model *m)
 		h->targets++;
 		if (m->targets[i].id == h->only)
 			h->place = h->targets;
-		if (!is_shown(h->only, m->targets[i].id))
-			continue;
-		h->more += first != NULL;
-		if (!first)
-			first = &m->targets[i];
 	}
-	if (first)
-		used = (size_t)snprintf(h->what, size, "%s [%u]", first->comm, first->pid);
-	if (h->more && used < size)
-		used += (size_t)snprintf(h->what + used, size - used, " +%u more (t)", h->more);
+	if (h->targets > 1 && !h->place)
+		used = (size_t)snprintf(h->what, size, "%u programs (t):", h->targets);
+	for (uint32_t i = 0; i < m->targets_count; i++) {
+		const struct target *t = &m->targets[i];
+
+		if (t->id == ID_NONE || !is_shown(h->only, t->id))
+			continue;
+		one = t;
+		if (used < size)
+			used += (size_t)snprintf(h->what + used, size - used, "%s%s%s [%u]",
+						 shown ? "," : "", used ? " " : "", t->comm,
+						 t->pid);
+		shown++;
+	}
 	if (h->place && used < size)
 		used += (size_t)snprintf(h->what + used, size - used, " (%u of %u)", h->place,
 					 h->targets);
-	for (uint32_t i = 0; i < m->runtimes_count && used < size; i++) {
-		const struct runtime *r = &m->runtimes[i];
-
-		if (r->id == ID_NONE || !first || r->target != first->id)
-			continue;
-		any = true;
-		used += (size_t)snprintf(h->what + used, size - used, "  %s",
-					 runtime_text(m, r, text, sizeof(text)));
-		if (r->workers >= 0 && used < size)
-			used += (size_t)snprintf(h->what + used, size - used, ", %d worker%s",
-						 r->workers, r->workers == 1 ? "" : "s");
-	}
-	for (uint32_t i = 0; !any && i < m->binaries_count && used < size; i++) {
-		const struct binary *b = &m->binaries[i];
-
-		if (b->path && is_shown(h->only, b->target))
-			used += (size_t)snprintf(h->what + used, size - used, "  %s %s",
-						 b->runtime ? b->runtime : "runtime n/a",
-						 b->version ? b->version : "(version n/a)");
-	}
+	if (shown == 1 && !read_runtimes(h, m, one->id, used))
+		read_binaries(h, m, used);
 }
 
 static void read_end(struct header *h, const struct model *m)
@@ -101,6 +149,7 @@ static void read_findings(struct header *h, const struct rules *rules)
 			continue;
 		if (list[i]->open) {
 			h->open[list[i]->alarm] += !list[i]->cause.open;
+			h->effects += list[i]->cause.open;
 			continue;
 		}
 		if (list[i]->cause.rule)
@@ -147,6 +196,7 @@ static void read_site(struct header *h, const struct site *s, struct hist *all, 
 	double rate = s->series ? series_rate_known(&s->series->polls, SHARES_OVER) : -1;
 
 	h->polls += s->polls;
+	h->polls_sampled |= s->sampled;
 	if (rate >= 0)
 		h->polls_rate = (h->polls_rate < 0 ? 0 : h->polls_rate) + rate;
 	if (s->max_ns > h->max_ns)
@@ -242,6 +292,7 @@ void header_read(struct header *h, const struct snapshot *snap, uint32_t only)
 	h->level = m->cost.level;
 	h->lowered = m->cost.level < m->cost.level_asked;
 	h->sampled = m->cost.sites_sampled;
+	h->budget = m->cost.budget_ppm / 1e6;
 	h->cost_known = m->cost.hits > 0 || m->cost.agent_cpu_ns > 0;
 	h->lost = m->lost;
 	h->threshold_ns = rules_threshold_ns(snap->rules);
@@ -276,13 +327,29 @@ static void counts_text(const uint32_t *open, char *out, size_t size)
 						 severity_name((enum severity)s));
 }
 
+static void effects_text(const struct header *h, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (h->effects)
+		snprintf(out, size, " (+%u effect%s)", h->effects, h->effects == 1 ? "" : "s");
+}
+
+/* What has no line of its own on a low screen. */
+static const char *low_text(const struct header *h, char *out, size_t size)
+{
+	snprintf(out, size, "cost %s  %s %s", FMT_RATIO(h->overhead), h->lost ? "LOST" : "lost",
+		 FMT_COUNT((double)h->lost));
+	return out;
+}
+
 static int draw_health(const struct header *h, const struct canvas *c, int y)
 {
 	uint32_t open = h->open[SEVERITY_CRITICAL] + h->open[SEVERITY_WARNING];
-	char counts[96], closed[64] = "", threshold[48] = "", text[400];
+	char counts[128], closed[64] = "", aside[64] = "", effects[32], text[432];
+	bool low = c->rows < LOW_SCREEN;
 	enum role role = ROLE_OK;
 	const char *word = "HEALTHY";
-	int used;
+	int used, room = c->cols;
 
 	counts_text(h->open, counts, sizeof(counts));
 	if (h->closed)
@@ -304,24 +371,29 @@ static int draw_health(const struct header *h, const struct canvas *c, int y)
 		word = "ENDED";
 		role = ROLE_WARNING;
 	}
-	snprintf(text, sizeof(text), "%s%s%s%s%s%s", h->ended ? h->end : "", h->ended ? "; " : "",
+	effects_text(h, effects, sizeof(effects));
+	snprintf(text, sizeof(text), "%s%s%s%s%s%s%s", h->ended ? h->end : "", h->ended ? "; " : "",
 		 counts,
 		 !counts[0] ? "" :
 		 h->ended   ? " open at its end" :
 			      " open",
-		 closed,
+		 effects, closed,
 		 counts[0] || closed[0] ? "" :
 		 h->polls		? "no finding" :
 					  "no poll yet");
-	canvas_printf(c, y, 0, c->cols, role, "%s", word);
+	if (low)
+		low_text(h, aside, sizeof(aside));
+	else if (h->threshold_ns)
+		snprintf(aside, sizeof(aside), "threshold %s", FMT_DURATION(h->threshold_ns));
+	/* What was lost is never what is cut off. */
+	if (low && h->lost)
+		room -= canvas_width(c, aside) + 1;
+	canvas_printf(c, y, 0, room, role, "%s", word);
 	used = (int)strlen(word) + 2;
-	used += canvas_text(c, y, used, c->cols - used, open ? role : ROLE_NORMAL, ALIGN_LEFT,
-			    text);
-	if (h->threshold_ns)
-		snprintf(threshold, sizeof(threshold), "threshold %s",
-			 FMT_DURATION(h->threshold_ns));
-	if (used + canvas_width(c, threshold) < c->cols)
-		canvas_text(c, y, used, c->cols - used, ROLE_NORMAL, ALIGN_RIGHT, threshold);
+	used += canvas_text(c, y, used, room - used, open ? role : ROLE_NORMAL, ALIGN_LEFT, text);
+	if (used + canvas_width(c, aside) < c->cols)
+		canvas_text(c, y, used, c->cols - used, low && h->lost ? ROLE_WARNING : ROLE_NORMAL,
+			    ALIGN_RIGHT, aside);
 	return y + 1;
 }
 
@@ -334,6 +406,10 @@ static void draw_minute(const struct canvas *c, int y, int used, const struct sp
 					    SPARK_SECONDS / 5;
 	int x = c->cols - width - (int)strlen(label);
 
+	if (used + 1 > x) {
+		label = "";
+		x = c->cols - width;
+	}
 	if (spark->count < 2 || used + 1 > x)
 		return;
 	canvas_printf(c, y, x, c->cols - x, ROLE_DIM, "%s", label);
@@ -344,14 +420,16 @@ static void ready_text(const struct header *h, const struct canvas *c, char *out
 {
 	out[0] = '\0';
 	if (h->ready_seen && c->cols >= SPARK_WIDE)
-		snprintf(out, size, "  ready wait >= %s (%u waits of 5 ms or more seen in 5 s)",
-			 FMT_DURATION(h->ready_worst_ns), h->ready_seen);
+		snprintf(out, size, "  ready wait >= %s (%u wait%s of 5 ms or more seen in 5 s)",
+			 FMT_DURATION(h->ready_worst_ns), h->ready_seen,
+			 h->ready_seen == 1 ? "" : "s");
 	else if (h->ready_seen)
 		snprintf(out, size, "  ready wait >= %s", FMT_DURATION(h->ready_worst_ns));
 }
 
 static int draw_polls(const struct header *h, const struct canvas *c, int y)
 {
+	const char *about = h->polls_sampled ? "~" : "";
 	char ready[112];
 	int x;
 
@@ -360,11 +438,11 @@ static int draw_polls(const struct header *h, const struct canvas *c, int y)
 		canvas_printf(c, y, 0, c->cols, ROLE_DIM, "polls   none seen yet");
 		return y + 1;
 	}
-	x = canvas_printf(c, y, 0, c->cols,
-			  h->ready_seen && !h->delays_known ? ROLE_WARNING : ROLE_NORMAL,
-			  "polls   %s/s  p50 %s  p99 %s  max %s%s", FMT_KNOWN(h->polls_rate),
-			  FMT_DURATION(h->p50_ns), FMT_DURATION(h->p99_ns), FMT_DURATION(h->max_ns),
-			  h->delays_known ? "" : ready);
+	x = canvas_printf(
+		c, y, 0, c->cols, h->ready_seen && !h->delays_known ? ROLE_WARNING : ROLE_NORMAL,
+		"polls   %s%s/s  p50 %s%s  p99 %s%s  max %s%s", h->polls_rate < 0 ? "" : about,
+		FMT_KNOWN(h->polls_rate), about, FMT_DURATION(h->p50_ns), about,
+		FMT_DURATION(h->p99_ns), FMT_DURATION(h->max_ns), h->delays_known ? "" : ready);
 	draw_minute(c, y++, x, &h->polls_spark);
 	if (!h->delays_known)
 		return y;
@@ -377,7 +455,8 @@ static int draw_polls(const struct header *h, const struct canvas *c, int y)
 
 static int draw_queues(const struct header *h, const struct canvas *c, int y)
 {
-	int x;
+	/* Of several runtimes there is no sparkline. */
+	int x, kept = h->runtimes == 1 ? SPARK_SECONDS : 0;
 
 	if (h->inject < 0 && h->local < 0 && h->alive < 0 && h->blocking_queue < 0) {
 		canvas_printf(c, y, 0, c->cols, ROLE_DIM, "queues  n/a: %s", h->reason);
@@ -389,30 +468,71 @@ static int draw_queues(const struct header *h, const struct canvas *c, int y)
 			  FMT_KNOWN(h->blocking_threads), FMT_KNOWN(h->alive));
 	if (h->runtimes > 1)
 		x += canvas_printf(c, y, x, c->cols - x, ROLE_DIM, "  (%u runtimes)", h->runtimes);
-	else if (h->reason[0] && c->cols - x >= REASON_COLUMNS + SPARK_SECONDS)
+	if (h->reason[0] && c->cols - x >= REASON_COLUMNS + kept)
 		x += canvas_printf(c, y, x, c->cols - x, ROLE_DIM, "  (n/a: %s)", h->reason);
 	draw_minute(c, y, x, &h->queued_spark);
 	return y + 1;
 }
 
+struct part {
+	enum role role;
+	char text[48];
+};
+
+/* The most important first: what does not fit is left out. */
+static size_t cost_parts(const struct header *h, struct part *parts)
+{
+	size_t n = 0;
+
+	if (!h->cost_known) {
+		parts[0] = (struct part){ROLE_DIM, "cost    n/a: not measured yet"};
+		return 1;
+	}
+	parts[n].role = h->budget > 0 && h->overhead > h->budget ? ROLE_WARNING : ROLE_NORMAL;
+	snprintf(parts[n].text, sizeof(parts[n].text), "cost    %s of target%s",
+		 FMT_RATIO(h->overhead), h->targets > 1 ? "s" : "");
+	n++;
+	parts[n].role = parts[0].role;
+	if (h->budget > 0)
+		snprintf(parts[n].text, sizeof(parts[n].text), " (budget %g %%)", h->budget * 100);
+	else
+		snprintf(parts[n].text, sizeof(parts[n].text), " (no budget)");
+	n++;
+	parts[n].role = h->lowered ? ROLE_WARNING : ROLE_NORMAL;
+	snprintf(parts[n].text, sizeof(parts[n].text), ", level %u%s", h->level,
+		 h->lowered ? " (lowered)" : "");
+	n++;
+	if (h->sampled) {
+		parts[n].role = ROLE_WARNING;
+		snprintf(parts[n].text, sizeof(parts[n].text), ", %u type%s sampled", h->sampled,
+			 h->sampled == 1 ? "" : "s");
+		n++;
+	}
+	parts[n].role = ROLE_NORMAL;
+	snprintf(parts[n].text, sizeof(parts[n].text), "; stalltop %s of a core",
+		 FMT_RATIO(h->agent));
+	return n + 1;
+}
+
+/* Loss stands at its end, and is there on any screen. */
 static int draw_cost(const struct header *h, const struct canvas *c, int y)
 {
-	char level[16] = "n/a";
-	int x;
+	char lost[48], events[64];
+	struct part parts[5] = {0};
+	size_t count = cost_parts(h, parts);
+	int x = 0, room;
 
-	if (h->cost_known)
-		snprintf(level, sizeof(level), "%u%s", h->level, h->lowered ? " (lowered)" : "");
-	x = canvas_printf(c, y, 0, c->cols, ROLE_NORMAL,
-			  "cost    %s of target, level %s; stalltop %s of a core   ",
-			  FMT_RATIO(h->overhead), level, FMT_RATIO(h->agent));
-	if (h->sampled)
-		x += canvas_printf(c, y, x, c->cols - x, ROLE_WARNING, "%u types sampled   ",
-				   h->sampled);
-	if (h->lost)
-		canvas_printf(c, y, x, c->cols - x, ROLE_WARNING, "LOST %s events",
-			      FMT_COUNT((double)h->lost));
-	else
-		canvas_printf(c, y, x, c->cols - x, ROLE_NORMAL, "lost 0");
+	snprintf(lost, sizeof(lost), "%s %s", h->lost ? "LOST" : "lost",
+		 FMT_COUNT((double)h->lost));
+	snprintf(events, sizeof(events), "%s%s", lost,
+		 !h->lost     ? "" :
+		 h->lost == 1 ? " event" :
+				" events");
+	room = c->cols - canvas_width(c, lost) - 2;
+	for (size_t i = 0; i < count && x + canvas_width(c, parts[i].text) <= room; i++)
+		x += canvas_printf(c, y, x, room - x, parts[i].role, "%s", parts[i].text);
+	canvas_printf(c, y, x + 2, c->cols - x - 2, h->lost ? ROLE_WARNING : ROLE_NORMAL, "%s",
+		      x + 2 + canvas_width(c, events) <= c->cols ? events : lost);
 	return y + 1;
 }
 

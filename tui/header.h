@@ -10,17 +10,18 @@
 
 struct header {
 	char what[256];		 /* "shop [1234]  tokio 1.54.1 multi-thread, 4 workers" */
-	uint32_t more;		 /* targets that are not in `what` */
 	uint32_t only;		 /* the process that is shown; ID_NONE: all */
 	uint32_t place, targets; /* its place among them, from 1 */
 	uint64_t watched_ns;
 	bool ended; /* all targets have */
 	char end[160];
 	uint32_t open[SEVERITY_CRITICAL + 1];
+	uint32_t effects; /* open ones that another explains, in none of the counts */
 	uint32_t closed;
 	enum severity worst_closed;
 	uint64_t polls, p50_ns, p99_ns, max_ns;
-	double polls_rate; /* negative: not known yet */
+	double polls_rate;  /* negative: not known yet */
+	bool polls_sampled; /* scaled from moments of probing */
 	struct spark polls_spark;
 	bool delays_known; /* level 3: from wake to poll */
 	uint64_t delay_p50_ns, delay_p99_ns, delay_max_ns;
@@ -29,8 +30,8 @@ struct header {
 	char reason[128]; /* why a depth is not known */
 	uint64_t ready_worst_ns;
 	uint32_t ready_seen;
-	struct spark queued_spark; /* shared and local, of a single runtime */
-	double overhead, agent;
+	struct spark queued_spark;	/* shared and local, of a single runtime */
+	double overhead, agent, budget; /* budget 0: none */
 	uint8_t level;
 	bool lowered;	  /* to that, over the overhead budget */
 	uint32_t sampled; /* task types that are probed for moments, likewise */

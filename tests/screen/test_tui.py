@@ -313,7 +313,7 @@ def test_no_wakes(start):
 
 def test_targets(start, golden):
     t = start("--script", "two", "--ticks", "130", cols=120, rows=24)
-    t.wait_text("shop [4242] +1 more (t)")
+    t.wait_text("2 programs (t): shop [4242], billing [4343]")
     press(t, "3")
     t.wait_text("billing::invoice")
     press(t, "t")
@@ -327,8 +327,23 @@ def test_targets(start, golden):
         press(t, view)
         t.wait_no_text(gone)
     press(t, "3", "t")
-    t.wait_text("shop [4242] +1 more (t)")
+    t.wait_text("2 programs (t): shop [4242], billing [4343]")
     t.wait_text("billing::invoice")
+
+
+def test_cost_and_loss_on_any_screen(start):
+    """What watching costs, of which budget, and what was lost: however little room there is."""
+    t = start("--script", "sampled", "--ticks", "130", cols=120, rows=40)
+    t.wait_text("shop [4242]  tokio 1.54.1 multi-thread, 4 workers  3x tokio 1.54.1 local, 1 worker each")
+    t.wait_text("cost    2.3 % of target (budget 2 %), level 1 (lowered), 1 type sampled; "
+                "stalltop 0.9 % of a core  LOST 12 events\n")
+    t.wait(lambda text: re.search(r"^polls   ~[\d.]+k/s  p50 ~", text, re.M), "an estimate")
+    for cols, rows in ((80, 24), (60, 24), (44, 16), (80, 15), (40, 8)):
+        t.resize(cols, rows)
+        t.wait(lambda text, n=rows: re.search(r"cost +2\.3 % .*LOST 12", text) and
+               len(t.lines()) == n, f"loss at {cols}x{rows}")
+    t.resize(80, 24)
+    t.wait_text("cost    2.3 % of target (budget 2 %), level 1 (lowered), 1 type sampled  LOST 12\n")
 
 
 def test_one_target(start):

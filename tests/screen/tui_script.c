@@ -58,6 +58,25 @@ static const char *site_name(const struct script *s, uint32_t i, char *out, size
 	return out;
 }
 
+/*
+ * Of the script "sampled": a busy program with a runtime for each thread, like an actix server, whose
+ * probes cost more than the budget; from then on types are sampled and the level is lowered.
+ */
+#define SAMPLED_FROM 20 /* ticks */
+#define LOCAL_RUNTIMES 3
+
+static bool is_sampled(const struct script *s)
+{
+	return !strcmp(s->name, "sampled") && s->tick >= SAMPLED_FROM;
+}
+
+static void announce_local(struct script *s)
+{
+	for (uint32_t i = 0; i < LOCAL_RUNTIMES; i++)
+		EVENT(RUNTIME, as_runtime, .runtime = 2 + i, .binary = 0, .flavor = FLAVOR_LOCAL,
+		      .handle = 0x7f0000002000 + 4096 * i, .workers = 1);
+}
+
 /* Of the script "two": another process, with one site and one worker, that does nothing wrong. */
 #define SECOND_SITE 6
 
@@ -168,6 +187,8 @@ void script_announce(struct script *s)
 	}
 	if (!strcmp(s->name, "two"))
 		announce_second(s);
+	if (!strcmp(s->name, "sampled"))
+		announce_local(s);
 	EVENT(NOTE, as_note, .severity = NOTE_INFO, .text = "14 probes at 6 sites, level 2");
 }
 
@@ -333,10 +354,16 @@ static void report_stats(struct script *s)
 {
 	static const uint32_t local[] = {3, 0, 5, 4};
 
-	for (uint32_t i = 0; i < s->sites; i++)
+	for (uint32_t i = 0; i < s->sites; i++) {
+		if (is_sampled(s)) {
+			s->stats[i].sampled = true;
+			s->stats[i].tasks_valid = false;
+		}
 		apply(s, (struct event){.kind = EV_SITE_STATS, .as_site_stats = s->stats[i]});
+	}
 	for (uint32_t i = 0; i < s->threads; i++) {
 		s->thread[i].ev.runtime = 0;
+		s->thread[i].ev.unaccounted = is_sampled(s);
 		apply(s, (struct event){.kind = EV_THREAD, .as_thread = s->thread[i].ev});
 	}
 	EVENT(QUEUES, as_queues, .runtime = 0, .inject = (int64_t)(s->tick * 7 % 23), .local = 12,
@@ -355,6 +382,13 @@ static void report_stats(struct script *s)
 	s->cost.agent_rss_bytes = 23 << 20;
 	s->cost.sites_on = s->sites;
 	s->cost.level = s->cost.level_asked = strcmp(s->name, "wakes") ? 2 : 3;
+	if (is_sampled(s)) {
+		s->cost.level = 1;
+		s->cost.sites_sampled = 1;
+		s->cost.windows = s->tick / 25;
+		s->cost.next_window_ns = s->now + 1500 * MS;
+		s->cost.cost_ns += 2 * MS;
+	}
 	s->cost.budget_ppm = 20000;
 	apply(s, (struct event){.kind = EV_COST, .as_cost = s->cost});
 }
@@ -368,7 +402,7 @@ void script_advance(struct script *s)
 		report_stats(s);
 		if (!strcmp(s->name, "two"))
 			report_second(s);
-		if (s->tick % 5 == 0)
+		if (s->tick % 5 == 0 && !is_sampled(s))
 			scan_tasks(s);
 		if (s->tick == 41) {
 			s->cost.hits += 12;
