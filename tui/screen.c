@@ -112,27 +112,59 @@ void screen_read(struct screen *s, const struct snapshot *snap)
 	report_end(s, snap);
 }
 
+/* What a tab says: first the numbers go, then the titles of those that are not open. */
+enum tab_form { TAB_FULL, TAB_TITLE, TAB_KEY };
+
+static void tab_text(const struct screen *s, size_t i, enum tab_form form, char *out, size_t size)
+{
+	const struct view *view = &s->views[i];
+	char key[16], badge[FMT_SIZE + 1] = "";
+
+	request_keys(view->ops->request_open, key, sizeof(key));
+	if (view->badge && form == TAB_FULL)
+		snprintf(badge, sizeof(badge), " %s", FMT_COUNT((double)view->badge));
+	if (form == TAB_KEY && i != s->current)
+		snprintf(out, size, " %s ", key);
+	else
+		snprintf(out, size, " %s %s%s ", key, view->ops->title, badge);
+}
+
+/* With which all tabs and the way to the help are seen. */
+static enum tab_form tab_form(const struct screen *s)
+{
+	enum tab_form form;
+	char text[64];
+
+	for (form = TAB_FULL; form < TAB_KEY; form++) {
+		int width = HELP_TAB + 1;
+
+		for (size_t i = 0; i < SCREEN_VIEWS; i++) {
+			tab_text(s, i, form, text, sizeof(text));
+			width += canvas_width(&s->canvas, text);
+		}
+		if (width < s->canvas.cols)
+			break;
+	}
+	return form;
+}
+
 static void draw_tabs(struct screen *s, int y)
 {
 	const struct canvas *c = &s->canvas;
+	enum tab_form form = tab_form(s);
+	char text[64];
 	int x = 0;
 
 	s->tabs_y = y;
 	for (size_t i = 0; i < SCREEN_VIEWS; i++) {
-		const struct view *view = &s->views[i];
 		enum role role = i == s->current && !s->over ? ROLE_TAB_ON : ROLE_TAB;
-		char key[16], badge[FMT_SIZE + 1] = "";
 
-		request_keys(view->ops->request_open, key, sizeof(key));
-		if (view->badge)
-			snprintf(badge, sizeof(badge), " %s", FMT_COUNT((double)view->badge));
-		x += canvas_printf(c, y, x, c->cols - x, role, " %s %s%s ", key, view->ops->title,
-				   badge);
+		tab_text(s, i, form, text, sizeof(text));
+		x += canvas_printf(c, y, x, c->cols - x, role, "%s", text);
 		s->tab_end[i] = x;
 	}
-	if (x + HELP_TAB + 1 < c->cols)
-		canvas_printf(c, y, c->cols - HELP_TAB, HELP_TAB,
-			      s->over == OVER_HELP ? ROLE_TAB_ON : ROLE_TAB, " ? help");
+	canvas_printf(c, y, c->cols - HELP_TAB, HELP_TAB,
+		      s->over == OVER_HELP ? ROLE_TAB_ON : ROLE_TAB, " ? help");
 }
 
 static void draw_status(struct screen *s, int y)
@@ -186,7 +218,8 @@ void screen_draw(struct screen *s)
 	erase();
 	s->tabs_y = 0;
 	if (c->rows < LEAST_ROWS || c->cols < LEAST_COLS) {
-		canvas_printf(c, 0, 0, c->cols, ROLE_NORMAL, "screen too small: %dx%d needed",
+		/* The size first: it is what a narrow screen leaves. */
+		canvas_printf(c, 0, 0, c->cols, ROLE_NORMAL, "%dx%d needed: screen too small",
 			      LEAST_COLS, LEAST_ROWS);
 	} else {
 		play_title(&s->play, title, sizeof(title));

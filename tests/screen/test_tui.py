@@ -346,6 +346,23 @@ def test_cost_and_loss_on_any_screen(start):
     t.wait_text("cost    2.3 % of target (budget 2 %), level 1 (lowered), 1 type sampled  LOST 12\n")
 
 
+def test_tabs_that_fit(start):
+    """All views and the way to the help, at any width; first the numbers go, then titles."""
+    t = start("--script", "many", "--ticks", "60", cols=80)
+    press(t, "4")
+    t.wait_text(" 1 Findings  2 Workers  3 Sites  4 Tasks  5 Timeline  6 Self              ? help")
+    t.resize(100, 24)
+    t.wait(lambda text: re.search(r"1 Findings 2 .*4 Tasks 20\.0k .*\? help\n", text))
+    t.resize(40, 24)
+    t.wait_text(" 1  2  3  4 Tasks  5  6           ? help")
+    press(t, "m")
+    t.mouse(t.lines()[5].index("6"), 5)
+    t.settle()
+    t.wait_text(" 1  2  3  4  5  6 Self            ? help")
+    t.resize(20, 5)
+    t.wait_text("40x8 needed: screen")
+
+
 def test_one_target(start):
     t = start("--ticks", "30")
     press(t, "t")
