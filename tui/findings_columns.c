@@ -33,6 +33,15 @@ static void cell_worker(const void *context, const void *row, struct cell *cell)
 	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->worker);
 }
 
+static void cell_culprit(const void *context, const void *row_, struct cell *cell)
+{
+	const struct row *row = row_;
+
+	(void)context;
+	cell->name = true;
+	snprintf(cell->text, sizeof(cell->text), "%s", row->culprit[0] ? row->culprit : "-");
+}
+
 static void cell_now(const void *context, const void *row_, struct cell *cell)
 {
 	const struct row *row = row_;
@@ -104,6 +113,7 @@ static void cell_message(const void *context, const void *row, struct cell *cell
 	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->finding.message);
 }
 
+CELL_PID
 VALUE_BY(severity, row->finding.severity)
 VALUE_BY(now, row->live_ns ? (double)row->live_ns : (double)row->finding.open - 1)
 VALUE_BY(open, row->open_ns)
@@ -123,6 +133,11 @@ static int by_where(const void *a, const void *b)
 	return strcmp(((const struct row *)a)->where, ((const struct row *)b)->where);
 }
 
+static int by_culprit(const void *a, const void *b)
+{
+	return strcmp(((const struct row *)a)->culprit, ((const struct row *)b)->culprit);
+}
+
 const struct column findings_columns[FINDINGS_COLUMNS] = {
 	{.title = "SEVERITY",
 	 .meaning = "the worst that the rule has said",
@@ -135,12 +150,21 @@ const struct column findings_columns[FINDINGS_COLUMNS] = {
 	 .width = 18,
 	 .cell = cell_rule,
 	 .compare = by_rule},
+	COLUMN_PID,
 	{.title = "WHERE",
 	 .meaning = "future type, worker, runtime or process",
 	 .width = 14,
 	 .grow = 2,
 	 .cell = cell_where,
 	 .compare = by_where},
+	{.title = "CULPRIT",
+	 .meaning = "line to blame, else the function; -: no stack shows one",
+	 .width = 18,
+	 .grow = 1,
+	 .most = 44,
+	 .from = 110,
+	 .cell = cell_culprit,
+	 .compare = by_culprit},
 	{.title = "NOW",
 	 .meaning = "length so far of the stall that lasts; open: seen again and again; closed",
 	 .width = 8,
@@ -158,7 +182,7 @@ const struct column findings_columns[FINDINGS_COLUMNS] = {
 	{.title = "TOTAL",
 	 .meaning = "all occurrences together",
 	 .width = 8,
-	 .from = 100,
+	 .from = 130,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_total,
@@ -188,7 +212,7 @@ const struct column findings_columns[FINDINGS_COLUMNS] = {
 	{.title = "OPEN FOR",
 	 .meaning = "how long the finding has been open",
 	 .width = 8,
-	 .from = 120,
+	 .from = 140,
 	 .right = true,
 	 .descending = true,
 	 .cell = cell_open,
@@ -196,12 +220,12 @@ const struct column findings_columns[FINDINGS_COLUMNS] = {
 	{.title = "WORKER",
 	 .meaning = "thread that it was last seen on",
 	 .width = 26,
-	 .from = 140,
+	 .from = 150,
 	 .cell = cell_worker},
 	{.title = "MESSAGE",
 	 .meaning = "what was found",
 	 .width = 30,
-	 .from = 170,
+	 .from = 220,
 	 .grow = 3,
 	 .cell = cell_message},
 };

@@ -228,6 +228,8 @@ void grid_move(struct grid *t, long by)
 /* The column that the rows are sorted by is always there: each can be chosen, and seen, at 80. */
 static bool is_wanted(const struct grid *t, size_t column)
 {
+	if (t->spec->columns[column].several && !t->several)
+		return false;
 	return t->width >= t->spec->columns[column].from || (int)column == t->sort;
 }
 
@@ -387,9 +389,11 @@ void grid_draw(struct grid *t, const struct canvas *c, const struct area *area)
 	free(widths);
 }
 
-static bool can_sort(const struct column *column)
+static bool can_sort(const struct grid *t, size_t i)
 {
-	return column->value || column->compare;
+	const struct column *column = &t->spec->columns[i];
+
+	return (column->value || column->compare) && (t->several || !column->several);
 }
 
 /* The next column that can be sorted by; the natural order is one of them. */
@@ -403,7 +407,7 @@ static void sort_step(struct grid *t, int by)
 			sort = -1;
 		if (sort < -1)
 			sort = count - 1;
-	} while (sort >= 0 && !can_sort(&t->spec->columns[sort]));
+	} while (sort >= 0 && !can_sort(t, (size_t)sort));
 	t->sort = sort;
 	t->inverted = false;
 	t->dirty = true;
@@ -441,7 +445,7 @@ static void click_title(struct grid *t, int x)
 	for (size_t i = 0; i < t->spec->columns_count; i++) {
 		int end = at + widths[i] + (widths[i] > 0);
 
-		if (x >= at && x < end && can_sort(&t->spec->columns[i])) {
+		if (x >= at && x < end && can_sort(t, i)) {
 			t->inverted = (int)i == t->sort && !t->inverted;
 			t->sort = (int)i;
 			t->dirty = true;

@@ -33,6 +33,7 @@ struct column {
 	int width;		     /* columns; of a growing one the least */
 	int most;		     /* columns of a growing one; 0: there is no limit */
 	int from;		     /* shown when the screen has that many columns, 0 always */
+	bool several;		     /* only while rows are of several programs */
 	int grow;		     /* its share of what is left over, 0 none */
 	bool right;
 	bool descending; /* first order when it is chosen */
@@ -74,6 +75,7 @@ struct grid {
 	uint64_t cursor_key;
 	bool follow; /* the cursor was moved: it follows its row */
 	bool dirty;
+	bool several;	  /* rows are of several programs */
 	int page, width;  /* as of the last draw; width decides which columns can be chosen */
 	struct area area; /* likewise */
 };

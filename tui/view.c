@@ -28,9 +28,26 @@ void view_open(struct view *view, const struct view_ops *ops, bool utf8, bool fu
 		ops->open(view);
 }
 
+static bool has_several(const struct model *m)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < m->targets_count; i++)
+		count += m->targets[i].id != ID_NONE;
+	return count > 1;
+}
+
+uint32_t target_pid(const struct model *m, uint32_t target)
+{
+	const struct target *t = target == ID_NONE ? NULL : model_target(m, target);
+
+	return t ? t->pid : 0;
+}
+
 void view_read(struct view *view, const struct snapshot *snap)
 {
 	view->now_ns = snap->model->now_ns;
+	view->grid.several = view->only == ID_NONE && has_several(snap->model);
 	view->ops->read(view, snap);
 	if (!view->ops->grid)
 		return;

@@ -138,6 +138,22 @@ char *cell_duration(char *out, size_t size, uint64_t ns);
 		return (double)(expression);                                                       \
 	}
 
+/* The process of a row, in the views whose `row` has a `pid`: shown while there are several. */
+#define CELL_PID                                                                                   \
+	static void cell_pid(const void *context, const void *row, struct cell *cell)              \
+	{                                                                                          \
+		(void)context;                                                                     \
+		snprintf(cell->text, sizeof(cell->text), "%u", ((const struct row *)row)->pid);    \
+	}                                                                                          \
+	VALUE_BY(pid, row->pid)
+#define COLUMN_PID                                                                                 \
+	{                                                                                          \
+		.title = "PID", .meaning = "process, where several are watched", .width = 7,       \
+		.several = true, .right = true, .cell = cell_pid, .value = value_pid               \
+	}
+/* 0: of no process. */
+uint32_t target_pid(const struct model *m, uint32_t target);
+
 /* Parts of a worker's bar, in this order; also the legend. */
 #define SHARE_PARTS 5
 extern const struct bar_part share_parts[SHARE_PARTS];

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rules/stack.h"
 #include "rules/victims.h"
 #include "util/syscall.h"
 #include "util/xalloc.h"
@@ -97,6 +98,19 @@ static void where_text(const struct model *m, const struct finding *f, struct ro
 				  row->process);
 }
 
+static void culprit_text(const struct model *m, const struct finding *f, struct row *row)
+{
+	const struct site_stack *stack = finding_stack(m, f, NULL);
+	const struct frame *frame = stack && stack->culprit >= 0 ? &stack->frames[stack->culprit] :
+								   NULL;
+
+	if (!frame)
+		return;
+	frame_line_text(frame, row->culprit, sizeof(row->culprit));
+	if (!row->culprit[0])
+		frame_name(frame, row->culprit, sizeof(row->culprit));
+}
+
 /* Stable for one finding over time: what it is about, not where it lies. */
 static uint64_t key_of(const struct finding *f)
 {
@@ -116,6 +130,7 @@ static void read_row(struct view *view, const struct model *m, const struct find
 	row->finding = *f;
 	row->key = key_of(f);
 	row->now_ns = m->now_ns;
+	row->pid = target_pid(m, f->target);
 	row->live_ns = open_poll_ns(m, f);
 	if (f->open && f->open_since_ns && m->now_ns > f->open_since_ns)
 		row->open_ns = m->now_ns - f->open_since_ns;
@@ -125,8 +140,10 @@ static void read_row(struct view *view, const struct model *m, const struct find
 		row->live_ns = row->open_ns;
 	row->rule_id = info.id;
 	where_text(m, f, row);
-	if (view->grid.rows_count <= STACKS_READ)
-		proof_read(&row->proof, &((struct state *)view->state)->pool, m, f);
+	if (view->grid.rows_count > STACKS_READ)
+		return;
+	culprit_text(m, f, row);
+	proof_read(&row->proof, &((struct state *)view->state)->pool, m, f);
 }
 
 static void findings_open(struct view *view)
@@ -173,8 +190,8 @@ static void row_text(const void *context, const void *row_, char *out, size_t si
 	const struct row *row = row_;
 
 	(void)context;
-	snprintf(out, size, "%s %s %s %s %s", severity_name(row->finding.severity), row->rule_id,
-		 row->where, row->process, row->worker);
+	snprintf(out, size, "%s %s %s %s %s %s", severity_name(row->finding.severity), row->rule_id,
+		 row->where, row->culprit, row->process, row->worker);
 }
 
 static void values_lines(const struct finding *f, struct lines *out)

@@ -10,7 +10,7 @@
 #define HIST_LINES 40 /* octaves of a histogram that are shown */
 
 struct row {
-	uint32_t id;
+	uint32_t id, pid;
 	enum site_kind kind;
 	enum site_name_from name_from;
 	bool ambiguous, sampled, tasks_valid;
@@ -61,6 +61,7 @@ static void read_row(struct view *view, const struct model *m, const struct site
 	struct row *row = grid_row_add(&view->grid);
 
 	row->id = s->id;
+	row->pid = target_pid(m, s->target);
 	row->kind = s->kind;
 	row->name_from = s->name_from;
 	row->ambiguous = s->ambiguous;
@@ -243,6 +244,7 @@ static void cell_delay(const void *context, const void *row_, struct cell *cell)
 		 row->delays ? CELL_TIME(row->delay_p99_ns) : "-");
 }
 
+CELL_PID
 VALUE_BY(live, row->tasks_valid ? (double)row->live : -1)
 VALUE_BY(polls, row->polls_rate)
 VALUE_BY(spawns, row->spawn_rate)
@@ -373,6 +375,7 @@ static const struct column columns[] = {
 	 .grow = 1,
 	 .cell = cell_name,
 	 .compare = by_name},
+	COLUMN_PID,
 	{.title = "KIND",
 	 .meaning = "task, or work of the blocking pool",
 	 .width = 8,
@@ -483,7 +486,7 @@ static const struct grid_spec grid = {
 	.columns_count = sizeof(columns) / sizeof(columns[0]),
 	.row_size = sizeof(struct row),
 	.natural = "as found",
-	.sort = 8, /* POLLING */
+	.sort = 9, /* POLLING */
 	.key = row_key,
 	.text = row_text,
 };

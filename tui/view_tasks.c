@@ -17,7 +17,7 @@
 struct row {
 	uint64_t key;
 	struct ev_task task;
-	uint32_t target;
+	uint32_t target, pid;
 	uint64_t scan_ns;
 };
 
@@ -95,6 +95,7 @@ static void tasks_read(struct view *view, const struct snapshot *snap)
 		row->key = m->tasks[i].row.key ^ (uint64_t)m->tasks[i].target << 56;
 		row->task = m->tasks[i].row;
 		row->target = m->tasks[i].target;
+		row->pid = target_pid(m, row->target);
 		row->scan_ns = m->tasks[i].scan_ns;
 	}
 }
@@ -253,6 +254,7 @@ static void cell_refs(const void *context, const void *row_, struct cell *cell)
 		 row->task.state_valid ? FMT_COUNT(row->task.refs) : "n/a");
 }
 
+CELL_PID
 VALUE_BY(id, row->task.id)
 VALUE_BY(site, row->task.site)
 /* Older is more: the order of ages is that of the start times turned round. */
@@ -392,6 +394,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .cell = cell_id,
 	 .value = value_id},
+	COLUMN_PID,
 	{.title = "SITE",
 	 .meaning = "its future type",
 	 .width = 18,
@@ -466,7 +469,7 @@ static const struct grid_spec grid = {
 	.columns_count = sizeof(columns) / sizeof(columns[0]),
 	.row_size = sizeof(struct row),
 	.natural = "as found",
-	.sort = 6, /* POLLING */
+	.sort = 7, /* POLLING */
 	.key = row_key,
 	.text = row_text,
 };

@@ -19,7 +19,7 @@
 
 struct row {
 	uint64_t key;
-	uint32_t tid;
+	uint32_t tid, pid;
 	char comm[32];
 	struct strip strip;
 };
@@ -62,6 +62,7 @@ static void timeline_read(struct view *view, const struct snapshot *snap)
 		row = grid_row_add(&view->grid);
 		row->key = (uint64_t)w->target << 32 | w->now.tid;
 		row->tid = w->now.tid;
+		row->pid = target_pid(m, w->target);
 		snprintf(row->comm, sizeof(row->comm), "%s",
 			 w->now.comm && *w->now.comm ? w->now.comm : "n/a");
 		strip_read(&row->strip, &state->all, m, w);
@@ -93,6 +94,8 @@ static void cell_comm(const void *context, const void *row, struct cell *cell)
 	cell->name = true;
 	snprintf(cell->text, sizeof(cell->text), "%s", ((const struct row *)row)->comm);
 }
+
+CELL_PID
 
 /* The finest step with which the whole minute fits. */
 static size_t scale_of_minute(int columns)
@@ -268,6 +271,7 @@ static bool timeline_request(struct view *view, enum request request)
 
 static const struct column columns[] = {
 	{.title = "TID", .meaning = "thread id", .width = 7, .right = true, .cell = cell_tid},
+	COLUMN_PID,
 	{.title = "THREAD", .meaning = "its name", .width = 16, .from = 100, .cell = cell_comm},
 	{.title = "",
 	 .meaning = "the strip: time since the figures above it",

@@ -9,7 +9,7 @@
 
 struct row {
 	uint64_t key;
-	uint32_t tid;
+	uint32_t tid, pid;
 	bool announced, worker, root, main, ended, shares_known;
 	struct ev_thread now; /* `comm` is not used: it is the model's */
 	char comm[32], site[NAME_SIZE], runtime[64];
@@ -93,6 +93,7 @@ static void read_row(struct view *view, const struct model *m, const struct work
 	since = now.poll_start_ns ? now.poll_start_ns : now.since_ns;
 	row->key = (uint64_t)w->target << 32 | w->now.tid;
 	row->tid = w->now.tid;
+	row->pid = target_pid(m, w->target);
 	row->announced = w->announced;
 	row->worker = now.worker || !w->announced;
 	row->root = now.root;
@@ -292,6 +293,7 @@ static void cell_minute(const void *context, const void *row_, struct cell *cell
 	memcpy(cell->mark, row->mark, sizeof(row->mark));
 }
 
+CELL_PID
 VALUE_BY(tid, row->tid)
 VALUE_BY(state, row->ended || !row->announced ? -1 : (int)row->now.state)
 VALUE_BY(for, row->for_ns)
@@ -397,6 +399,7 @@ static const struct column columns[] = {
 	 .right = true,
 	 .cell = cell_tid,
 	 .value = value_tid},
+	COLUMN_PID,
 	{.title = "THREAD",
 	 .meaning = "its name; pool: has run only blocking-pool work",
 	 .width = 15,

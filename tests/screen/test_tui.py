@@ -56,6 +56,9 @@ def test_tab_and_help(start):
 
 def test_stack(start, golden):
     t = start("--script", "stack", "--ticks", "130", cols=120, rows=40)
+    t.wait(lambda text: re.search(r"blocking-call +shop::metrics::flush +src/metrics\.rs:42 ", text),
+           "the line to blame in the row")
+    t.wait(lambda text: re.search(r"cpu-bound-poll +shop::catalog::search +- ", text), "none known")
     press(t, "1", "enter")
     golden(t, "stack-120x40")
     press(t, "f")
@@ -314,9 +317,13 @@ def test_no_wakes(start):
 def test_targets(start, golden):
     t = start("--script", "two", "--ticks", "130", cols=120, rows=24)
     t.wait_text("2 programs (t): shop [4242], billing [4343]")
-    press(t, "3")
-    t.wait_text("billing::invoice")
+    for view, row in (("1", r"blocking-call +4242 "), ("2", r" 4343 +4343 billing"),
+                      ("5", r" 4343 +4343 billing"), ("4", r" 30 +4242 shop::metrics"),
+                      ("3", r"billing::invoice\S* .*4343 ")):
+        press(t, view)
+        t.wait(lambda text, r=row: re.search(r, text), f"whose row it is, in view {view}")
     press(t, "t")
+    t.wait_no_text("PID")
     t.wait_text("shop [4242] (1 of 2)")
     t.wait_no_text("billing::invoice")
     t.wait_text("CRITICAL  2 critical open")
