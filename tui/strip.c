@@ -110,6 +110,7 @@ void strip_read(struct strip *strip, const struct strips *all, const struct mode
 	spark_read_shares(&strip->busy, m, &w->busy);
 	spark_read_shares(&strip->blocked, m, &w->blocked);
 	spark_read_shares(&strip->preempted, m, &w->preempted);
+	strip->sampled = w->now.unaccounted;
 	strip->first = first_at(all, w->target, w->now.tid);
 	strip->count = first_at(all, w->target, w->now.tid + 1) - strip->first;
 }
@@ -169,7 +170,9 @@ void strip_part(const struct strip *strip, const struct strips *all, uint64_t fr
 	out->preempted = preempted > out->preempted ? preempted : out->preempted;
 }
 
-static void draw_part(const struct canvas *c, int y, int x, const struct strip_part *part)
+/* What is not known of a thread whose polls are sampled is not rest. */
+static void draw_part(const struct canvas *c, int y, int x, const struct strip_part *part,
+		      bool sampled)
 {
 	struct spark one = {.count = 1, .max = 1};
 
@@ -180,7 +183,7 @@ static void draw_part(const struct canvas *c, int y, int x, const struct strip_p
 	} else if (part->preempted >= STRIP_MARK && part->preempted > part->busy) {
 		canvas_text(c, y, x, 1, ROLE_PREEMPTED, ALIGN_LEFT, "p");
 	} else {
-		one.value[0] = part->known ? part->busy : 0;
+		one.value[0] = part->known ? part->busy : sampled ? -1 : 0;
 		canvas_spark(c, y, x, 1, ROLE_BUSY, &one);
 	}
 }
@@ -201,7 +204,7 @@ void strip_draw(const struct strip *strip, const struct strips *all, const struc
 			continue;
 		strip_part(strip, all, from, from + window->step_ns, &part);
 		column.focus = cursor_ns == from;
-		draw_part(&column, y, x + i, &part);
+		draw_part(&column, y, x + i, &part, strip->sampled);
 	}
 }
 

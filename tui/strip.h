@@ -41,6 +41,7 @@ struct strips {
 struct strip {
 	struct spark busy, blocked, preempted;
 	size_t first, count;
+	bool sampled; /* its polls are: what is not known is not rest */
 };
 
 /* Which times the columns of the screen stand for. */

@@ -28,7 +28,7 @@ void view_open(struct view *view, const struct view_ops *ops, bool utf8, bool fu
 		ops->open(view);
 }
 
-static bool has_several(const struct model *m)
+bool has_several(const struct model *m)
 {
 	uint32_t count = 0;
 
@@ -120,6 +120,8 @@ static int rows_below(struct view *view, const struct canvas *canvas, const stru
 		return 0;
 	read_below(view);
 	height = lines_height(&view->below, canvas, area);
+	if (!height)
+		return 0;
 	if (used + (size_t)rows < (size_t)area->rows && height > rows)
 		rows = height < area->rows - (int)used ? height : area->rows - (int)used;
 	return rows;
@@ -220,9 +222,33 @@ static const struct {
 	[THREAD_PREEMPTED] = {"preempted", ROLE_PREEMPTED},
 };
 
+bool thread_state_known(const struct ev_thread *thread)
+{
+	return !thread->unaccounted || thread->poll_start_ns;
+}
+
+/* Of a thread whose polls are sampled only the scheduler's word is left: it may be in one. */
 const char *thread_state_text(const struct ev_thread *thread, bool ended)
 {
-	return ended ? "ended" : thread_states[thread->state].text;
+	if (ended)
+		return "ended";
+	if (thread_state_known(thread))
+		return thread_states[thread->state].text;
+	return thread->state == THREAD_PARKED ? "asleep" : "on CPU";
+}
+
+char *tasks_unknown_text(const struct model *m, char *out, size_t size)
+{
+	const struct ev_cost *c = &m->cost;
+	bool lowered = c->level < c->level_asked;
+
+	out[0] = '\0';
+	if (c->hits && c->level < 2)
+		snprintf(out, size,
+			 "level %u is in force%s; tasks are followed from level 2 on (%s)",
+			 c->level, lowered ? ", to keep to the overhead budget" : "",
+			 lowered ? "--overhead PCT allows more" : "--level 2");
+	return out;
 }
 
 enum role thread_state_role(enum thread_state state)

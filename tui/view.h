@@ -138,6 +138,15 @@ char *cell_duration(char *out, size_t size, uint64_t ns);
 		return (double)(expression);                                                       \
 	}
 
+/*
+ * Why tasks are not followed now; "" where they are: what is in the table of tasks, then, is of
+ * before.
+ */
+#define WHY_SIZE 192
+char *tasks_unknown_text(const struct model *m, char *out, size_t size);
+/* "n/a" where polls are sampled: what a thread is in between two of them is not known. */
+bool thread_state_known(const struct ev_thread *thread);
+
 /* The process of a row, in the views whose `row` has a `pid`: shown while there are several. */
 #define CELL_PID                                                                                   \
 	static void cell_pid(const void *context, const void *row, struct cell *cell)              \
@@ -151,6 +160,7 @@ char *cell_duration(char *out, size_t size, uint64_t ns);
 		.title = "PID", .meaning = "process, where several are watched", .width = 7,       \
 		.several = true, .right = true, .cell = cell_pid, .value = value_pid               \
 	}
+bool has_several(const struct model *m);
 /* 0: of no process. */
 uint32_t target_pid(const struct model *m, uint32_t target);
 

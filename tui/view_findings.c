@@ -19,6 +19,7 @@
 struct state {
 	uint64_t watched_ns, polls, longest_ns;
 	uint32_t sites;
+	bool sampled;
 	uint64_t evicted;
 	struct pool pool;
 };
@@ -175,6 +176,7 @@ static void findings_read(struct view *view, const struct snapshot *snap)
 			continue;
 		state->polls += m->sites[i].polls;
 		state->sites += m->sites[i].polls > 0;
+		state->sampled |= m->sites[i].sampled;
 		if (m->sites[i].max_ns > state->longest_ns)
 			state->longest_ns = m->sites[i].max_ns;
 	}
@@ -351,9 +353,9 @@ static void findings_empty(const struct view *view, struct lines *out)
 		return;
 	}
 	lines_add(out, ROLE_NORMAL, 0,
-		  "%s polls of %u future type%s were seen; the longest took %s.",
-		  FMT_COUNT((double)state->polls), state->sites, state->sites == 1 ? "" : "s",
-		  FMT_DURATION(state->longest_ns));
+		  "%s%s polls of %u future type%s were seen; the longest took %s.",
+		  state->sampled ? "About " : "", FMT_COUNT((double)state->polls), state->sites,
+		  state->sites == 1 ? "" : "s", FMT_DURATION(state->longest_ns));
 }
 
 static void findings_footer(const struct view *view, const void *row_, struct lines *out)

@@ -40,7 +40,7 @@ void help_fill(struct lines *out, const struct view *from, bool replay)
 	lines_title(out, "Bars");
 	shares_legend(from, out);
 	lines_title(out, "Words");
-	lines_value(out, "n/a", "not known; why is said in view 6 (self)");
+	lines_value(out, "n/a", "not known; why is said there, or in view 6 (self)");
 	lines_value(out, "~", "scaled from samples");
 	lines_value(out, ">=", "at least: the end was noticed late");
 }

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NOTES 16 /* kept by the model */
 
@@ -22,19 +23,20 @@ static const char *level_text(uint8_t level)
 static void budget_lines(const struct model *m, struct lines *out)
 {
 	const struct ev_cost *c = &m->cost;
+	double used = model_overhead_ratio(m, SHARES_OVER);
 
 	if (!c->budget_ppm) {
 		lines_value(out, "budget", "none");
 		return;
 	}
-	lines_value(out, "budget", "at most %s of the target's CPU time; %s are used",
-		    FMT_RATIO(c->budget_ppm / 1e6),
-		    FMT_RATIO(model_overhead_ratio(m, SHARES_OVER)));
+	lines_value(out, "budget", "at most %s of the target's CPU time; %s are used%s",
+		    FMT_RATIO(c->budget_ppm / 1e6), FMT_RATIO(used),
+		    used > c->budget_ppm / 1e6 ? ": OVER it" : "");
 	if (!c->sites_sampled)
 		return;
-	lines_value(out, "sampled", "%u task type%s, over %u moments so far; the next %s%s",
+	lines_value(out, "sampled", "%u task type%s, over %u moment%s so far; the next %s%s",
 		    c->sites_sampled, c->sites_sampled == 1 ? "" : "s", c->windows,
-		    c->next_window_ns > m->now_ns ? "in " : "is now",
+		    c->windows == 1 ? "" : "s", c->next_window_ns > m->now_ns ? "in " : "is now",
 		    c->next_window_ns > m->now_ns ? FMT_DURATION(c->next_window_ns - m->now_ns) :
 						    "");
 }
@@ -42,6 +44,7 @@ static void budget_lines(const struct model *m, struct lines *out)
 static void cost_lines(const struct model *m, struct lines *out)
 {
 	const struct ev_cost *c = &m->cost;
+	char lowered[64] = "";
 
 	lines_title(out, "Cost of watching");
 	lines_value(out, "target", "%s of its CPU time over the last %d s",
@@ -50,8 +53,10 @@ static void cost_lines(const struct model *m, struct lines *out)
 		    FMT_RATIO(model_agent_ratio(m, SHARES_OVER)));
 	lines_value(out, "memory", "%s resident",
 		    c->agent_rss_bytes ? FMT_BYTES(c->agent_rss_bytes) : "n/a");
-	lines_value(out, "level", "%s%s", level_text(c->level),
-		    c->level < c->level_asked ? " (lowered: over the budget)" : "");
+	if (c->level < c->level_asked)
+		snprintf(lowered, sizeof(lowered), " (lowered from %u: over the budget)",
+			 c->level_asked);
+	lines_value(out, "level", "%s%s", level_text(c->level), lowered);
 	budget_lines(m, out);
 	lines_value(out, "sites", "%u probed, %u not (refused, failed a check, or over the budget)",
 		    c->sites_on, c->sites_off);
@@ -66,14 +71,15 @@ static void loss_lines(const struct model *m, struct lines *out)
 {
 	lines_title(out, "Loss");
 	if (m->lost)
-		lines_add(out, ROLE_WARNING, 2, "LOST %s events; the latest, %s, %s ago",
-			  FMT_COUNT((double)m->lost), FMT_COUNT((double)m->loss_last.count),
+		lines_add(out, ROLE_WARNING, 2, "LOST %s event%s; the latest, %s, %s ago",
+			  FMT_COUNT((double)m->lost), m->lost == 1 ? "" : "s",
+			  FMT_COUNT((double)m->loss_last.count),
 			  FMT_DURATION(m->now_ns - m->loss_last.end_ns));
 	else
 		lines_add(out, ROLE_NORMAL, 2, "no event was lost");
 	if (m->stacks_lost || m->stacks_limited)
 		lines_add(out, m->stacks_lost ? ROLE_WARNING : ROLE_NORMAL, 2,
-			  "%s stacks were lost; %s were not taken, being enough",
+			  "stacks: %s lost; %s not taken, being enough",
 			  FMT_COUNT((double)m->stacks_lost), FMT_COUNT((double)m->stacks_limited));
 	if (m->stacks_dropped)
 		lines_add(out, ROLE_WARNING, 2, "%s stacks over the memory limit are not kept",
@@ -92,29 +98,36 @@ static void target_lines(const struct model *m, struct lines *out)
 		const struct target *t = &m->targets[i];
 
 		if (t->comm)
-			lines_value(out, t->comm, "pid %u, %u CPUs%s, %s", t->pid, t->cpus,
-				    t->ended ? ", ENDED" : "", t->exe ? t->exe : "n/a");
+			lines_value(out, t->comm, "pid %u, %u CPU%s%s, %s", t->pid, t->cpus,
+				    t->cpus == 1 ? "" : "s", t->ended ? ", ENDED" : "",
+				    t->exe ? t->exe : "n/a");
 	}
 	for (uint32_t i = 0; i < m->binaries_count; i++) {
 		const struct binary *b = &m->binaries[i];
 
 		if (b->path)
-			lines_value(out, b->runtime ? b->runtime : "n/a", "%s, %u task types in %s",
-				    b->version ? b->version : "version n/a",
-				    binary_task_types(m, b), b->path);
+			lines_value(
+				out, b->runtime ? b->runtime : "n/a", "%s, %u task type%s in %s",
+				b->version ? b->version : "version n/a", binary_task_types(m, b),
+				binary_task_types(m, b) == 1 ? "" : "s", b->path);
 	}
 }
 
-static void runtime_lines(const struct model *m, struct lines *out)
+static void runtime_lines(const struct model *m, bool several, struct lines *out)
 {
 	for (uint32_t i = 0; i < m->runtimes_count; i++) {
 		const struct runtime *r = &m->runtimes[i];
 		const struct ev_queues *q = &r->queues;
-		char text[96];
+		const struct target *t = model_target(m, r->target);
+		char text[160];
 
 		if (r->id == ID_NONE)
 			continue;
-		lines_title(out, runtime_text(m, r, text, sizeof(text)));
+		runtime_text(m, r, text, sizeof(text));
+		if (several && t)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), " of %s [%u]",
+				 t->comm, t->pid);
+		lines_title(out, text);
 		lines_value(out, "workers", "%s configured, %u seen, %u in a poll now",
 			    FMT_KNOWN(r->workers), r->workers_seen, r->held);
 		if (!r->queues_seen) {
@@ -156,7 +169,7 @@ static void self_read(struct view *view, const struct snapshot *snap)
 	cost_lines(snap->model, out);
 	loss_lines(snap->model, out);
 	target_lines(snap->model, out);
-	runtime_lines(snap->model, out);
+	runtime_lines(snap->model, has_several(snap->model), out);
 	note_lines(snap->model, out);
 }
 

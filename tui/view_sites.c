@@ -3,6 +3,7 @@
 #include "tui/view.h"
 
 #include "rules/stack.h"
+#include "util/xalloc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,21 @@ struct row {
 	uint64_t octaves[HIST_LINES];		  /* polls by power of two of nanoseconds */
 	char spawned[240]; /* where most of its tasks are, or why that is n/a */
 };
+
+struct state {
+	char why[WHY_SIZE]; /* no tasks are counted */
+	uint32_t sampled;   /* rows */
+};
+
+static void sites_open(struct view *view)
+{
+	view->state = xcalloc(1, sizeof(struct state));
+}
+
+static void sites_close(struct view *view)
+{
+	free(view->state);
+}
 
 static const char *const kind_texts[] = {
 	[SITE_TASK] = "task", [SITE_BLOCKING] = "blocking", [SITE_WORKER] = "worker"};
@@ -56,7 +72,8 @@ static void read_spawn(const struct model *m, const struct site *s, struct row *
 		snprintf(row->spawned, sizeof(row->spawned), "n/a: %s", site_no_spawn(s));
 }
 
-static void read_row(struct view *view, const struct model *m, const struct site *s)
+static void read_row(struct view *view, const struct model *m, const struct site *s,
+		     bool tasks_known)
 {
 	struct row *row = grid_row_add(&view->grid);
 
@@ -66,7 +83,7 @@ static void read_row(struct view *view, const struct model *m, const struct site
 	row->name_from = s->name_from;
 	row->ambiguous = s->ambiguous;
 	row->sampled = s->sampled;
-	row->tasks_valid = s->tasks_valid;
+	row->tasks_valid = s->tasks_valid && tasks_known;
 	snprintf(row->name, sizeof(row->name), "%s", s->name ? s->name : "n/a");
 	snprintf(row->location, sizeof(row->location), "%s", s->location ? s->location : "");
 	snprintf(row->scheduler, sizeof(row->scheduler), "%s", s->scheduler ? s->scheduler : "n/a");
@@ -98,9 +115,9 @@ static void read_row(struct view *view, const struct model *m, const struct site
 	row->seen = s->seen;
 	row->ended = s->ended;
 	row->polls_rate = series_rate_known(s->series ? &s->series->polls : NULL, SHARES_OVER);
-	row->spawn_rate = s->tasks_valid ? series_rate_known(s->series ? &s->series->seen : NULL,
-							     SHARES_OVER) :
-					   -1;
+	row->spawn_rate = row->tasks_valid ? series_rate_known(s->series ? &s->series->seen : NULL,
+							       SHARES_OVER) :
+					     -1;
 	row->busy_rate = series_rate_known(s->series ? &s->series->busy_ns : NULL, SHARES_OVER);
 	read_octaves(s, row);
 	read_spawn(m, s, row);
@@ -116,11 +133,17 @@ static bool is_active(const struct view *view, const struct site *s)
 static void sites_read(struct view *view, const struct snapshot *snap)
 {
 	const struct model *m = snap->model;
+	struct state *state = view->state;
+	bool known = !*tasks_unknown_text(m, state->why, sizeof(state->why));
 
+	state->sampled = 0;
 	grid_clear(&view->grid);
-	for (uint32_t i = 0; i < m->sites_count; i++)
-		if (is_active(view, &m->sites[i]))
-			read_row(view, m, &m->sites[i]);
+	for (uint32_t i = 0; i < m->sites_count; i++) {
+		if (!is_active(view, &m->sites[i]))
+			continue;
+		read_row(view, m, &m->sites[i], known);
+		state->sampled += m->sites[i].sampled;
+	}
 }
 
 static uint64_t row_key(const void *row)
@@ -231,7 +254,7 @@ static void cell_blocked(const void *context, const void *row_, struct cell *cel
 	const struct row *row = row_;
 
 	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%s",
+	snprintf(cell->text, sizeof(cell->text), "%s%s", row->sampled && row->blocked_ns ? "~" : "",
 		 row->blocked_ns ? CELL_TIME(row->blocked_ns) : "-");
 }
 
@@ -360,6 +383,20 @@ static size_t sites_badge(const struct view *view, const struct snapshot *snap)
 	for (uint32_t i = 0; i < snap->model->sites_count; i++)
 		active += is_active(view, &snap->model->sites[i]);
 	return active;
+}
+
+static void sites_footer(const struct view *view, const void *row, struct lines *out)
+{
+	const struct state *state = view->state;
+
+	(void)row;
+	if (state->sampled)
+		lines_add(out, ROLE_DIM, 2,
+			  "~ scaled: %u type%s probed for moments only, now or before, to keep to "
+			  "the overhead budget.",
+			  state->sampled, state->sampled == 1 ? "" : "s");
+	if (state->why[0])
+		lines_add(out, ROLE_DIM, 2, "LIVE and SPAWN/s n/a: %s.", state->why);
 }
 
 static void sites_empty(const struct view *view, struct lines *out)
@@ -495,10 +532,14 @@ const struct view_ops view_sites = {
 	.title = "Sites",
 	.request_open = REQUEST_VIEW_SITES,
 	.grid = &grid,
+	.open = sites_open,
 	.read = sites_read,
 	.draw = view_grid_draw,
 	.request = view_grid_request,
 	.badge = sites_badge,
 	.detail = sites_detail,
 	.empty = sites_empty,
+	.footer = sites_footer,
+	.footer_rows = 2,
+	.close = sites_close,
 };

@@ -30,9 +30,10 @@ struct state {
 	uint32_t only;	  /* and whose */
 	bool truncated;
 	uint64_t dropped;
-	int level;	  /* in force, -1 not known */
-	bool lowered;	  /* by the overhead budget */
-	uint32_t sampled; /* task types that are probed for moments only */
+	int level;	    /* in force, -1 not known */
+	char why[WHY_SIZE]; /* there are no rows now */
+	uint32_t unread;    /* rows whose header has not been read */
+	uint32_t sampled;   /* task types that are probed for moments only */
 };
 
 static void tasks_open(struct view *view)
@@ -76,10 +77,16 @@ static void tasks_read(struct view *view, const struct snapshot *snap)
 	state->truncated = m->tasks_truncated;
 	state->dropped = m->tasks_dropped;
 	state->level = m->cost.hits ? m->cost.level : -1;
-	state->lowered = m->cost.level < m->cost.level_asked;
 	state->sampled = m->cost.sites_sampled;
+	/* The last rows before it would stand still, and look alive. */
+	if (*tasks_unknown_text(m, state->why, sizeof(state->why))) {
+		grid_clear(&view->grid);
+		state->unread = 0;
+		return;
+	}
 	if (is_fresh(view, m))
 		return;
+	state->unread = 0;
 	state->read_ns = m->now_ns;
 	state->only = view->only;
 	state->scans = m->tasks_scans;
@@ -97,6 +104,7 @@ static void tasks_read(struct view *view, const struct snapshot *snap)
 		row->target = m->tasks[i].target;
 		row->pid = target_pid(m, row->target);
 		row->scan_ns = m->tasks[i].scan_ns;
+		state->unread += !row->task.state_valid;
 	}
 }
 
@@ -317,7 +325,7 @@ static void tasks_detail(const struct view *view, const void *row_, struct lines
 	lines_add(out, ROLE_NORMAL, 0, "%s", "");
 	lines_value(out, "site", "%s", name_of(view, row));
 	lines_value(out, "state", "%s%s", state_text(t),
-		    t->state_valid ? "" : ": it could not be read from the target");
+		    t->state_valid ? "" : ": not read yet, the headers of tasks are read in turn");
 	lines_value(out, "age", "%s since its first poll was seen",
 		    FMT_DURATION(since(row, t->first_ns)));
 	lines_value(out, "last poll", "%s ago, on tid %u", FMT_DURATION(since(row, t->last_ns)),
@@ -337,11 +345,8 @@ static void tasks_empty(const struct view *view, struct lines *out)
 {
 	const struct state *state = view->state;
 
-	if (state->level >= 0 && state->level < 2)
-		lines_add(out, ROLE_NORMAL, 0,
-			  "n/a: level %d is in force%s; tasks are followed from level 2 on (%s).",
-			  state->level, state->lowered ? ", to keep to the overhead budget" : "",
-			  state->lowered ? "--overhead PCT allows more" : "--level 2");
+	if (state->why[0])
+		lines_add(out, ROLE_NORMAL, 0, "n/a: %s.", state->why);
 	else if (state->sampled)
 		lines_add(out, ROLE_NORMAL, 0,
 			  "n/a: %u task type%s probed for moments only, to keep to the overhead "
@@ -357,6 +362,11 @@ static void tasks_footer(const struct view *view, const void *row, struct lines 
 	const struct state *state = view->state;
 
 	(void)row;
+	if (state->unread)
+		lines_add(out, ROLE_DIM, 2,
+			  "STATE n/a: %s header%s not read yet; they are read in turn, and until "
+			  "then tasks that have ended are still here.",
+			  FMT_COUNT((double)state->unread), state->unread == 1 ? "" : "s");
 	if (state->truncated)
 		lines_add(out, ROLE_WARNING, 2,
 			  "The table of tasks is full: more are alive than are shown.");
@@ -370,6 +380,10 @@ static size_t tasks_badge(const struct view *view, const struct snapshot *snap)
 	const struct model *m = snap->model;
 	size_t count = 0;
 
+	char why[WHY_SIZE];
+
+	if (*tasks_unknown_text(m, why, sizeof(why)))
+		return 0;
 	if (view->only == ID_NONE)
 		return m->tasks_count;
 	for (uint32_t i = 0; i < m->tasks_count; i++)

@@ -28,6 +28,7 @@ struct state {
 	struct strips all;
 	size_t scale;	     /* index into scales */
 	bool scaled;	     /* it was chosen: else the whole minute is shown */
+	uint32_t sampled;    /* rows of threads whose polls are */
 	uint64_t cursor_ns;  /* start of its column; 0: it stays at the newest */
 	struct window shown; /* as drawn last */
 };
@@ -52,6 +53,7 @@ static void timeline_read(struct view *view, const struct snapshot *snap)
 	struct state *state = view->state;
 
 	strips_read(&state->all, m);
+	state->sampled = 0;
 	grid_clear(&view->grid);
 	for (uint32_t i = 0; i < m->workers_count; i++) {
 		const struct worker *w = &m->workers[i];
@@ -66,6 +68,7 @@ static void timeline_read(struct view *view, const struct snapshot *snap)
 		snprintf(row->comm, sizeof(row->comm), "%s",
 			 w->now.comm && *w->now.comm ? w->now.comm : "n/a");
 		strip_read(&row->strip, &state->all, m, w);
+		state->sampled += row->strip.sampled;
 	}
 }
 
@@ -205,8 +208,10 @@ static void shares_line(const struct row *row, const struct state *state, uint64
 	fmt_duration(begin, sizeof(begin), now > from ? now - from : 0);
 	lines_add(out, ROLE_STRONG, 2, "tid %u, %s ago for %s: busy %s, blocked %s, preempted %s",
 		  row->tid, begin, FMT_DURATION(state->shown.step_ns),
-		  part.known ? FMT_RATIO(part.busy) : "not known yet", FMT_RATIO(part.blocked),
-		  FMT_RATIO(part.preempted));
+		  part.known	     ? FMT_RATIO(part.busy) :
+		  row->strip.sampled ? "n/a (sampled)" :
+				       "not known yet",
+		  FMT_RATIO(part.blocked), FMT_RATIO(part.preempted));
 }
 
 static void timeline_footer(const struct view *view, const void *row_, struct lines *out)
@@ -216,9 +221,11 @@ static void timeline_footer(const struct view *view, const void *row_, struct li
 	uint64_t from = cursor_of(state);
 	size_t shown = 0;
 
-	lines_add(out, ROLE_DIM, 2,
-		  "height: busy  B blocked, C computing, p preempted: %d %% or more, in long polls",
-		  (int)(STRIP_MARK * 100));
+	lines_add(
+		out, ROLE_DIM, 2,
+		"height: busy  B blocked, C computing, p preempted: %d %% or more, in long polls%s",
+		(int)(STRIP_MARK * 100),
+		state->sampled ? "  ?: n/a, polls are sampled to keep to the overhead budget" : "");
 	if (!row)
 		return;
 	shares_line(row, state, from, out);

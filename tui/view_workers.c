@@ -13,6 +13,7 @@ struct row {
 	bool announced, worker, root, main, ended, shares_known;
 	struct ev_thread now; /* `comm` is not used: it is the model's */
 	char comm[32], site[NAME_SIZE], runtime[64];
+	bool for_known;
 	uint64_t for_ns;     /* in its state, or in the open poll */
 	uint64_t blocked_ns; /* of the open long poll, 0 unknown */
 	struct worker_shares shares;
@@ -58,7 +59,10 @@ static void queues_text(const struct runtime *r, char *out, size_t size)
 
 	if (!r->queues_seen || q->local < 0 || !q->workers)
 		return;
-	used = (size_t)snprintf(out, size, "local queues, worker 0 to %u:", q->workers - 1);
+	used = (size_t)(q->workers == 1 ?
+				snprintf(out, size, "local queue:") :
+				snprintf(out, size,
+					 "local queues, worker 0 to %u:", q->workers - 1));
 	for (uint32_t i = 0; i < q->workers && used + 12 < size; i++)
 		used += (size_t)snprintf(out + used, size - used, " %u", q->local_each[i]);
 }
@@ -108,6 +112,8 @@ static void read_row(struct view *view, const struct model *m, const struct work
 	if (now.poll_start_ns)
 		snprintf(row->site, sizeof(row->site), "%s", site_text(m, now.site));
 	at = seen_ns(m, w, &now);
+	/* On the CPU, polls that are not seen may have come and gone. */
+	row->for_known = thread_state_known(&now) || now.state == THREAD_PARKED;
 	row->for_ns = since && at > since ? at - since : 0;
 	if (w->open && w->poll.start_ns == now.poll_start_ns)
 		row->blocked_ns = w->poll.blocked_ns;
@@ -200,7 +206,10 @@ static void cell_for(const void *context, const void *row_, struct cell *cell)
 	const struct row *row = row_;
 
 	(void)context;
-	snprintf(cell->text, sizeof(cell->text), "%s", row->ended ? "-" : CELL_TIME(row->for_ns));
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->ended	 ? "-" :
+		 !row->for_known ? "n/a" :
+				   CELL_TIME(row->for_ns));
 }
 
 static void cell_site(const void *context, const void *row_, struct cell *cell)
@@ -348,7 +357,8 @@ static void workers_detail(const struct view *view, const void *row_, struct lin
 		row->root ? "in block_on: no task polled so far, at most its future" :
 			    "blocking pool: no task polled so far");
 	lines_value(out, "runtime", "%s", row->runtime[0] ? row->runtime : "n/a");
-	lines_value(out, "state", "%s for %s", state_text(row), FMT_DURATION(row->for_ns));
+	lines_value(out, "state", "%s for %s", state_text(row),
+		    row->for_known ? FMT_DURATION(row->for_ns) : "n/a");
 	if (t->poll_start_ns) {
 		lines_value(out, "polls", "%s", row->site);
 		if (t->task_id)
@@ -388,6 +398,11 @@ static void workers_footer(const struct view *view, const void *row_, struct lin
 
 	lines_add(out, ROLE_DIM, 0, "%s", "");
 	shares_legend(view, out);
+	if (row && row->now.unaccounted && !row->ended)
+		lines_add(
+			out, ROLE_DIM, 2,
+			"n/a: its polls are sampled, to keep to the overhead budget; asleep or on "
+			"CPU, it may be in one.");
 	if (row && row->queues[0])
 		lines_add(out, ROLE_NORMAL, 2, "%s", row->queues);
 }
@@ -407,7 +422,8 @@ static const struct column columns[] = {
 	 .cell = cell_comm,
 	 .compare = by_comm},
 	{.title = "STATE",
-	 .meaning = "polling, BLOCKED or preempted in a poll, searching, parked",
+	 .meaning =
+		 "polling, BLOCKED or preempted in a poll, searching, parked; sampled: on CPU, asleep",
 	 .width = 9,
 	 .descending = true,
 	 .cell = cell_state,

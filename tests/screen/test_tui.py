@@ -353,6 +353,30 @@ def test_cost_and_loss_on_any_screen(start):
     t.wait_text("cost    2.3 % of target (budget 2 %), level 1 (lowered), 1 type sampled  LOST 12\n")
 
 
+def test_sampled(start, golden):
+    """Over the budget: what is not known says so, and why; nothing of before stands for now."""
+    t = start("--script", "sampled", "--ticks", "130", cols=120, rows=26)
+    for name, key in (("workers", "2"), ("sites", "3"), ("timeline", "5"), ("self", "6")):
+        press(t, key)
+        golden(t, f"sampled-{name}-120x26")
+    press(t, "4")
+    t.wait_text("n/a: level 1 is in force, to keep to the overhead budget")
+    t.wait_no_text("4 Tasks 12")  # those of the last scan
+    press(t, "2", "end", "up", "enter")
+    t.wait_text("on CPU for n/a")
+    press(t, "esc", "?")
+    t.wait_text("n/a")
+
+
+def test_headers_not_read(start):
+    """Tasks whose state is not known yet: said, and how many."""
+    t = start("--script", "unread", "--ticks", "60", cols=120)
+    press(t, "4")
+    t.wait_text("STATE n/a: 6 headers not read yet; they are read in turn")
+    press(t, "end", "up", "enter")
+    t.wait_text("n/a: not read yet, the headers of tasks are read in turn")
+
+
 def test_tabs_that_fit(start):
     """All views and the way to the help, at any width; first the numbers go, then titles."""
     t = start("--script", "many", "--ticks", "60", cols=80)

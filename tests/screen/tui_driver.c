@@ -3,7 +3,7 @@
  * The live view over a scripted program, for the screen tests: events with a fixed clock go through
  * the model and the rules into the view, as main does it. Standard input and output are a terminal.
  *
- *   tui_driver [--script shop|stack|empty|hostile|many|two|hop|wakes|stripped|sampled] [--ticks N] [--color auto|always|never]
+ *   tui_driver [--script shop|stack|empty|hostile|many|two|hop|wakes|stripped|sampled|unread] [--ticks N] [--color auto|always|never]
  *              [--rules PATH] [--run]
  *
  * Descriptor 3, where there is one, takes commands, a line each, answered by "ok":

@@ -343,10 +343,10 @@ static void scan_tasks(struct script *s)
 		      .first_ns = SCRIPT_START_NS + i * MS / 10,
 		      .last_ns = s->now - (i % 37) * 30 * MS, .polls = s->tick * (1 + i % 7),
 		      .busy_ns = s->tick * 1000 * (i % 11),
-		      .last_tid = s->thread[i % s->threads].ev.tid, .state_valid = true,
-		      .running = i % 12 == 5, .ready = i % 12 == 7, .has_handle = i % 3 > 0,
-		      .refs = 2 + i % 3, .wakes_valid = s->cost.level == 3,
-		      .wakes = s->tick * (i % 7));
+		      .last_tid = s->thread[i % s->threads].ev.tid,
+		      .state_valid = i % 2 || strcmp(s->name, "unread"), .running = i % 12 == 5,
+		      .ready = i % 12 == 7, .has_handle = i % 3 > 0, .refs = 2 + i % 3,
+		      .wakes_valid = s->cost.level == 3, .wakes = s->tick * (i % 7));
 	EVENT(TASK_SCAN, as_task_scan, .rows = s->tasks);
 }
 
