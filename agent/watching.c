@@ -41,23 +41,34 @@ struct session {
 	struct loop *loop;
 	pid_t child; /* started by us */
 	int signal;  /* that ended it, 0 none */
+	unsigned int ticks_after_end;
 };
+
+/* For the stacks of the last blocks, which come a moment later. */
+#define TICKS_AFTER_END 5
 
 static int on_source(void *ctx)
 {
 	return pipeline_drain(&((struct session *)ctx)->pipeline);
 }
 
-/* The live view stays open when its target has ended; it is left by a key. */
+/*
+ * The live view stays open when its target has ended, and is left by a key. Its clock stops: else rates
+ * fell to nothing and what was open at the end closed, as if that had been seen.
+ */
 static int on_tick(void *ctx)
 {
 	struct session *s = ctx;
-	int ret = pipeline_tick(&s->pipeline);
+	int ret;
 
+	if (s->ticks_after_end >= TICKS_AFTER_END)
+		return 0;
+	ret = pipeline_tick(&s->pipeline);
 	loop_pace(s->loop, s->source->ops->interval_ms(s->source));
-	if (ret == 1)
-		return s->report ? 0 : LOOP_STOP;
-	return ret;
+	if (ret != 1)
+		return ret;
+	s->ticks_after_end++;
+	return s->report ? 0 : LOOP_STOP;
 }
 
 static int on_input(void *ctx)

@@ -104,13 +104,26 @@ static size_t first_at(const struct strips *all, uint32_t target, uint32_t tid)
 	return low;
 }
 
+uint64_t strip_end_ns(const struct model *m, const struct worker *w)
+{
+	const struct target *t = model_target(m, w->target);
+
+	return w->ended ? w->ended_ns : t && t->ended ? t->end_ns : 0;
+}
+
 void strip_read(struct strip *strip, const struct strips *all, const struct model *m,
 		const struct worker *w)
 {
+	uint64_t end = strip_end_ns(m, w);
+
 	spark_read_shares(&strip->busy, m, &w->busy);
 	spark_read_shares(&strip->blocked, m, &w->blocked);
 	spark_read_shares(&strip->preempted, m, &w->preempted);
 	strip->sampled = w->now.unaccounted;
+	/* Its seconds have not gone on with the clock. */
+	if (end > m->begin_ns)
+		strip->busy.second = strip->blocked.second = strip->preempted.second =
+			(end - m->begin_ns) / SECOND;
 	strip->first = first_at(all, w->target, w->now.tid);
 	strip->count = first_at(all, w->target, w->now.tid + 1) - strip->first;
 }

@@ -52,6 +52,8 @@ struct window {
 
 void strips_read(struct strips *all, const struct model *m);
 void strips_free(struct strips *all);
+/* When the thread ended, or its program; 0: not yet. */
+uint64_t strip_end_ns(const struct model *m, const struct worker *w);
 void strip_read(struct strip *strip, const struct strips *all, const struct model *m,
 		const struct worker *w);
 

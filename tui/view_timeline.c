@@ -20,6 +20,7 @@
 struct row {
 	uint64_t key;
 	uint32_t tid, pid;
+	bool ended;
 	char comm[32];
 	struct strip strip;
 };
@@ -47,6 +48,15 @@ static void timeline_close(struct view *view)
 	free(view->state);
 }
 
+/* The end of the program is when its threads' last minute is looked at most. */
+static bool is_gone(const struct model *m, const struct worker *w)
+{
+	const struct target *t = model_target(m, w->target);
+	uint64_t end = strip_end_ns(m, w);
+
+	return end && !(t && t->ended && end + 60 * SECOND >= m->now_ns);
+}
+
 static void timeline_read(struct view *view, const struct snapshot *snap)
 {
 	const struct model *m = snap->model;
@@ -59,11 +69,13 @@ static void timeline_read(struct view *view, const struct snapshot *snap)
 		const struct worker *w = &m->workers[i];
 		struct row *row;
 
-		if ((!w->now.worker && !w->open) || w->ended || !is_shown(view->only, w->target))
+		if ((!w->now.worker && !w->open) || is_gone(m, w) ||
+		    !is_shown(view->only, w->target))
 			continue;
 		row = grid_row_add(&view->grid);
 		row->key = (uint64_t)w->target << 32 | w->now.tid;
 		row->tid = w->now.tid;
+		row->ended = strip_end_ns(m, w) != 0;
 		row->pid = target_pid(m, w->target);
 		snprintf(row->comm, sizeof(row->comm), "%s",
 			 w->now.comm && *w->now.comm ? w->now.comm : "n/a");
@@ -194,7 +206,7 @@ static void timeline_detail(const struct view *view, const void *row_, struct li
 static void timeline_empty(const struct view *view, struct lines *out)
 {
 	(void)view;
-	lines_add(out, ROLE_NORMAL, 0, "No thread has polled a task since the watch began.");
+	lines_add(out, ROLE_NORMAL, 0, "No thread has polled a task in the last minute.");
 }
 
 static void shares_line(const struct row *row, const struct state *state, uint64_t from,
@@ -209,6 +221,7 @@ static void shares_line(const struct row *row, const struct state *state, uint64
 	lines_add(out, ROLE_STRONG, 2, "tid %u, %s ago for %s: busy %s, blocked %s, preempted %s",
 		  row->tid, begin, FMT_DURATION(state->shown.step_ns),
 		  part.known	     ? FMT_RATIO(part.busy) :
+		  row->ended	     ? "n/a (ended)" :
 		  row->strip.sampled ? "n/a (sampled)" :
 				       "not known yet",
 		  FMT_RATIO(part.blocked), FMT_RATIO(part.preempted));

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import sys
+import time
 
 import pytest
 
@@ -69,6 +70,11 @@ def test_end_of_the_target(app, view):
     t.keys("esc", "3")
     t.wait_text("planted::planted_sleep")
     t.wait_no_text("=== report ===")
+    # The clock stops with the program, and what its workers did can still be looked at.
+    wait_still(t)
+    assert "open at its end" in t.text()
+    t.keys("5")
+    t.wait(lambda text: re.search(r"^[> ] +\d+ tokio-rt-worker .*B", text, re.M), "its last minute")
     at = len(t.raw)
     t.keys("q")
     assert t.wait_exit() == 0
@@ -76,6 +82,17 @@ def test_end_of_the_target(app, view):
     plain = re.sub(rb"\x1b\[[0-9;]*m", b"", after)
     assert b"=== report ===" in plain and b"CRITICAL blocking-call" in plain
     assert t.settings() == t.before
+
+
+def wait_still(t):
+    """Until the time in the title has not changed for a second."""
+    end = time.monotonic() + 15
+    shown, since = None, 0
+    while shown != t.lines()[0].split()[-2:] or time.monotonic() - since < 1:
+        if shown != t.lines()[0].split()[-2:]:
+            shown, since = t.lines()[0].split()[-2:], time.monotonic()
+        assert time.monotonic() < end, "the clock goes on:\n" + t.text()
+        t.pump(0.1)
 
 
 def count_of_wide(text):

@@ -80,6 +80,8 @@ def test_ended(start, golden):
     t.wait_no_text("evidence:")
     t.command("tick 20")  # it comes once
     golden(t, "ended-80x24")
+    press(t, "5")
+    golden(t, "ended-timeline-80x24")
     press(t, "q")
     assert t.wait_exit() == 0
 
