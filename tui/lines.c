@@ -43,6 +43,11 @@ void lines_add(struct lines *l, enum role role, int indent, const char *fmt, ...
 	va_end(args);
 }
 
+void lines_hang(struct lines *l, enum role role, int indent, int hang, const char *text)
+{
+	add(l, role, indent, xstrdup(text))->hang = hang;
+}
+
 void lines_title(struct lines *l, const char *title)
 {
 	if (l->count)

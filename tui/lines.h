@@ -28,6 +28,8 @@ struct lines {
 void lines_reset(struct lines *l);
 void lines_add(struct lines *l, enum role role, int indent, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same; what it is wrapped to stands `hang` columns further in. */
+void lines_hang(struct lines *l, enum role role, int indent, int hang, const char *text);
 /* An empty line, then the title. */
 void lines_title(struct lines *l, const char *title);
 /* "label   value" with values aligned. */

@@ -65,6 +65,14 @@ static void ask(struct screen *s, enum tui_ask what, const struct snapshot *snap
 		read_top(s, snap);
 }
 
+/* Of "advice:   Use the" what stands before "Use"; else a little. */
+static int label_columns(const char *text)
+{
+	size_t word = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+
+	return text[word] == ':' ? (int)(word + 1 + strspn(text + word + 1, " ")) : 2;
+}
+
 /* The same text as on the normal screen after the end, wrapped to this one. */
 static void report_fill(struct screen *s, const struct snapshot *snap)
 {
@@ -84,8 +92,8 @@ static void report_fill(struct screen *s, const struct snapshot *snap)
 
 		if (!indent && s->text.count)
 			lines_add(&s->text, ROLE_NORMAL, 0, "%s", "");
-		lines_add(&s->text, indent ? ROLE_NORMAL : ROLE_STRONG, indent, "%s",
-			  line + indent);
+		lines_hang(&s->text, indent ? ROLE_NORMAL : ROLE_STRONG, indent,
+			   label_columns(line + indent), line + indent);
 	}
 	free(text);
 	if (!s->text.count)

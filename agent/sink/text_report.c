@@ -17,7 +17,8 @@
 
 #define SHOWN_TASKS 8
 #define SOURCE_AROUND 3
-#define WRAP 96 /* columns of a paragraph of advice */
+#define WRAP 96	 /* columns of a paragraph of advice */
+#define LABEL 11 /* and of what stands before it */
 
 static uint64_t since(uint64_t then, uint64_t now)
 {
@@ -151,10 +152,12 @@ static void print_cause(FILE *out, const struct model *m, const struct finding *
 			f->alarm > f->severity ? severity_name(f->alarm) : "");
 }
 
-/* Words on lines of at most WRAP columns; further lines are indented like the first. */
-static void print_wrapped(FILE *out, const char *label, const char *text)
+/* Words on lines of at most WRAP columns, or as the style says; further ones are indented alike. */
+static void print_wrapped(FILE *out, const struct text_style *style, const char *label,
+			  const char *text)
 {
-	size_t column = 0;
+	size_t room = style->width > 2 * LABEL ? style->width - LABEL : LABEL;
+	size_t wrap = room < WRAP ? room : WRAP, column = 0;
 
 	if (!text || !*text)
 		return;
@@ -162,8 +165,8 @@ static void print_wrapped(FILE *out, const char *label, const char *text)
 	while (*text) {
 		size_t len = strcspn(text, " \n");
 
-		if (column && column + 1 + len > WRAP) {
-			fprintf(out, "\n%11s", "");
+		if (column && column + 1 + len > wrap) {
+			fprintf(out, "\n%*s", LABEL, "");
 			column = 0;
 		}
 		if (len) {
@@ -320,8 +323,8 @@ void text_finding(FILE *out, const struct text_style *style, const struct model 
 	print_stack(out, style, m, f);
 	print_spawn(out, style, m, f);
 	finding_advice(m, f, advice, sizeof(advice));
-	print_wrapped(out, "advice:", advice);
-	print_wrapped(out, "more:", v.rule.link);
+	print_wrapped(out, style, "advice:", advice);
+	print_wrapped(out, style, "more:", v.rule.link);
 }
 
 size_t text_findings(FILE *out, const struct text_style *style, const struct snapshot *snap)
