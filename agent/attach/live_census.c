@@ -10,6 +10,7 @@
  */
 #include "attach/live_census.h"
 
+#include "stack/root.h"
 #include "util/xalloc.h"
 
 #include <stddef.h>
@@ -358,9 +359,12 @@ static enum census_kind judge_poll(struct live *live, struct census_thread *t,
 	return live_word_at(t->copy, t->frame_at, &t->frame_is) ? CENSUS_POLL : CENSUS_OTHER;
 }
 
+/* *boundary: where a root future is inlined, see root_blocked(). */
 static enum census_kind judge(struct live *live, struct census_thread *t,
-			      const struct frame *frames, uint32_t count)
+			      const struct frame *frames, uint32_t count, uint32_t *boundary)
 {
+	int32_t syscall = t->look.flags & WIRE_LOOK_ASLEEP ? t->look.syscall : -1;
+
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t site = live_site_of_frame(live, t->target, &frames[i]);
 
@@ -374,8 +378,9 @@ static enum census_kind judge(struct live *live, struct census_thread *t,
 		}
 	}
 	for (uint32_t i = 0; i < count; i++)
-		if (live_is_block_on(&frames[i]))
-			return live_root_blocked(frames, count) ? CENSUS_ROOT_HELD : CENSUS_ROOT;
+		if (root_is_block_on(&frames[i]))
+			return root_blocked(frames, count, syscall, boundary) ? CENSUS_ROOT_HELD :
+										CENSUS_ROOT;
 	return CENSUS_OTHER;
 }
 
@@ -418,13 +423,14 @@ void live_census_answer(struct live *live, uint32_t index, const struct frame *f
 {
 	struct census_thread *t = &live->census->threads[index];
 	struct census_thread was = *t;
+	uint32_t boundary = ROOT_NO_FRAME;
 	enum census_kind kind;
 
 	live->census->asking--;
 	t->pending = false;
 	if (!t->used || !t->copy || !t->asked)
 		return;
-	kind = judge(live, t, frames, count);
+	kind = judge(live, t, frames, count, &boundary);
 	if (was.kind == CENSUS_POLL &&
 	    (kind != CENSUS_POLL || t->header != was.header || t->frame_at != was.frame_at)) {
 		/* Of another poll, or of none that is known: the next check tells what became of ours. */
@@ -437,6 +443,8 @@ void live_census_answer(struct live *live, uint32_t index, const struct frame *f
 	} else {
 		t->kind = kind;
 		keep_frames(t, frames, count, end, detail, kernel);
+		if (boundary != ROOT_NO_FRAME)
+			t->frames[boundary].origin = FRAME_BOUNDARY;
 		if (kind != was.kind && (kind == CENSUS_POLL || kind == CENSUS_ROOT_HELD))
 			begin_poll(t);
 	}

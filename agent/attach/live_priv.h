@@ -297,8 +297,6 @@ int live_stack(struct live *live, struct emit *emit, const struct wire_stack *re
 int live_stack_open(struct live *live, struct emit *emit, uint32_t index,
 		    const struct wire_slot *slot, const struct wire_poll *poll);
 
-bool live_is_block_on(const struct frame *f);
-bool live_root_blocked(const struct frame *frames, uint32_t count);
 /* What the function at that address of code is, of a sample: it comes as a stack of its own kind. */
 void live_stack_place(struct live *live, const struct wire_sample *rec, uint64_t address);
 /* Reads the pages that are missing, of a thread that does not run. */

@@ -6,6 +6,7 @@
 #include "attach/live_census.h"
 #include "attach/live_locks.h"
 
+#include "stack/root.h"
 #include "target/ksyms.h"
 #include "target/syscall_detail.h"
 #include "util/xalloc.h"
@@ -45,33 +46,6 @@ struct live_stacks {
 	struct emit *emit;  /* valid while answers are passed on */
 	int emit_error;
 };
-
-/*
- * Of Tokio, async-io (smol's own), async-global-executor and futures-lite; async-std's is inlined, of
- * which Builder::blocking is left.
- */
-bool live_is_block_on(const struct frame *f)
-{
-	return f->origin == FRAME_RUNTIME && f->function &&
-	       (strstr(f->function, "block_on") ||
-		strstr(f->function, "async_std::task::builder::Builder::blocking"));
-}
-
-/*
- * A block outside any poll is one of the root future when user code, called by block_on, did it;
- * everything else that such a thread waits in is the runtime's own.
- */
-bool live_root_blocked(const struct frame *frames, uint32_t count)
-{
-	bool user = false;
-
-	for (uint32_t i = 0; i < count; i++) {
-		if (user && live_is_block_on(&frames[i]))
-			return true;
-		user |= frames[i].origin == FRAME_USER;
-	}
-	return false;
-}
 
 /* The innermost poll of a task that the stack shows; ID_NONE: none. */
 static uint32_t poll_of(const struct live *live, uint32_t target, const struct frame *frames,
@@ -120,6 +94,8 @@ static void on_answer(void *ctx, uint64_t cookie, const struct frame *frames, ui
 {
 	struct live_stacks *s = ctx;
 	struct stack_wait *wait = &s->waits[cookie % STACK_PENDING];
+	uint32_t boundary = ROOT_NO_FRAME;
+	struct frame *own = NULL;
 	struct event event = {0};
 
 	if (!wait->used)
@@ -141,7 +117,8 @@ static void on_answer(void *ctx, uint64_t cookie, const struct frame *frames, ui
 	} else if (wait->stack.site == ID_NONE) {
 		uint32_t site = poll_of(s->live, wait->target, frames, count);
 
-		if (site == ID_NONE && !live_root_blocked(frames, count)) {
+		if (site == ID_NONE &&
+		    !root_blocked(frames, count, wait->stack.syscall, &boundary)) {
 			if (end == STACK_COMPLETE)
 				s->live->kernel->parks[wait->slot] = wait->park;
 			return;
@@ -153,15 +130,20 @@ static void on_answer(void *ctx, uint64_t cookie, const struct frame *frames, ui
 		if (s->emit_error)
 			return;
 	}
+	if (boundary != ROOT_NO_FRAME) {
+		own = frames_dup(frames, count);
+		own[boundary].origin = FRAME_BOUNDARY;
+	}
 	event.as_stack = wait->stack;
 	event.as_stack.end = end;
-	event.as_stack.frames = frames;
+	event.as_stack.frames = own ? own : frames;
 	event.as_stack.frames_count = count;
 	event.as_stack.detail = wait->detail[0] ? wait->detail : NULL;
 	event.as_stack.kernel = wait->kernel[0] ? wait->kernel : NULL;
 	if (wait->stack.open)
 		live_lock(s->live, s->emit, wait->target, &wait->lock, &event.as_stack);
 	s->emit_error = live_emit(s->emit, EV_STACK, wait->target, &event);
+	free(own);
 }
 
 int live_stacks_open(struct live *live, struct err *err)
