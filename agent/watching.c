@@ -368,6 +368,14 @@ static void session_close(struct session *s)
 	model_free(s->model);
 }
 
+/* Of a large program, or on a busy machine, the screen would stay empty for seconds. */
+static void say_attaching(const struct opts *o)
+{
+	if (o->command == CMD_TOP && !o->json && !o->dry_run && isatty(STDOUT_FILENO) &&
+	    isatty(STDERR_FILENO))
+		fputs("attaching: finding runtimes and task types ...\n", stderr);
+}
+
 enum exit_code command_watch(const struct opts *opts)
 {
 	struct session s = {.opts = opts};
@@ -379,6 +387,7 @@ enum exit_code command_watch(const struct opts *opts)
 
 	ret = load_rules(opts, &s.rules, &err);
 	if (!ret) {
+		say_attaching(opts);
 		ret = recording_open(opts, &s.recording, &err);
 		unwritable = ret != 0;
 	}

@@ -440,9 +440,10 @@ static int draw_polls(const struct header *h, const struct canvas *c, int y)
 	}
 	x = canvas_printf(
 		c, y, 0, c->cols, h->ready_seen && !h->delays_known ? ROLE_WARNING : ROLE_NORMAL,
-		"polls   %s%s/s  p50 %s%s  p99 %s%s  max %s%s", h->polls_rate < 0 ? "" : about,
-		FMT_KNOWN(h->polls_rate), about, FMT_DURATION(h->p50_ns), about,
-		FMT_DURATION(h->p99_ns), FMT_DURATION(h->max_ns), h->delays_known ? "" : ready);
+		"polls   %s%s%s  p50 %s%s  p99 %s%s  max %s%s", h->polls_rate < 0 ? "" : about,
+		FMT_KNOWN(h->polls_rate), h->polls_rate < 0 ? "" : "/s", about,
+		FMT_DURATION(h->p50_ns), about, FMT_DURATION(h->p99_ns), FMT_DURATION(h->max_ns),
+		h->delays_known ? "" : ready);
 	draw_minute(c, y++, x, &h->polls_spark);
 	if (!h->delays_known)
 		return y;
@@ -489,8 +490,11 @@ static size_t cost_parts(const struct header *h, struct part *parts)
 		return 1;
 	}
 	parts[n].role = h->budget > 0 && h->overhead > h->budget ? ROLE_WARNING : ROLE_NORMAL;
-	snprintf(parts[n].text, sizeof(parts[n].text), "cost    %s of target%s",
-		 FMT_RATIO(h->overhead), h->targets > 1 ? "s" : "");
+	if (h->overhead < 0)
+		snprintf(parts[n].text, sizeof(parts[n].text), "cost    n/a: just started");
+	else
+		snprintf(parts[n].text, sizeof(parts[n].text), "cost    %s of target%s",
+			 FMT_RATIO(h->overhead), h->targets > 1 ? "s" : "");
 	n++;
 	parts[n].role = parts[0].role;
 	if (h->budget > 0)
@@ -508,6 +512,8 @@ static size_t cost_parts(const struct header *h, struct part *parts)
 			 h->sampled == 1 ? "" : "s");
 		n++;
 	}
+	if (h->agent < 0)
+		return n;
 	parts[n].role = ROLE_NORMAL;
 	snprintf(parts[n].text, sizeof(parts[n].text), "; stalltop %s of a core",
 		 FMT_RATIO(h->agent));

@@ -31,6 +31,7 @@ struct row {
 struct state {
 	char why[WHY_SIZE]; /* no tasks are counted */
 	uint32_t sampled;   /* rows */
+	bool uncounted;	    /* tasks of some of these */
 };
 
 static void sites_open(struct view *view)
@@ -137,12 +138,14 @@ static void sites_read(struct view *view, const struct snapshot *snap)
 	bool known = !*tasks_unknown_text(m, state->why, sizeof(state->why));
 
 	state->sampled = 0;
+	state->uncounted = false;
 	grid_clear(&view->grid);
 	for (uint32_t i = 0; i < m->sites_count; i++) {
 		if (!is_active(view, &m->sites[i]))
 			continue;
 		read_row(view, m, &m->sites[i], known);
 		state->sampled += m->sites[i].sampled;
+		state->uncounted |= m->sites[i].sampled && !m->sites[i].tasks_valid;
 	}
 }
 
@@ -393,8 +396,9 @@ static void sites_footer(const struct view *view, const void *row, struct lines 
 	if (state->sampled)
 		lines_add(out, ROLE_DIM, 2,
 			  "~ scaled: %u type%s probed for moments only, now or before, to keep to "
-			  "the overhead budget.",
-			  state->sampled, state->sampled == 1 ? "" : "s");
+			  "the overhead budget%s.",
+			  state->sampled, state->sampled == 1 ? "" : "s",
+			  state->uncounted ? "; tasks of such are not counted" : "");
 	if (state->why[0])
 		lines_add(out, ROLE_DIM, 2, "LIVE and SPAWN/s n/a: %s.", state->why);
 }

@@ -62,6 +62,7 @@ def test_end_of_the_target(app, view):
     """The report comes over the view by itself, and after quitting on the normal screen."""
     target = app("planted", args=("sleep", 300, 400, 300))
     t = view("-p", target.pid, cols=120, rows=40)
+    assert b"attaching: " in t.raw.split(b"\x1b[?1049h")[0]
     t.wait(lambda text: count_of_wide(text), "a finding", 20)
     target.kill()
     t.wait_text("ENDED  exited", 10)

@@ -379,6 +379,13 @@ def test_headers_not_read(start):
     t.wait_text("n/a: not read yet, the headers of tasks are read in turn")
 
 
+def test_just_started(start):
+    """No rate yet: n/a without a unit, and why."""
+    t = start("--ticks", "5")
+    t.wait(lambda text: re.search(r"^polls   n/a  p50 ", text, re.M), "no rate yet")
+    t.wait_text("cost    n/a: just started (budget 2 %), level 2  lost 0")
+
+
 def test_tabs_that_fit(start):
     """All views and the way to the help, at any width; first the numbers go, then titles."""
     t = start("--script", "many", "--ticks", "60", cols=80)
