@@ -29,9 +29,9 @@ struct wire_totals totals;
  * surely ran.
  */
 __u32 epochs[WIRE_MAX_TARGETS];
-__u64 since[WIRE_MAX_TARGETS]; /* likewise: wakes before it tell nothing (--overhead-check) */
+__u64 since[WIRE_MAX_TARGETS];	      /* likewise: wakes before it tell nothing */
 bool sentinel_asks[WIRE_MAX_TARGETS]; /* likewise: threads are asked for ids of tasks */
-bool rows_off, wakes_off;	      /* the level was lowered: to 1, to 2 */
+bool rows_off, wakes_off;	      /* the level is lowered: to 1, to 2 */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -53,7 +53,7 @@ static __always_inline void delay_add(__u32 site, __u32 row, __u32 target, __u64
 		__sync_fetch_and_add(&sum->self, 1);
 		return;
 	}
-	/* It may have been polled and woken since, without probes. */
+	/* It may have been polled and woken since, without probes; so may WIRE_WAKE_UNKNOWN. */
 	if (woken->ready_ns < *(volatile __u64 *)&since[target & (WIRE_MAX_TARGETS - 1)]) {
 		woken->ready_ns = 0;
 		return;
@@ -241,6 +241,27 @@ static __always_inline bool task_same(struct wire_poll *poll, const struct wire_
 	return false;
 }
 
+/*
+ * The task was met before a time in which nobody looked at its polls: what its row has summed up has a
+ * hole, so it begins anew. It was counted as met.
+ */
+static __always_inline bool task_again(struct wire_poll *poll, const struct wire_site *cfg,
+				       struct wire_task *task, __u32 row, __u32 slot)
+{
+	if (task->first_ns >= *(volatile __u64 *)&cfg->rows_ns)
+		return false;
+	if (!has_ids(cfg))
+		task->id = poll->task_id = poll->start_ns;
+	task->first_ns = poll->start_ns;
+	task->last_ns = poll->start_ns;
+	task->busy_ns = 0;
+	task->polls = 0;
+	task->last_slot = slot;
+	if (level >= 3)
+		wakes_forget(row);
+	return true;
+}
+
 /* Not what most polls are: the task was on another thread before, or was cancelled. */
 static __always_inline void task_odd(const struct wire_poll *poll, const struct wire_site *cfg,
 				     const struct wire_task *task, __u32 slot, __u64 state)
@@ -284,6 +305,8 @@ static __always_inline void task_open(struct wire_poll *poll, const struct wire_
 	poll->row = row + 1;
 	if (task_same(poll, cfg, task, key)) {
 		poll->sched = task->sched;
+		if (task_again(poll, cfg, task, row, slot))
+			return;
 		if (task->last_slot != slot || wire_cancelled(cfg->family, state))
 			task_odd(poll, cfg, task, slot, state);
 		task->last_slot = slot;

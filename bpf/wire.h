@@ -131,12 +131,17 @@ struct wire_site {
 	__u8 vtable_word, state_word; /* of the header */
 	__u8 apart;		      /* enum wire_apart bits */
 	__u64 stack_ns;		      /* when a stack of it was last sent */
+	__u64 rows_ns; /* rows of tasks met before it have holes: they begin anew; 0: none has */
 };
+
+/* It may have been made ready while wakes were not probed: its next poll tells nothing. */
+#define WIRE_WAKE_UNKNOWN 1
 
 /* Wakes of the task of a row (level 3). */
 struct wire_wakes {
-	__u64 ready_ns; /* when it was made ready; 0: it is not waiting, or nobody saw it */
-	__u64 count;	/* since its row is its own */
+	/* When it was made ready; 0: it is not waiting, or nobody saw it; WIRE_WAKE_UNKNOWN. */
+	__u64 ready_ns;
+	__u64 count; /* since its row is its own */
 };
 
 /* Delays of a site on one CPU (level 3): from a task's wake to the poll that it leads to. */
@@ -549,7 +554,7 @@ struct wire_depth {
 	__u64 time_ns;
 };
 
-_Static_assert(sizeof(struct wire_site) == 32, "wire_site");
+_Static_assert(sizeof(struct wire_site) == 40, "wire_site");
 _Static_assert(sizeof(struct wire_site_stats) == 8 * (10 + HIST_BUCKETS), "wire_site_stats");
 _Static_assert(sizeof(struct wire_poll) == 96, "wire_poll");
 _Static_assert(sizeof(struct wire_slot) == 48 + 8 + 8 * 15 - 8 + 4 * 96 + 8, "wire_slot");

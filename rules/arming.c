@@ -31,9 +31,9 @@ static bool is_named(const struct site *s)
 	return s->name_from < NAME_NONE;
 }
 
-static bool is_sampled(const struct site *s)
+static bool has_gap(const struct site *s)
 {
-	return s->sampled;
+	return s->sampled || s->tasks_gap;
 }
 
 static bool tells_self_wakes(const struct site *s)
@@ -180,11 +180,11 @@ static bool has_all_tasks(const struct model *m, char *why, size_t size)
 {
 	if (!has_tasks(m, why, size))
 		return false;
-	if (!m->cost.sites_off && !any_site(m, is_sampled))
+	if (!m->cost.sites_off && !any_site(m, has_gap))
 		return true;
 	return say(why, size,
-		   "not all task types are probed all the time, so some tasks that may have a lock "
-		   "are not known");
+		   "not all task types are probed all the time, or were so far, so some tasks that "
+		   "may have a lock are not known");
 }
 
 /* Which lock a thread waits for, frames tell: those of a stripped program have no names. */

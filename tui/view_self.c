@@ -57,6 +57,9 @@ static void cost_lines(const struct model *m, struct lines *out)
 		snprintf(lowered, sizeof(lowered), " (lowered from %u: over the budget)",
 			 c->level_asked);
 	lines_value(out, "level", "%s%s", level_text(c->level), lowered);
+	if (c->lowerings)
+		lines_value(out, "lowered", "%u time%s, for %s in all", c->lowerings,
+			    c->lowerings == 1 ? "" : "s", FMT_DURATION(c->lowered_ns));
 	budget_lines(m, out);
 	lines_value(out, "sites", "%u probed, %u not (refused, failed a check, or over the budget)",
 		    c->sites_on, c->sites_off);

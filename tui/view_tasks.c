@@ -192,11 +192,14 @@ static void cell_state(const void *context, const void *row_, struct cell *cell)
 	snprintf(cell->text, sizeof(cell->text), "%s", state_text(&row->task));
 }
 
-static void cell_age(const void *context, const void *row, struct cell *cell)
+/* Of one that was met before a time in which it was not followed it is not known. */
+static void cell_age(const void *context, const void *row_, struct cell *cell)
 {
+	const struct row *row = row_;
+
 	(void)context;
-	cell_duration(cell->text, sizeof(cell->text),
-		      since(row, ((const struct row *)row)->task.first_ns));
+	snprintf(cell->text, sizeof(cell->text), "%s",
+		 row->task.first_ns ? CELL_TIME(since(row, row->task.first_ns)) : "n/a");
 }
 
 static void cell_idle(const void *context, const void *row_, struct cell *cell)
@@ -326,10 +329,17 @@ static void tasks_detail(const struct view *view, const void *row_, struct lines
 	lines_value(out, "site", "%s", name_of(view, row));
 	lines_value(out, "state", "%s%s", state_text(t),
 		    t->state_valid ? "" : ": not read yet, the headers of tasks are read in turn");
-	lines_value(out, "age", "%s since its first poll was seen",
-		    FMT_DURATION(since(row, t->first_ns)));
-	lines_value(out, "last poll", "%s ago, on tid %u", FMT_DURATION(since(row, t->last_ns)),
-		    t->last_tid);
+	if (t->first_ns) {
+		lines_value(out, "age", "%s since its first poll was seen",
+			    FMT_DURATION(since(row, t->first_ns)));
+		lines_value(out, "last poll", "%s ago, on tid %u",
+			    FMT_DURATION(since(row, t->last_ns)), t->last_tid);
+	} else {
+		lines_value(out, "age", "%s",
+			    "n/a: it was met before a time without level 2, and not polled since");
+		lines_value(out, "last poll", "%s ago, or before",
+			    FMT_DURATION(since(row, t->last_ns)));
+	}
 	lines_value(out, "polls", "%s", FMT_COUNT((double)t->polls));
 	lines_value(out, "in polls", "%s, blocked or not", FMT_DURATION(t->busy_ns));
 	wakes_line(view, t, out);

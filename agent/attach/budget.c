@@ -24,6 +24,8 @@ void budget_init(struct budget *b, const struct budget_opts *opts)
 		.opts = *opts,
 		.level = opts->level,
 		.exact = opts->exact,
+		.beside = 1,
+		.raise_ns = BUDGET_RAISE_NS,
 		.calm_needed = CALM_FIRST,
 		.cpu_rate = COST_LEAST_CORE * SECOND,
 	};
@@ -46,7 +48,8 @@ static void rebase(struct budget *b, const struct budget_input *in)
 }
 
 /* The cost of what was hit since the last look, a second. */
-static double sites_cost(const struct budget_input *in, double elapsed, bool out)
+static double sites_cost(const struct budget *b, const struct budget_input *in, double elapsed,
+			 bool out)
 {
 	double sum = 0;
 
@@ -55,7 +58,8 @@ static double sites_cost(const struct budget_input *in, double elapsed, bool out
 
 		if (s->out != out)
 			continue;
-		s->rate_ns = grown(s->hits, s->last) * s->hit_ns * SECOND / elapsed;
+		s->rate_ns = grown(s->hits, s->last) * SECOND / elapsed *
+			     (s->hit_ns + (b->exact ? s->return_ns : 0));
 		sum += s->rate_ns;
 	}
 	return sum;
@@ -96,17 +100,94 @@ static bool take_out(struct budget *b, const struct budget_input *in, double cos
 	return i > 0;
 }
 
+void budget_not_raised(struct budget *b)
+{
+	b->quiet_ns = 0;
+	if (b->raise_ns < BUDGET_RAISE_MAX_NS)
+		b->raise_ns *= 2;
+}
+
+void budget_follow(struct budget *b, uint64_t now, uint8_t level, bool exact)
+{
+	bool up = level > b->level || exact > b->exact;
+
+	if (level < b->level)
+		b->beside_at[b->level & (BUDGET_LEVELS - 1)] = b->beside;
+	b->level = level;
+	b->exact = exact;
+	b->quiet_ns = 0;
+	b->begun = false;
+	b->over = 0;
+	if (up) {
+		b->raised_ns = now;
+		return;
+	}
+	if (b->raised_ns && now - b->raised_ns < BUDGET_RAISE_SOON_NS)
+		budget_not_raised(b);
+	else if (b->raised_ns)
+		b->raise_ns = BUDGET_RAISE_NS;
+	b->raised_ns = 0;
+}
+
+void budget_raised(const struct budget *b, uint8_t *level, bool *exact)
+{
+	/* What went first comes last. */
+	*level = b->level < b->opts.level ? b->level + 1 : b->level;
+	*exact = b->exact || (*level == b->level && b->opts.exact);
+}
+
+bool budget_may_rise(const struct budget *b, uint64_t now)
+{
+	return b->quiet_ns && now >= b->quiet_ns && now - b->quiet_ns >= b->raise_ns;
+}
+
+/*
+ * What all would cost with what comes back next. A wake leads to a poll and a task ends after one, so
+ * these go with the polls, in the proportion that was seen before.
+ */
+static double cost_raised(const struct budget *b, const struct budget_input *in, double sites,
+			  double other)
+{
+	uint8_t level;
+	bool exact;
+	double sum = 0;
+
+	budget_raised(b, &level, &exact);
+	for (size_t i = 0; exact && !b->exact && i < in->count; i++)
+		if (in->sites[i].hit_ns)
+			sum += in->sites[i].rate_ns / in->sites[i].hit_ns * in->sites[i].return_ns;
+	if (level > b->level && b->beside_at[level & (BUDGET_LEVELS - 1)] * sites > other)
+		other = b->beside_at[level & (BUDGET_LEVELS - 1)] * sites;
+	return sites + other + sum;
+}
+
+/* A period within the budget: is it so quiet that something could come back? */
+static enum budget_act rise(struct budget *b, const struct budget_input *in, double sites,
+			    double other)
+{
+	bool whole = b->level == b->opts.level && b->exact == b->opts.exact;
+
+	if (whole || b->state != BUDGET_ALL || !b->opts.may_raise ||
+	    cost_raised(b, in, sites, other) > BUDGET_RAISE_BELOW * b->opts.ratio * b->cpu_rate) {
+		b->quiet_ns = 0;
+		return BUDGET_KEEP;
+	}
+	if (!b->quiet_ns)
+		b->quiet_ns = in->now;
+	return budget_may_rise(b, in->now) ? BUDGET_RAISE : BUDGET_KEEP;
+}
+
 static enum budget_act reduce(struct budget *b, const struct budget_input *in, double cost,
 			      double other)
 {
 	if (b->exact && b->opts.may_sample) {
-		b->exact = false;
+		budget_follow(b, in->now, b->level, false);
 		return BUDGET_LOOSEN;
 	}
 	/* Wakes are the next to go; the table of tasks only where it is what costs. */
 	if (b->opts.may_lower &&
 	    (b->level >= 3 || (b->level == 2 && other > b->opts.ratio / 2 * b->cpu_rate))) {
-		b->level--;
+		budget_follow(b, in->now, b->level - 1, b->exact);
 		return BUDGET_LOWER;
 	}
 	if (!b->opts.may_sample || !take_out(b, in, cost))
@@ -123,25 +204,29 @@ static enum budget_act reduce(struct budget *b, const struct budget_input *in, d
 static enum budget_act judge(struct budget *b, const struct budget_input *in)
 {
 	double allowed = b->opts.ratio * (b->state == BUDGET_OUT ? 1 - BUDGET_WINDOWS : 1);
-	double elapsed = grown(in->now, b->begin), other, cost;
+	double elapsed = grown(in->now, b->begin), other, sites, cost;
 	enum budget_act act;
 
 	if (!b->begun || in->now < b->begin || elapsed > JUMP_NS) {
 		rebase(b, in);
 		b->over = 0;
+		b->quiet_ns = 0;
 		return BUDGET_KEEP;
 	}
 	if (elapsed < PERIOD_NS)
 		return BUDGET_KEEP;
 	cpu_seen(b, grown(in->target_cpu_ns, b->cpu), elapsed);
 	other = grown(in->other_cost_ns, b->other) * SECOND / elapsed;
-	cost = other + sites_cost(in, elapsed, false);
+	sites = sites_cost(b, in, elapsed, false);
+	cost = other + sites;
 	b->cost_ratio = cost / b->cpu_rate;
+	b->beside = sites > 0 ? other / sites : b->beside;
 	rebase(b, in);
 	if (b->cost_ratio <= allowed) {
 		b->over = b->helpless = 0;
-		return BUDGET_KEEP;
+		return rise(b, in, sites, other);
 	}
+	b->quiet_ns = 0;
 	b->over++;
 	if (b->over < 2 && b->cost_ratio <= FAR_OVER * allowed)
 		return BUDGET_KEEP;
@@ -171,8 +256,8 @@ static enum budget_act window_ends(struct budget *b, const struct budget_input *
 	double elapsed = grown(in->now, b->since), cost, seen;
 
 	cpu_seen(b, grown(in->target_cpu_ns, b->window_cpu), elapsed);
-	seen = sites_cost(in, elapsed, true);
-	cost = seen + sites_cost(in, elapsed, false);
+	seen = sites_cost(b, in, elapsed, true);
+	cost = seen + sites_cost(b, in, elapsed, false);
 	b->window_ratio = cost / b->cpu_rate;
 	b->window_cost = b->attach_ns + seen * elapsed / SECOND;
 	b->windows++;

@@ -156,7 +156,7 @@ static int map_all(struct kernel *k, struct err *err)
 				      (size_t)k->max_sites * k->cpus, PROT_READ);
 	if (k->level >= 3)
 		k->wakes = map_array(skel->maps.wakes, sizeof(*k->wakes), WIRE_MAX_TASKS,
-				     PROT_READ);
+				     PROT_READ | PROT_WRITE);
 	if ((k->level >= 3 && (!k->delays || !k->wakes)) || !k->sites || !k->stats || !k->slots ||
 	    !k->roots || !k->parks || (k->level >= 2 && (!k->tasks || !k->task_flags)) ||
 	    !k->objects || !k->types || !k->told || !k->places || !k->idles || !k->spans ||
@@ -319,7 +319,7 @@ void kernel_close(struct kernel *k)
 		munmap((void *)k->delays,
 		       array_bytes(sizeof(*k->delays), (size_t)k->max_sites * k->cpus));
 	if (k->wakes)
-		munmap((void *)k->wakes, array_bytes(sizeof(*k->wakes), WIRE_MAX_TASKS));
+		munmap(k->wakes, array_bytes(sizeof(*k->wakes), WIRE_MAX_TASKS));
 	if (k->slots)
 		munmap((void *)k->slots, array_bytes(sizeof(*k->slots), WIRE_MAX_SLOTS));
 	if (k->roots)
@@ -408,6 +408,14 @@ void kernel_ask_moments(struct kernel *k, uint32_t slot, uint32_t tid, uint32_t 
 	ask->tid = tid;
 	memcpy(ask->page, page, sizeof(ask->page));
 	__atomic_store_n(&ask->left, count, __ATOMIC_SEQ_CST);
+}
+
+void kernel_wakes_begin(struct kernel *k)
+{
+	uint32_t rows = kernel_task_rows(k);
+
+	for (uint32_t i = 0; i < rows; i++)
+		__atomic_store_n(&k->wakes[i].ready_ns, WIRE_WAKE_UNKNOWN, __ATOMIC_RELAXED);
 }
 
 void kernel_set_lowered(struct kernel *k, unsigned int level)

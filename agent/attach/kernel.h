@@ -28,7 +28,7 @@ struct kernel {
 	struct wire_site_stats *stats;	  /* cpus * max_sites */
 	const struct wire_delays *delays; /* cpus * max_sites; NULL below level 3 */
 	const struct wire_slot *slots;	  /* WIRE_MAX_SLOTS */
-	const struct wire_wakes *wakes;	  /* WIRE_MAX_TASKS; NULL below level 3 */
+	struct wire_wakes *wakes;	  /* WIRE_MAX_TASKS; NULL below level 3 */
 	const struct wire_task *tasks;	  /* WIRE_MAX_TASKS; NULL below level 2 */
 	const uint64_t *task_flags;	  /* WIRE_MAX_TASKS; NULL below level 2 */
 	struct wire_object *objects;	  /* WIRE_MAX_OBJECTS */
@@ -98,7 +98,9 @@ void kernel_set_sentinel(struct kernel *k, uint32_t target, bool asks);
  */
 void kernel_ask_moments(struct kernel *k, uint32_t slot, uint32_t tid, uint32_t count,
 			const uint64_t page[WIRE_MOMENT_PAGES]);
-/* The level is lower than what was loaded. */
+/* The wakes of tasks that have a row were not seen until now: the next poll of each tells nothing. */
+void kernel_wakes_begin(struct kernel *k);
+/* The level is that, not what was loaded. */
 void kernel_set_lowered(struct kernel *k, unsigned int level);
 /* Totals that belong to no slot, read at one time each. */
 void kernel_totals(const struct kernel *k, struct wire_totals *out);

@@ -543,6 +543,7 @@ int live_open(const struct live_opts *opts, struct watch **watches, size_t count
 		live->opts.no_stacks = true;
 	}
 	live->level_asked = opts->level;
+	live->exact_asked = opts->exact;
 	if ((!opts->level || opts->sentinel || live_budgeted(opts)) && !live->opts.no_stacks)
 		live_sentinel_open(live);
 	live->opts.no_spawns |= live->opts.no_stacks || opts->level < 2 || opts->overhead_check;

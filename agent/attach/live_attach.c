@@ -100,6 +100,16 @@ static void mark_shared(struct live *live, const struct live_binary *binary,
 	}
 }
 
+bool live_wanted(const struct live *live, enum plan_program program)
+{
+	static const unsigned int levels[PLAN_PROGRAMS] = {
+		[PLAN_POLL] = 1,  [PLAN_RETURN] = 1,   [PLAN_DEALLOC] = 2,
+		[PLAN_PANIC] = 2, [PLAN_SCHEDULE] = 3,
+	};
+
+	return live->opts.level >= levels[program] && (program != PLAN_RETURN || live->opts.exact);
+}
+
 static int program_fd(const struct live *live, enum plan_program program)
 {
 	const int fds[PLAN_PROGRAMS] = {
@@ -113,77 +123,95 @@ static int program_fd(const struct live *live, enum plan_program program)
 	return fds[program];
 }
 
-static int program_attach(const struct live *live, struct live_binary *binary,
-			  enum plan_program program, struct link_site *sites, size_t count,
-			  struct err *err)
-{
-	const struct object *object = binary->object->object;
+/* The end of a task must be seen from its first poll on, or its row would outlive it. */
+static const enum plan_program attached[] = {PLAN_DEALLOC, PLAN_POLL, PLAN_RETURN, PLAN_SCHEDULE,
+					     PLAN_PANIC};
+#define ATTACHED (sizeof(attached) / sizeof(attached[0]))
 
-	return (program == PLAN_RETURN ? link_attach_returns : link_attach)(
-		&binary->links[program], program_fd(live, program), object->path, object->proc->pid,
-		sites, count, err);
-}
-
-/* Probes of one program: gathers the sites of the plan, attaches, marks what was refused. */
-static int attach_program(struct live *live, struct live_binary *binary, const struct plan *plan,
-			  enum plan_program program, struct err *err)
+/* Probes of one program that the plan has. */
+static void gather(struct live *live, struct live_binary *binary, const struct plan *plan,
+		   enum plan_program program)
 {
-	struct link_site *sites = xcalloc(plan->count, sizeof(*sites));
-	uint32_t *probes = xcalloc(plan->count, sizeof(*probes));
+	struct live_probes *out = &binary->probes[program];
 	bool poll = program == PLAN_POLL;
-	size_t n = 0, kept = 0;
-	int ret;
 
+	out->list = xcalloc(plan->count + 1, sizeof(*out->list));
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_probe *probe = &plan->probes[i];
+		struct live_site *site;
 
 		if (probe->program != program || probe->site >= binary->sites)
 			continue;
-		live->sites[binary->first_site + probe->site].stepped |= poll &&
-									 probe->class ==
-										 INSN_STEPPED;
-		if (probe->refused) {
-			live->sites[binary->first_site + probe->site].off |= poll;
-			continue;
-		}
-		probes[n] = probe->site;
-		sites[n++] = (struct link_site){
-			.offset = probe->offset,
-			.cookie = WIRE_COOKIE(binary->first_site + probe->site, probe->task_in,
-					      probe->task_offset),
-		};
+		site = &live->sites[binary->first_site + probe->site];
+		site->stepped |= poll && probe->class == INSN_STEPPED;
+		site->off |= poll && probe->refused;
+		if (!probe->refused)
+			out->list[out->count++] = (struct link_site){
+				.offset = probe->offset,
+				.cookie = WIRE_COOKIE(binary->first_site + probe->site,
+						      probe->task_in, probe->task_offset),
+			};
 	}
-	ret = program_attach(live, binary, program, sites, n, err);
-	for (size_t i = 0; i < n && !ret; i++) {
-		if (sites[i].error)
-			live->sites[binary->first_site + probes[i]].off |= poll;
-		else
-			sites[kept++] = sites[i];
+}
+
+/*
+ * Since 6.11 a return probe is a system call of its own, which until 6.14 a seccomp filter that does not
+ * know of it answers by ending the process (fixed by "seccomp: passthrough uretprobe systemcall
+ * without filtering", also in some stable releases in between, which the number does not tell).
+ */
+static bool returns_deadly(const struct proc *proc)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname name;
+
+	if (!proc_filtered(proc))
+		return false;
+	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		return true;
+	return major == 6 && minor >= 11 && minor < 14;
+}
+
+int live_attach_program(struct live *live, struct live_binary *binary, enum plan_program program,
+			uint64_t *cost, struct err *err)
+{
+	const struct object *object = binary->object->object;
+	struct live_probes *probes = &binary->probes[program];
+	struct link_set *set = &binary->links[program];
+	size_t kept = 0;
+	int ret;
+
+	if (!probes->count || set->keeper)
+		return 0;
+	if (program == PLAN_RETURN && returns_deadly(object->proc)) {
+		binary->no_exact = "this kernel's return probes would end a process that has a "
+				   "seccomp filter";
+		return 0;
 	}
+	ret = (program == PLAN_RETURN ? link_attach_returns : link_attach)(
+		set, program_fd(live, program), object->path, object->proc->pid, probes->list,
+		probes->count, err);
 	if (ret)
-		free(sites);
-	else
-		binary->probes[program] = (struct live_probes){sites, kept};
-	free(probes);
-	return ret;
+		return ret;
+	*cost += link_cpu_ns(set);
+	/* What was refused is not tried again. */
+	for (size_t i = 0; i < probes->count; i++) {
+		if (!probes->list[i].error)
+			probes->list[kept++] = probes->list[i];
+		else if (program == PLAN_POLL)
+			live->sites[(uint32_t)probes->list[i].cookie].off = true;
+	}
+	probes->count = kept;
+	return 0;
 }
 
 int live_attach_again(struct live *live, struct live_binary *binary, uint64_t *cost,
 		      struct err *err)
 {
-	/* As when they were put in first: the end of a task is seen from its first poll on. */
-	static const enum plan_program order[] = {PLAN_DEALLOC, PLAN_POLL, PLAN_RETURN,
-						  PLAN_SCHEDULE, PLAN_PANIC};
 	int ret = 0;
 
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && !ret; i++) {
-		const struct live_probes *probes = &binary->probes[order[i]];
-
-		if (!probes->count)
-			continue;
-		ret = program_attach(live, binary, order[i], probes->list, probes->count, err);
-		*cost += link_cpu_ns(&binary->links[order[i]]);
-	}
+	for (size_t i = 0; i < ATTACHED && !ret; i++)
+		if (live_wanted(live, attached[i]))
+			ret = live_attach_program(live, binary, attached[i], cost, err);
 	return ret;
 }
 
@@ -225,39 +253,13 @@ static void mark_wakes(struct live *live, const struct live_binary *binary, cons
 	map_free(&probed);
 }
 
-/*
- * Since 6.11 a return probe is a system call of its own, which until 6.14 a seccomp filter that does not
- * know of it answers by ending the process (fixed by "seccomp: passthrough uretprobe systemcall
- * without filtering", also in some stable releases in between, which the number does not tell).
- */
-static bool returns_deadly(const struct proc *proc)
-{
-	unsigned int major = 0, minor = 0;
-	struct utsname name;
-
-	if (!proc_filtered(proc))
-		return false;
-	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
-		return true;
-	return major == 6 && minor >= 11 && minor < 14;
-}
-
 /* --exact, where that is safe. */
-static int attach_returns(struct live *live, struct live_binary *binary, struct plan *plan,
-			  struct err *err)
+static void gather_returns(struct live *live, struct live_binary *binary, struct plan *plan)
 {
 	uint32_t probed = 0;
-	int ret;
 
-	if (!live->opts.exact)
-		return 0;
-	if (returns_deadly(binary->object->object->proc)) {
-		binary->no_exact = "this kernel's return probes would end a process that has a "
-				   "seccomp filter";
-		return 0;
-	}
 	plan_add_returns(plan, &binary->object->found);
-	ret = attach_program(live, binary, plan, PLAN_RETURN, err);
+	gather(live, binary, plan, PLAN_RETURN);
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_probe *probe = &plan->probes[i];
 
@@ -270,7 +272,6 @@ static int attach_returns(struct live *live, struct live_binary *binary, struct 
 	/* With some of them it is what it is: a type without has its polls end as without --exact. */
 	if (probed)
 		binary->no_exact = NULL;
-	return ret;
 }
 
 int live_exact_possible(const struct live *live, struct err *err)
@@ -290,6 +291,7 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 		       struct err *err)
 {
 	struct live_binary *binary = binary_add(live, target, object);
+	uint64_t unused = 0;
 	struct plan plan;
 	int ret = 0;
 
@@ -300,23 +302,19 @@ int live_attach_object(struct live *live, uint32_t target, const struct watch_ob
 	sites_publish(live, binary, &object->found);
 	if (!live->opts.level)
 		goto out;
-	plan_make(&plan, object->object, &object->found, live->opts.level);
+	/* What is not attached at a lowered level may come when it is raised. */
+	plan_make(&plan, object->object, &object->found, live->level_asked);
 	mark_shared(live, binary, &plan);
-	/* The end of a task must be seen from its first poll on, or its row would outlive it. */
-	if (live->opts.level >= 2)
-		ret = attach_program(live, binary, &plan, PLAN_DEALLOC, err);
-	if (!ret)
-		ret = attach_program(live, binary, &plan, PLAN_POLL, err);
-	if (!ret)
-		ret = attach_returns(live, binary, &plan, err);
-	if (!ret && live->opts.level >= 3)
-		ret = attach_program(live, binary, &plan, PLAN_SCHEDULE, err);
-	if (!ret && live->opts.level >= 2)
-		ret = attach_program(live, binary, &plan, PLAN_PANIC, err);
-	if (!ret)
+	for (size_t i = 0; i < ATTACHED; i++)
+		if (attached[i] != PLAN_RETURN)
+			gather(live, binary, &plan, attached[i]);
+	if (live->exact_asked)
+		gather_returns(live, binary, &plan);
+	ret = live_attach_again(live, binary, &unused, err);
+	if (!ret) {
 		mark_wakes(live, binary, &plan);
-	if (!ret)
 		live_spawn_plan(live, binary, &plan);
+	}
 	plan_clear(&plan);
 out:
 	/* The pid could have been reused between the look and the attach: then nothing stays. */

@@ -12,6 +12,8 @@
 
 #include "util/xalloc.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,8 +31,8 @@ void live_budget_open(struct live *live, uint32_t target)
 {
 	const struct budget_opts opts = {
 		.ratio = live->opts.overhead_ratio,
-		.level = live->opts.level,
-		.exact = live->opts.exact,
+		.level = (uint8_t)live->level_asked,
+		.exact = live->exact_asked,
 		/* Every poll is wanted: then it is only said. */
 		.may_sample = !live->opts.polls,
 	};
@@ -40,6 +42,9 @@ void live_budget_open(struct live *live, uint32_t target)
 		return;
 	lb = xcalloc(1, sizeof(*lb));
 	budget_init(&lb->control, &opts);
+	if (live->opts.level < live->level_asked || live->opts.exact != live->exact_asked)
+		budget_follow(&lb->control, live_now(), (uint8_t)live->opts.level,
+			      live->opts.exact);
 	if (live->opts.overhead_check)
 		lb->check = live_check_new(live);
 	live->targets[target].budget = lb;
@@ -114,7 +119,7 @@ void live_budget_look(struct live *live, const struct emit *emit, uint32_t targe
 		row->fixed = !site->found || site->off || site->unmet ||
 			     live_is_usdt(live, lb->ids[i]);
 		row->hit_ns = (uint32_t)(site->stepped ? live->stepped_hit_ns : live->hit_ns);
-		row->hit_ns += live->opts.exact ? (uint32_t)live->hit_ns : 0;
+		row->return_ns = live->exact_asked ? (uint32_t)live->hit_ns : 0;
 		row->hits = live_site_sum(live, lb->ids[i], &sum) + sum.unsized;
 		beside += sum.beside;
 	}
@@ -159,7 +164,7 @@ static void take_along(struct live *live, uint32_t target, struct live_budget *l
 	map_free(&out);
 }
 
-/* Types that are out: their tasks are not followed any more, for there would be holes. */
+/* Types that are out: their tasks are not followed meanwhile, for there would be holes. */
 static void mark_out(struct live *live, struct live_budget *lb, uint64_t now)
 {
 	for (size_t i = 0; i < lb->count; i++) {
@@ -253,18 +258,30 @@ static uint32_t out_types(const struct live *live, const struct live_budget *lb)
 	return count;
 }
 
+int live_budget_say(const struct live *live, struct emit *emit, uint32_t target,
+		    const struct live_budget *lb, const char *fmt, ...)
+{
+	char what[160];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	return live_note(emit, target, NOTE_WARNING,
+			 "watching cost %.1f %% of the CPU time, the budget is %.1f %%: %s",
+			 lb->control.cost_ratio * 100, live->opts.overhead_ratio * 100, what);
+}
+
 static int say_split(struct live *live, struct emit *emit, uint32_t target,
 		     const struct live_budget *lb)
 {
 	uint32_t count = out_types(live, lb);
 	bool ids = live->sentinel != NULL;
 
-	return live_note(emit, target, NOTE_WARNING,
-			 "watching cost %.1f %% of the CPU time, the budget is %.1f %%: %u task "
-			 "type%s probed for moments only now (sampled)%s",
-			 lb->control.cost_ratio * 100, live->opts.overhead_ratio * 100, count,
-			 count == 1 ? " is" : "s are",
-			 ids ? "" : "; between these its stalls are not seen");
+	return live_budget_say(live, emit, target, lb,
+			       "%u task type%s probed for moments only now (sampled)%s", count,
+			       count == 1 ? " is" : "s are",
+			       ids ? "" : "; between these its stalls are not seen");
 }
 
 static int split(struct live *live, struct emit *emit, uint32_t target, struct live_budget *lb)
@@ -332,56 +349,23 @@ static int open_window(struct live *live, struct emit *emit, uint32_t target,
 /* The load has fallen: the window stays. */
 static int stay(struct live *live, struct emit *emit, uint32_t target, struct live_budget *lb)
 {
-	for (size_t i = 0; i < lb->count; i++)
-		if (live->sites[lb->ids[i]].sample)
-			live_sample_back(live, lb->ids[i]);
-	kernel_set_sentinel(live->kernel, target, false);
-	return live_note(emit, target, NOTE_INFO,
-			 "the load has fallen: all task types are probed all the time again; what "
-			 "was sampled stays marked");
-}
+	uint64_t now = live_now();
 
-static int lower(struct live *live, struct emit *emit, struct live_budget *lb)
-{
-	unsigned int from = live->opts.level, level = lb->control.level;
-	enum plan_program gone = level >= 2 ? PLAN_SCHEDULE : PLAN_DEALLOC;
+	for (size_t i = 0; i < lb->count; i++) {
+		uint32_t id = lb->ids[i];
 
-	if (level >= from)
-		return 0;
-	live->opts.level = level;
-	kernel_set_lowered(live->kernel, level);
-	for (uint32_t i = 0; i < live->targets_count; i++) {
-		if (live->targets[i].budget)
-			live->targets[i].budget->control.level = (uint8_t)level;
-		if (level < 2)
-			live_spawn_close(live, i);
+		if (!live_sampled(live, id))
+			continue;
+		live_sample_back(live, id);
+		live_tasks_again(live, id, now);
+		live->kernel->sites[id].apart = 0;
 	}
-	live->opts.no_spawns |= level < 2;
-	for (size_t i = 0; i < live->binaries_count; i++)
-		link_detach_try(&live->binaries[i].links[gone]);
+	kernel_set_sentinel(live->kernel, target, false);
 	return live_note(
-		emit, ID_NONE, NOTE_WARNING,
-		"watching cost %.1f %% of the CPU time, the budget is %.1f %%: the level is "
-		"lowered from %u to %u, for as long as this runs",
-		lb->control.cost_ratio * 100, live->opts.overhead_ratio * 100, from, level);
-}
-
-/* What a return probe costs is as much as the entry's. */
-static int loosen(struct live *live, struct emit *emit, struct live_budget *lb)
-{
-	if (!live->opts.exact)
-		return 0;
-	live->opts.exact = false;
-	for (uint32_t i = 0; i < live->targets_count; i++)
-		if (live->targets[i].budget)
-			live->targets[i].budget->control.exact = false;
-	for (size_t i = 0; i < live->binaries_count; i++)
-		link_detach_try(&live->binaries[i].links[PLAN_RETURN]);
-	return live_note(
-		emit, ID_NONE, NOTE_WARNING,
-		"watching cost %.1f %% of the CPU time, the budget is %.1f %%: returns of polls are "
-		"not probed any more (--exact), for as long as this runs",
-		lb->control.cost_ratio * 100, live->opts.overhead_ratio * 100);
+		emit, target, NOTE_INFO,
+		"the load has fallen: all task types are probed all the time again; what "
+		"was sampled stays marked, and tasks that came and went meanwhile were not "
+		"seen");
 }
 
 /* Probes are leaving: what comes when they are gone. */
@@ -435,9 +419,12 @@ static int step(struct live *live, struct emit *emit, uint32_t target, struct li
 		return 0;
 	live_budget_look(live, emit, target, lb, &in);
 	lb->control.opts.may_lower = !live->opts.polls && !is_usdt(live);
+	/* Of probe points that came while it was lowered some were left out. */
+	lb->control.opts.may_raise = lb->control.opts.may_lower;
 	switch (budget_step(&lb->control, &in)) {
-	case BUDGET_LOOSEN: return loosen(live, emit, lb);
-	case BUDGET_LOWER: return lower(live, emit, lb);
+	case BUDGET_LOOSEN: return live_level_loosen(live, emit, lb);
+	case BUDGET_LOWER: return live_level_lower(live, emit, lb);
+	case BUDGET_RAISE: return live_level_raise(live, emit, lb);
 	case BUDGET_SPLIT: return split(live, emit, target, lb);
 	case BUDGET_OPEN: return open_window(live, emit, target, lb, &in);
 	case BUDGET_CLOSE: return close_window(live, target, lb, emit->now);
@@ -457,8 +444,10 @@ int live_budget_tick(struct live *live, struct emit *emit)
 	return ret;
 }
 
-void live_budget_cost(const struct live *live, struct ev_cost *cost)
+void live_budget_cost(const struct live *live, uint64_t now, struct ev_cost *cost)
 {
+	cost->lowerings = live->lowerings;
+	cost->lowered_ns = live_lowered_ns(live, now);
 	cost->level_asked = (uint8_t)live->level_asked;
 	if (live->level_asked && live->opts.overhead_ratio < 1)
 		cost->budget_ppm = (uint32_t)(live->opts.overhead_ratio * 1e6 + 0.5);

@@ -168,7 +168,7 @@ int live_cost(struct live *live, struct emit *emit)
 	cost->level = live->opts.level;
 	for (size_t i = 0; live->opts.exact && i < live->binaries_count; i++)
 		cost->exact |= live->binaries[i].links[PLAN_RETURN].attached > 0;
-	live_budget_cost(live, cost);
+	live_budget_cost(live, emit->now, cost);
 	cost->sentinel = live_sentinel_sees(live);
 	ret = emit_loss(live, emit);
 	return ret ? ret : live_emit(emit, EV_COST, ID_NONE, &event);

@@ -241,7 +241,8 @@ static bool all_seen(const struct search *s)
 	for (uint32_t i = 0; i < s->live->sites_count; i++) {
 		const struct live_site *site = &s->live->sites[i];
 
-		if (site->target == s->target && (site->off || site->untold || site->sample))
+		if (site->target == s->target &&
+		    (site->off || site->untold || site->rows_ns || site->sample))
 			return false;
 	}
 	return !totals.tasks_lost && !live_budget_samples(s->live, s->target);

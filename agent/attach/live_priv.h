@@ -40,10 +40,13 @@ struct live_site {
 	bool unmet;   /* reserved for a task type that the program has not shown yet */
 	bool stepped; /* its poll probe is single-stepped */
 	struct live_sample *sample; /* its numbers are scaled; NULL: they never were */
-	bool untold;		    /* its tasks are not followed: it was sampled */
-	bool loops;		    /* blocking-pool work that polls tasks: a worker's loop */
-	bool wakes_seen;	    /* each of its wakes is (level 3) */
-	bool wakes_apart;      /* but those while it is polled: they take another way (Tokio) */
+	bool untold;		    /* its tasks are not followed: it is sampled */
+	uint64_t rows_ns; /* tasks met before it were not followed for a while since; 0: all were */
+	bool proving;	  /* and which of these are alive is not known yet, */
+	bool proven;	  /* but will be told by the scan under way */
+	bool loops;	  /* blocking-pool work that polls tasks: a worker's loop */
+	bool wakes_seen;  /* each of its wakes is (level 3) */
+	bool wakes_apart; /* but those while it is polled: they take another way (Tokio) */
 	uint64_t checksum;     /* of the statistics last sent: unchanged ones are not sent again */
 	uint64_t offset, body; /* of poll in the file, and of what it only jumps to; 0: itself */
 	uint64_t panics, panics_lost; /* tasks that ended by one; of these, without a handle */
@@ -149,10 +152,12 @@ struct ready_probe {
  * unmaps memory waits for it; so headers are read in turns, a bounded number a second.
  */
 struct row_check {
-	uint64_t id;	/* of the task that the rest is about */
-	uint64_t polls; /* of it when its header was read */
-	uint64_t place; /* where it holds the place of its spawn, until that was told; 0: none */
-	bool placed;	/* it was looked at */
+	uint64_t id;	   /* of the task that the rest is about, */
+	uint64_t first_ns; /* and of its row, which may begin anew */
+	uint64_t read_ns;  /* its header was; 0: not yet */
+	uint64_t polls;	   /* of it at that time */
+	uint64_t place;	   /* where it holds the place of its spawn, until that was told; 0: none */
+	bool placed;	   /* it was looked at */
 	struct runtime_state state; /* when last read */
 	bool valid;		    /* the header was read and is this task's */
 	bool gone;		    /* it is no longer this task's: freed */
@@ -215,7 +220,11 @@ struct live {
 	struct live_handoffs handoffs;
 	uint64_t hit_ns, stepped_hit_ns; /* calibrated cost of one hit */
 	uint64_t windows_ns;		 /* CPU time of putting probes in and out, cumulative */
-	unsigned int level_asked;
+	unsigned int level_asked;	 /* and --exact; `opts` has what is in force */
+	bool exact_asked;
+	uint32_t lowerings;		    /* so far */
+	uint64_t lowered_since, lowered_ns; /* 0: it is not; and before that, in all */
+	uint64_t wakes_ns;	     /* all wakes were seen since; 0: since the watch began */
 	struct wire_totals baseline; /* of the calibration: not the targets' */
 	struct wire_totals last_totals;
 	uint64_t last_refused; /* by the unwinder */
@@ -236,6 +245,7 @@ struct live {
 	uint64_t ready_seen;	/* rows offered to the sample in this scan */
 	struct live_scan scan;
 	uint64_t task_scan_next;  /* when the table is read again */
+	bool proving;		  /* some site is */
 	struct brief_poll *polls; /* that wait for their event; NULL: they are not sent */
 	uint32_t polls_count, polls_target;
 	struct emit *emit; /* valid while records of the ring are passed on */
@@ -391,6 +401,11 @@ int live_site_stats(struct live *live, struct emit *emit);
  */
 int live_task_scan(struct live *live, struct emit *emit, bool begin, bool all);
 
+/* Tasks of the site are followed again, after a time in which they were not. */
+void live_tasks_again(struct live *live, uint32_t site, uint64_t now);
+/* No task is followed any more. */
+void live_tasks_stop(struct live *live);
+
 /* The task of this row is followed. */
 bool live_row_watched(const struct live *live, const struct wire_task *row);
 /* What a task's state word says. */
@@ -446,12 +461,14 @@ bool live_budgeted(const struct live_opts *opts);
 void live_budget_open(struct live *live, uint32_t target);
 /* The program of a target is gone: its probes are, too. */
 void live_budget_forget(struct live *live, uint32_t target);
+/* How long the level, or --exact, has been less than what was asked for. */
+uint64_t live_lowered_ns(const struct live *live, uint64_t now);
 int live_budget_tick(struct live *live, struct emit *emit);
 /* Types of it have no probe, all the time or but for moments. */
 bool live_budget_samples(const struct live *live, uint32_t target);
 /* Right now: the end of a poll may pass unseen. */
 bool live_budget_blind(const struct live *live, uint32_t target);
-void live_budget_cost(const struct live *live, struct ev_cost *cost);
+void live_budget_cost(const struct live *live, uint64_t now, struct ev_cost *cost);
 
 /* live_overhead.c: --overhead-check. */
 /* What it has come to so far; nothing where it was not asked for. */
@@ -470,7 +487,12 @@ void live_sample_scale(struct live *live, uint32_t site, uint64_t now, struct ev
 /* live_attach.c */
 int live_attach_object(struct live *live, uint32_t target, const struct watch_object *object,
 		       struct err *err);
-/* Its probes, but those of spawns, again, after they were taken out; what that cost is added. */
+/* Of a binary; not of spawns. */
+bool live_wanted(const struct live *live, enum plan_program program);
+/* Puts its probes of one program in, unless they are; what that cost is added. */
+int live_attach_program(struct live *live, struct live_binary *binary, enum plan_program program,
+			uint64_t *cost, struct err *err);
+/* All that are wanted at the level in force. */
 int live_attach_again(struct live *live, struct live_binary *binary, uint64_t *cost,
 		      struct err *err);
 /* -ENOTSUP: --exact, and none of the binaries found so far can be probed so. */

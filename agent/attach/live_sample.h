@@ -48,6 +48,17 @@ void live_budget_look(struct live *live, const struct emit *emit, uint32_t targe
 /* The kernel part is told whether ends of polls may pass unseen from now on. */
 void live_budget_blindfold(struct live *live, uint32_t target, bool blind);
 
+/* A note: what watching has cost, and what is done about it. */
+int live_budget_say(const struct live *live, struct emit *emit, uint32_t target,
+		    const struct live_budget *lb, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* live_level.c: does what a target's controller has decided, for all targets. */
+int live_level_lower(struct live *live, struct emit *emit, const struct live_budget *lb);
+int live_level_loosen(struct live *live, struct emit *emit, const struct live_budget *lb);
+/* When each target would have it so. */
+int live_level_raise(struct live *live, struct emit *emit, const struct live_budget *lb);
+
 struct live_check *live_check_new(const struct live *live);
 void live_check_free(struct live_check *check);
 int live_check_step(struct live *live, struct emit *emit, uint32_t target, struct live_budget *lb);

@@ -57,7 +57,7 @@ const char *live_spawn_why(const struct live *live, const struct live_site *site
 	const struct live_binary *binary = &live->binaries[site->binary];
 	bool looked_for = site->found->spawn_word || binary->spawns_count;
 
-	if (live->opts.level < 2)
+	if (live->level_asked < 2)
 		return "spawns are looked at from level 2 on";
 	if (live->opts.no_spawns)
 		return "stacks or spawns are switched off";
@@ -190,7 +190,7 @@ int live_spawn_tick(struct live *live, struct emit *emit)
 			fill_up(live, target, emit->now);
 		else if (spawn->state == SPAWN_LEAVING)
 			go_on_leaving(live, target, emit->now);
-		else if (emit->now - spawn->since_ns >= spawn->pause_ns &&
+		else if (live->opts.level >= 2 && emit->now - spawn->since_ns >= spawn->pause_ns &&
 			 open_window(live, target, emit->now, &err))
 			ret = window_failed(live, emit, target, &err);
 	}

@@ -81,27 +81,28 @@ int live_site_stats(struct live *live, struct emit *emit)
 		if (checksum == site->checksum && !site->sample)
 			continue;
 		site->checksum = checksum;
-		event = (struct event){
-			.as_site_stats = {
-				.site = id,
-				.polls = polls,
-				.busy_ns = sum.busy_ns,
-				.blocked_ns = sum.blocked_ns,
-				.preempted_ns = sum.preempted_ns,
-				.max_ns = sum.max_ns,
-				.seen = sum.first_seen,
-				.ended = site->ended,
-				.tasks_valid = live->opts.level >= 2 && !site->untold,
-				.moved = sum.moved,
-				.cancelled = sum.cancelled,
-				.hist = (const uint64_t *)sum.hist,
-				.samples_valid = live_samples_come(live),
-				.samples = site->samples,
-				.refcounts = site->refcounts,
-				.panics_valid = live_panics_come(live, site),
-				.panics = site->panics,
-				.panics_lost = site->panics_lost,
-			}};
+		event = (struct event){.as_site_stats = {
+					       .site = id,
+					       .polls = polls,
+					       .busy_ns = sum.busy_ns,
+					       .blocked_ns = sum.blocked_ns,
+					       .preempted_ns = sum.preempted_ns,
+					       .max_ns = sum.max_ns,
+					       .seen = sum.first_seen,
+					       .ended = site->ended,
+					       .tasks_valid = live->opts.level >= 2 &&
+							      !site->untold && !site->proving,
+					       .tasks_gap = site->rows_ns || site->untold,
+					       .moved = sum.moved,
+					       .cancelled = sum.cancelled,
+					       .hist = (const uint64_t *)sum.hist,
+					       .samples_valid = live_samples_come(live),
+					       .samples = site->samples,
+					       .refcounts = site->refcounts,
+					       .panics_valid = live_panics_come(live, site),
+					       .panics = site->panics,
+					       .panics_lost = site->panics_lost,
+				       }};
 		if (live->opts.level >= 3) {
 			event.as_site_stats.delay_max_ns = delays_sum(live->kernel, id, delays,
 								      &event.as_site_stats.self);
@@ -129,9 +130,29 @@ static struct row_check *check_of(struct live *live, const struct wire_task *row
 {
 	struct row_check *check = &live->checks[index];
 
-	if (check->id != row->id)
-		*check = (struct row_check){.id = row->id};
+	if (check->id != row->id || check->first_ns != row->first_ns)
+		*check = (struct row_check){
+			.id = row->id,
+			.first_ns = row->first_ns,
+			.placed = check->id == row->id && check->placed,
+		};
 	return check;
+}
+
+/* The task was met before a time in which its type was not followed, and not polled since. */
+static bool is_old(const struct live *live, const struct wire_task *row)
+{
+	return row->first_ns < live->sites[row->site].rows_ns;
+}
+
+/* Nobody has seen since whether it is alive. */
+static bool is_unproven(const struct live *live, const struct wire_task *row, uint32_t index)
+{
+	const struct row_check *check = &live->checks[index];
+
+	return is_old(live, row) &&
+	       (check->id != row->id ||
+		(!check->gone && check->read_ns < live->sites[row->site].rows_ns));
 }
 
 bool live_row_watched(const struct live *live, const struct wire_task *row)
@@ -157,6 +178,10 @@ static void judge_header(struct live *live, const struct wire_task *row, const u
 		check->valid = false;
 	check->gone = !check->valid;
 	check->polls = row->polls;
+	/* What it waited for when it was not followed yet. */
+	if (check->read_ns < live->sites[row->site].rows_ns)
+		check->wait = (struct runtime_wait){0};
+	check->read_ns = live->scan.begin_ns;
 	if (check->valid && site->spawn_word && !check->placed) {
 		check->placed = true;
 		check->place = words[site->spawn_word & 7];
@@ -180,7 +205,8 @@ static void read_headers(struct live *live, struct headers *h)
 		if (!h->pieces[i].error)
 			judge_header(live, &h->rows[i], h->words[i], check);
 		else if (h->pieces[i].error == -EFAULT)
-			*check = (struct row_check){.id = check->id, .gone = true};
+			*check = (struct row_check){
+				.id = check->id, .first_ns = check->first_ns, .gone = true};
 	}
 }
 
@@ -218,7 +244,7 @@ static void check_rows(struct live *live, uint32_t budget)
 		if (!kernel_task(live->kernel, index, &row) || !live_row_watched(live, &row))
 			continue;
 		check = check_of(live, &row, index);
-		if (check->gone)
+		if (check->gone || (live->proving && !is_unproven(live, &row, index)))
 			continue;
 		if (live_is_usdt(live, row.site)) {
 			live_usdt_check(live, &row, index, check);
@@ -272,21 +298,24 @@ static int emit_row(struct live *live, struct emit *emit, const struct wire_task
 		    uint32_t index)
 {
 	const struct row_check *check = &live->checks[index];
+	const struct live_site *site = &live->sites[row->site];
 	uint32_t target = KEY_TARGET(row->key);
+	bool old = is_old(live, row);
 	struct event event = {.as_task = {
 				      .key = KEY_HEADER(row->key),
 				      .id = live_task_id(live, row->site, row->id),
 				      .site = row->site,
 				      .runtime = live_runtime_of(live, emit, target, row->site,
 								 row->sched, KEY_HEADER(row->key)),
-				      .first_ns = row->first_ns,
-				      .last_ns = row->last_ns,
-				      .polls = row->polls,
-				      .busy_ns = row->busy_ns,
-				      .wakes_valid = live->sites[row->site].wakes_seen,
+				      .first_ns = old ? 0 : row->first_ns,
+				      .last_ns = old ? site->rows_ns : row->last_ns,
+				      .polls = old ? 0 : row->polls,
+				      .busy_ns = old ? 0 : row->busy_ns,
+				      .wakes_valid = site->wakes_seen && live->opts.level >= 3 &&
+						     !old && row->first_ns >= live->wakes_ns,
 			      }};
 
-	if ((row->last_slot & ~WIRE_TASK_DONE) < WIRE_MAX_SLOTS)
+	if (!old && (row->last_slot & ~WIRE_TASK_DONE) < WIRE_MAX_SLOTS)
 		event.as_task.last_tid = live->kernel->slots[row->last_slot & ~WIRE_TASK_DONE].tid;
 	if (event.as_task.wakes_valid)
 		event.as_task.wakes = kernel_task_wakes(live->kernel, index);
@@ -334,7 +363,8 @@ static int emit_rows(struct live *live, struct emit *emit, uint32_t count, struc
 		scan->used++;
 		if (sent)
 			map_put(sent, KEY_HEADER(row.key), KEY_TARGET(row.key), scan->next);
-		if (!live_row_watched(live, &row))
+		if (!live_row_watched(live, &row) ||
+		    (live->sites[row.site].proving && !live->sites[row.site].proven))
 			continue;
 		check = check_of(live, &row, scan->next);
 		if (!check->gone)
@@ -385,10 +415,55 @@ static void count_end(struct live *live)
 	for (uint32_t id = 0; id < live->sites_count; id++) {
 		struct live_site *site = &live->sites[id];
 
-		if (!site->untold && site->seen > site->alive &&
+		if (!site->untold && !site->proving && site->seen > site->alive &&
 		    site->seen - site->alive > site->ended)
 			site->ended = site->seen - site->alive;
 	}
+}
+
+/* Which sites' tasks of before are all known by now to be alive, or gone. */
+static void prove(struct live *live)
+{
+	for (uint32_t id = 0; id < live->sites_count; id++)
+		live->sites[id].proven = live->sites[id].proving;
+	for (uint32_t i = 0; i < live->scan.rows; i++) {
+		struct wire_task row;
+
+		if (kernel_task(live->kernel, i, &row) && live_row_watched(live, &row) &&
+		    is_unproven(live, &row, i))
+			live->sites[row.site].proven = false;
+	}
+}
+
+/* What was proven before the scan is told by it. */
+static void prove_end(struct live *live)
+{
+	live->proving = false;
+	for (uint32_t id = 0; id < live->sites_count; id++) {
+		struct live_site *site = &live->sites[id];
+
+		site->proving &= !site->proven;
+		site->proven = false;
+		live->proving |= site->proving;
+	}
+}
+
+void live_tasks_again(struct live *live, uint32_t site, uint64_t now)
+{
+	struct live_site *s = &live->sites[site];
+
+	s->rows_ns = now;
+	s->untold = s->proven = false;
+	s->proving = live->proving = true;
+	s->checksum = UINT64_MAX;
+	__atomic_store_n(&live->kernel->sites[site].rows_ns, now, __ATOMIC_RELEASE);
+}
+
+void live_tasks_stop(struct live *live)
+{
+	live->scan.under_way = false;
+	live->ready_count = 0;
+	live->task_scan_next = 0;
 }
 
 static void scan_begin(struct live *live, uint64_t now)
@@ -408,6 +483,8 @@ static void scan_begin(struct live *live, uint64_t now)
 	live->ready_seen = 0;
 	count_begin(live);
 	check_rows(live, live->opts.fresh_tasks ? SCAN_MAX : HEADERS_A_SCAN);
+	if (live->proving)
+		prove(live);
 	live_waits(live, now);
 }
 
@@ -420,6 +497,8 @@ static int scan_end(struct live *live, struct emit *emit)
 	scan->under_way = false;
 	if (!truncated)
 		count_end(live);
+	if (live->proving)
+		prove_end(live);
 	for (uint32_t target = 0; target < live->targets_count && !ret; target++) {
 		struct event event = {.as_task_scan = {
 					      .rows = scan->sent[target],

@@ -123,7 +123,8 @@ struct ev_site_stats {
 	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns; /* cumulative, closed polls */
 	uint64_t seen, ended; /* tasks first met, tasks deallocated; valid with `tasks_valid` */
 	bool tasks_valid;     /* level 2 or higher */
-	bool sampled; /* numbers are scaled from windows; max, hist and delays are of these */
+	bool tasks_gap; /* not all the time: tasks came and went that are in neither, and in no row */
+	bool sampled;	/* numbers are scaled from windows; max, hist and delays are of these */
 	uint32_t
 		error; /* of `polls`: standard error in thousandths; 0: exact, ID_NONE: not known */
 	const uint64_t *hist; /* HIST_BUCKETS counters (bpf/wire.h), cumulative */
@@ -295,6 +296,8 @@ struct ev_cost {
 	uint32_t windows;	 /* such moments so far, of all targets */
 	uint64_t next_window_ns; /* when the next is due; 0: none is */
 	bool exact;		 /* returns of polls are probed, too, in one program at least */
+	uint32_t lowerings;	 /* times that the level, or the probes of returns, were given up */
+	uint64_t lowered_ns;	 /* how long so far less was in force than was asked for */
 };
 
 /* Only the first is a loss of what is counted; of stacks there are samples anyway. */

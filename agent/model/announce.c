@@ -111,6 +111,7 @@ static void tell_site(struct announcer *a, const struct site *s)
 				    .seen = s->seen,
 				    .ended = s->ended,
 				    .tasks_valid = s->tasks_valid,
+				    .tasks_gap = s->tasks_gap,
 				    .sampled = s->sampled,
 				    .error = s->error,
 				    .hist = s->hist.bucket,

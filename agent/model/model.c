@@ -155,6 +155,9 @@ static int binary_apply(struct model *m, const struct event *event)
 
 static int cost_apply(struct model *m, const struct event *event)
 {
+	/* The level was lowered: from now on nobody knows which tasks there are. */
+	if (m->index->cost_seen && m->cost.level >= 2 && event->as_cost.level < 2)
+		tasks_forget(m);
 	m->cost = event->as_cost;
 	m->index->cost_ns = m->now_ns;
 	m->index->cost_seen = true;

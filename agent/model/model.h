@@ -196,6 +196,7 @@ struct site {
 	uint64_t polls, busy_ns, blocked_ns, preempted_ns, max_ns;
 	uint64_t seen, ended;
 	bool tasks_valid, sampled;
+	bool tasks_gap; /* as in ev_site_stats */
 	uint32_t error; /* as in ev_site_stats */
 	struct hist hist;
 	bool delays_valid; /* level 3: from wake to poll */

@@ -106,6 +106,8 @@ void runtimes_free(struct model *m);
 int site_apply(struct model *m, const struct event *event);
 int site_stats_apply(struct model *m, const struct event *event);
 void site_scanned(struct model *m, struct site *site, bool truncated);
+/* What scans have told of sites is no longer so. */
+void sites_tasks_forget(struct model *m);
 void sites_tick(struct model *m, uint64_t seconds);
 void sites_free(struct model *m);
 
@@ -138,5 +140,7 @@ int task_apply(struct model *m, const struct event *event);
 int task_scan_apply(struct model *m, const struct event *event);
 /* Forgets the tasks of targets that ended: a new one needs the room. */
 void tasks_forget_ended(struct model *m);
+/* Tasks are not followed any more. */
+void tasks_forget(struct model *m);
 
 #endif

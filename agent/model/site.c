@@ -90,6 +90,26 @@ static void hist_set(struct hist *hist, const uint64_t *bucket)
 	}
 }
 
+static void series_again(struct series *s)
+{
+	s->count = 0;
+}
+
+/*
+ * Tasks were not followed for a while: what came meanwhile would look like the growth of a moment. As
+ * when the watch began there is no history.
+ */
+static void tasks_again(struct site_series *series)
+{
+	series_again(&series->seen);
+	series_again(&series->ended);
+	series_again(&series->live);
+	series_again(&series->completed_held);
+	series_again(&series->detached);
+	series_again(&series->moved);
+	series_again(&series->cancelled);
+}
+
 int site_stats_apply(struct model *m, const struct event *event)
 {
 	const struct ev_site_stats *ev = &event->as_site_stats;
@@ -107,7 +127,12 @@ int site_stats_apply(struct model *m, const struct event *event)
 	s->seen = ev->seen;
 	if (ev->ended > s->ended)
 		s->ended = ev->ended;
+	if (s->series && ev->tasks_valid && !s->tasks_valid)
+		tasks_again(s->series);
+	if (s->series && ev->self_valid && !s->self_valid)
+		series_again(&s->series->self);
 	s->tasks_valid = ev->tasks_valid;
+	s->tasks_gap = ev->tasks_gap;
 	s->moved = ev->moved;
 	s->cancelled = ev->cancelled;
 	s->self_valid = ev->self_valid;
@@ -130,15 +155,9 @@ int site_stats_apply(struct model *m, const struct event *event)
 	return 0;
 }
 
-/* A scan of the site's target is complete: its tally becomes the site's numbers. */
-void site_scanned(struct model *m, struct site *site, bool truncated)
+static void site_tally_take(struct model *m, struct site *site)
 {
 	struct site_tally *tally = &m->index->tally[site->id];
-	uint64_t gone = tally->seen > tally->rows ? tally->seen - tally->rows : 0;
-
-	/* Tokio frees most tasks where no probe sees it: who was met and is not there has ended. */
-	if (!truncated && site->tasks_valid && gone > site->ended)
-		site->ended = gone;
 
 	site->live = tally->live;
 	site->idle = tally->idle;
@@ -155,6 +174,28 @@ void site_scanned(struct model *m, struct site *site, bool truncated)
 	if (site->live > site->live_peak)
 		site->live_peak = site->live;
 	*tally = (struct site_tally){.seen = site->seen};
+}
+
+/* A scan of the site's target is complete: its tally becomes the site's numbers. */
+void site_scanned(struct model *m, struct site *site, bool truncated)
+{
+	const struct site_tally *tally = &m->index->tally[site->id];
+	uint64_t gone = tally->seen > tally->rows ? tally->seen - tally->rows : 0;
+
+	/* Tokio frees most tasks where no probe sees it: who was met and is not there has ended. */
+	if (!truncated && site->tasks_valid && gone > site->ended)
+		site->ended = gone;
+	site_tally_take(m, site);
+}
+
+void sites_tasks_forget(struct model *m)
+{
+	for (uint32_t i = 0; i < m->sites_count; i++) {
+		if (m->sites[i].id == ID_NONE)
+			continue;
+		m->index->tally[i] = (struct site_tally){0};
+		site_tally_take(m, &m->sites[i]);
+	}
 }
 
 /* `before` full seconds have passed without activity: zeros are what a series would hold. */

@@ -226,6 +226,17 @@ int task_scan_apply(struct model *m, const struct event *event)
 	return 0;
 }
 
+void tasks_forget(struct model *m)
+{
+	while (m->tasks_count)
+		task_remove(m, m->tasks_count - 1);
+	for (uint32_t i = 0; i < m->targets_count; i++)
+		m->index->scans[i] = (struct scan){0};
+	scans_sum(m);
+	waits_count(m);
+	sites_tasks_forget(m);
+}
+
 void tasks_forget_ended(struct model *m)
 {
 	uint32_t i = 0;

@@ -460,8 +460,8 @@ cJSON *json_site(const struct model *m, const struct site *s)
 	cJSON_AddBoolToObject(o, "sampled", s->sampled);
 	json_add_share(o, "sampled_error_pct",
 		       s->sampled && s->error != ID_NONE ? s->error / 1000.0 : -1, 100);
-	json_add_uint_if(o, "tasks_seen", s->tasks_valid, s->seen);
-	json_add_uint_if(o, "tasks_ended", site_live_known(m, s), s->ended);
+	json_add_uint_if(o, "tasks_seen", s->tasks_valid && !s->tasks_gap, s->seen);
+	json_add_uint_if(o, "tasks_ended", site_live_known(m, s) && !s->tasks_gap, s->ended);
 	json_add_uint_if(o, "tasks_live", site_live_known(m, s), s->live);
 	add_spawn(o, m, s, true);
 	return o;
@@ -560,6 +560,8 @@ cJSON *json_footer(const struct snapshot *snap, const struct outcome_opts *opts)
 	json_add_uint_if(o, "sites_off", totals.cost_valid, cost->sites_off);
 	json_add_share(o, "budget_pct", cost->budget_ppm ? cost->budget_ppm / 1e6 : -1, 100);
 	json_add_uint_if(o, "level_asked", cost->level_asked, cost->level_asked);
+	json_add_uint_if(o, "lowerings", totals.cost_valid, cost->lowerings);
+	json_add_uint_if(o, "lowered_ns", totals.cost_valid, cost->lowered_ns);
 	json_add_uint_if(o, "sites_sampled", totals.cost_valid, cost->sites_sampled);
 	json_add_uint_if(o, "windows", totals.cost_valid, cost->windows);
 	findings = cJSON_AddObjectToObject(o, "findings");

@@ -483,13 +483,16 @@ static void text_budget(FILE *out, const struct model *m)
 	const struct ev_cost *cost = &m->cost;
 	char a[FMT_SIZE];
 
-	if (!cost->budget_ppm ||
-	    (!cost->windows && cost->level >= cost->level_asked && !cost->sites_sampled))
+	if (!cost->budget_ppm || (!cost->windows && !cost->lowerings &&
+				  cost->level >= cost->level_asked && !cost->sites_sampled))
 		return;
 	fprintf(out, "budget: %s of the target's CPU time",
 		fmt_ratio(a, sizeof(a), cost->budget_ppm / 1e6));
 	if (cost->level < cost->level_asked)
 		fprintf(out, "; level lowered from %u to %u", cost->level_asked, cost->level);
+	else if (cost->lowerings)
+		fprintf(out, "; level was lowered for %s",
+			fmt_duration(a, sizeof(a), cost->lowered_ns));
 	if (cost->sites_sampled)
 		fprintf(out, "; %u task type%s sampled", cost->sites_sampled,
 			cost->sites_sampled == 1 ? "" : "s");

@@ -25,7 +25,7 @@ void totals_of(struct totals *t, const struct model *m)
 		t->polls += s->polls;
 		t->task_types++;
 		t->tasks_seen += s->seen;
-		t->tasks_valid &= s->tasks_valid;
+		t->tasks_valid &= s->tasks_valid && !s->tasks_gap;
 		t->sampled |= s->sampled;
 		t->at_least |= s->sampled && s->error == ID_NONE;
 	}

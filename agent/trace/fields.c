@@ -111,6 +111,7 @@ static const struct trace_field site_stats_fields[] = {
 	BOOL(site_stats, panics_valid),
 	DELTA(site_stats, panics),
 	DELTA(site_stats, panics_lost),
+	BOOL(site_stats, tasks_gap),
 };
 
 STORED(thread, 144);
@@ -207,7 +208,7 @@ static const struct trace_field queues_fields[] = {
 	STRING(queues, source),
 };
 
-STORED(cost, 112);
+STORED(cost, 120);
 static const struct trace_field cost_fields[] = {
 	DELTA(cost, hits),	   DELTA(cost, emitted),    DELTA(cost, filtered),
 	DELTA(cost, lost),	   DELTA(cost, cost_ns),    DELTA(cost, target_cpu_ns),
@@ -215,7 +216,7 @@ static const struct trace_field cost_fields[] = {
 	UINT(cost, level),	   DELTA(cost, spawn_hits), UINT(cost, agent_rss_bytes),
 	UINT(cost, sentinel),	   UINT(cost, level_asked), UINT(cost, budget_ppm),
 	UINT(cost, sites_sampled), UINT(cost, windows),	    TIME(cost, next_window_ns),
-	BOOL(cost, exact),
+	BOOL(cost, exact),	   UINT(cost, lowerings),   DELTA(cost, lowered_ns),
 };
 
 STORED(lost, 24);

@@ -42,7 +42,7 @@ rules="blocking_call cpu_bound_poll stuck_poll starvation task_explosion leaked_
 twins=$(for r in $rules; do echo "$r ${r}_ok"; done)
 common="$twins churn idle10k current_thread two_runtimes waits"
 # Many programs in one file: see src/suite/main.rs.
-suite="$common forks panics yieldloop"
+suite="$common forks panics tide yieldloop"
 declare -A file_of
 for n in $suite; do
 	file_of[$n]=suite

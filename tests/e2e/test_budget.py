@@ -165,15 +165,43 @@ def test_probes_come_for_moments(app, stream):
     assert run.footer["windows"] >= 1, run.footer
 
 
-def test_probes_come_back(app, stream):
-    """The hot tasks pause: moments see it, and the probes stay; then they go again."""
-    target, run = watch(app, stream, "sleep", gap=100_000, args=("--overhead", "20%"))
+def says(text):
+    return lambda o: o["type"] == "note" and text in o["text"]
+
+
+def test_all_comes_back(app, stream, stalltop, tmp_path):
+    """Level 3 to 1, and moments of the hottest type; when the load has fallen all of it again.
+
+    While nobody looked at tasks some ended and others began: what is told of them is true, and no
+    rule takes it for the growth of a moment.
+    """
+    file = tmp_path / "t.trace"
+    target = app("tide")
+    run = stream("-p", target.pid, "-o", file, "--level", "3", "--overhead", "5%", command="record")
+    run.attached()
     target.send()
-    run.until(lambda o: o["type"] == "note" and "probed all the time again" in o["text"], 60)
+    run.until(says("lowered from 3 to 2"), 20)
+    run.until(says("lowered from 2 to 1"), 20)
+    run.until(sampled_note, 20)
     target.send()
-    run.until(sampled_note, 30)
+    low = target.wait_json(lambda o: "low_ns" in o, 20)
+    for back in ("all the time again", "level is 2 again", "level is 3 again"):
+        run.until(says(back), 60)
     run.stop()
-    check_marked(run, 20)
+    footer = run.footer
+    assert (footer["level"], footer["level_asked"], footer["lowerings"]) == (3, 3, 2), footer
+    assert 0 < footer["lowered_ns"] < footer["duration_ns"] and not footer["sites_sampled"], footer
+    assert footer["tasks_seen"] is None, "there were tasks that nobody saw"
+    late = [f for f in run.findings if f["last_ns"] > low["low_ns"]]
+    assert {f["rule"] for f in late} <= set(harness.SHORT_POLLS), late
+    off = {r["rule"]: r["why"] for r in footer["rules"]["off"]}
+    assert "busy-poll" not in off and "task-leak" not in off, off
+    assert "lock-across-await" in off, "some task that has a lock may be one that nobody saw"
+    sites = {o["site"].split(" | ")[0]: o for o in stalltop("report", file, "--json").of("site")}
+    for name in ("sleeper", "waiter"):
+        site = sites[f"suite::tide::{name}"]
+        assert (site["tasks_live"], site["tasks_seen"]) == (low[name + "s"], None), site
+    assert sites["suite::tide::drop_in_the_flood"]["sampled"]
 
 
 def test_within_the_budget(app, stream):

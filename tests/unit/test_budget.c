@@ -14,6 +14,7 @@
 #define TICK (50 * MS)
 #define HIT_NS 700
 #define SITES 500
+#define CALM (BUDGET_RAISE_NS / 1e9)
 
 /* A target, and an agent that does what it is told. */
 struct sim {
@@ -25,26 +26,29 @@ struct sim {
 	double other_rate; /* hits a second of wakes, at level 3, and ends of tasks, at level 2 */
 	double cores;
 	uint64_t attach_ns, spent; /* what the target has paid since it was last asked */
-	uint64_t splits, opens, stays, lowers, loosened;
+	uint64_t splits, opens, stays, lowers, loosened, raises;
 	uint64_t in_since, in_ns; /* of windows */
 	bool closing;
 };
 
 static void sim_init(struct sim *s, uint8_t level)
 {
-	const struct budget_opts opts = {
-		.ratio = 0.02, .level = level, .may_lower = true, .may_sample = true};
+	const struct budget_opts opts = {.ratio = 0.02,
+					 .level = level,
+					 .may_lower = true,
+					 .may_sample = true,
+					 .may_raise = true};
 
 	memset(s, 0, sizeof(*s));
 	budget_init(&s->budget, &opts);
 	s->in = (struct budget_input){.now = 1000 * SECOND, .sites = s->sites, .count = SITES};
 	for (int i = 0; i < SITES; i++)
-		s->sites[i].hit_ns = HIT_NS;
+		s->sites[i] = (struct budget_site){.hit_ns = HIT_NS, .return_ns = HIT_NS};
 	s->cores = 1;
 	s->attach_ns = 2 * MS;
 }
 
-static bool probed(const struct sim *s, int i)
+static bool probed(const struct sim *s, size_t i)
 {
 	return !s->sites[i].out || s->budget.state == BUDGET_IN;
 }
@@ -52,22 +56,22 @@ static bool probed(const struct sim *s, int i)
 /* A tick of the program: a probe makes a hot loop slower than it is by itself. */
 static void sim_run(struct sim *s)
 {
-	double left = s->cores * TICK;
+	double left = s->cores * TICK, hit_ns = HIT_NS * (s->budget.exact ? 2 : 1);
 	double wakes = s->budget.level >= 3 ? s->other_rate : 0;
 	double ends = s->budget.level >= 2 ? s->other_rate / 100 : 0;
 
 	s->in.now += TICK;
-	for (int i = 0; i < SITES; i++) {
+	for (size_t i = 0; i < s->in.count; i++) {
 		double hits = s->rate[i] * TICK / SECOND;
 
 		if (!probed(s, i))
 			continue;
-		if (hits * HIT_NS > left)
-			hits = left / HIT_NS;
-		left -= hits * HIT_NS;
+		if (hits * hit_ns > left)
+			hits = left / hit_ns;
+		left -= hits * hit_ns;
 		s->part[i] += hits;
 		s->sites[i].hits += (uint64_t)s->part[i];
-		s->spent += (uint64_t)s->part[i] * HIT_NS;
+		s->spent += (uint64_t)(s->part[i] * hit_ns);
 		s->part[i] -= (uint64_t)s->part[i];
 	}
 	s->in.other_cost_ns += (uint64_t)((wakes + ends) * HIT_NS * TICK / SECOND);
@@ -77,10 +81,18 @@ static void sim_run(struct sim *s)
 
 static void sim_act(struct sim *s, enum budget_act act)
 {
+	uint8_t level;
+	bool exact;
+
 	switch (act) {
 	case BUDGET_KEEP: break;
 	case BUDGET_LOOSEN: s->loosened++; break;
 	case BUDGET_LOWER: s->lowers++; break;
+	case BUDGET_RAISE:
+		s->raises++;
+		budget_raised(&s->budget, &level, &exact);
+		budget_follow(&s->budget, s->in.now, level, exact);
+		break;
 	case BUDGET_SPLIT:
 		s->splits++;
 		s->closing = true;
@@ -269,11 +281,12 @@ static void levels(void **state)
 
 	(void)state;
 	sim_init(&s, 3);
+	s.rate[0] = 10000;    /* 0.7 % */
 	s.other_rate = 60000; /* 4.2 % */
 	sim_for(&s, 2);
 	assert_int_equal(s.budget.level, 2);
 	assert_int_equal(s.lowers, 1);
-	sim_for(&s, 20);
+	sim_for(&s, 60);
 	assert_int_equal(s.budget.level, 2);
 	s.other_rate = 6000000; /* ends of tasks cost as much */
 	sim_for(&s, 2);
@@ -281,8 +294,9 @@ static void levels(void **state)
 	assert_int_equal(s.splits, 0);
 	/* Nothing is left that could be saved. */
 	s.in.other_cost_ns += SECOND;
-	sim_for(&s, 5);
+	sim_for(&s, 60);
 	assert_int_equal(s.budget.level, 1);
+	assert_int_equal(s.raises, 0);
 	/* Neither is allowed. */
 	sim_init(&s, 3);
 	s.budget.opts.may_lower = s.budget.opts.may_sample = false;
@@ -292,6 +306,184 @@ static void levels(void **state)
 	assert_int_equal(s.budget.level, 3);
 	assert_false(s.sites[0].out);
 	assert_true(s.budget.cost_ratio > 0.02);
+}
+
+/* A load of polls, each with a wake; of a hundred wakes one task ends. */
+static void sim_load(struct sim *s, double polls)
+{
+	s->rate[0] = s->other_rate = polls;
+}
+
+static void level_returns(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 3);
+	sim_load(&s, 20000); /* 2.8 %; without wakes 1.4 % */
+	sim_for(&s, 2);
+	assert_int_equal(s.budget.level, 2);
+	/* Within the budget now, but not with the wakes. */
+	sim_for(&s, 300);
+	assert_int_equal(s.raises, 0);
+	/* Neither would 1.7 % leave room. */
+	sim_load(&s, 12000);
+	sim_for(&s, 300);
+	assert_int_equal(s.raises, 0);
+	sim_load(&s, 6000);
+	sim_for(&s, CALM - 0.5);
+	assert_int_equal(s.raises, 0); /* not at once */
+	sim_for(&s, 2);
+	assert_int_equal(s.budget.level, 3);
+	assert_int_equal(s.raises, 1);
+	sim_for(&s, 300);
+	assert_int_equal(s.lowers, 1);
+	assert_int_equal(s.raises, 1);
+	/* Never beyond what the user has asked for. */
+	sim_init(&s, 2);
+	sim_for(&s, 30);
+	assert_int_equal(s.raises, 0);
+	/* The caller cannot. */
+	sim_init(&s, 3);
+	s.budget.opts.may_raise = false;
+	sim_load(&s, 20000);
+	sim_for(&s, 2);
+	sim_load(&s, 0);
+	sim_for(&s, 100);
+	assert_int_equal(s.budget.level, 2);
+}
+
+/* One level after the other, and after the types that were sampled. */
+static void all_returns(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 3);
+	s.budget.opts.exact = s.budget.exact = true;
+	s.rate[0] = 1e6;
+	s.other_rate = 6000000;
+	sim_for(&s, 8);
+	assert_false(s.budget.exact);
+	assert_int_equal(s.budget.level, 1);
+	assert_true(s.sites[0].out);
+	sim_load(&s, 1000);
+	while (s.sites[0].out)
+		sim_for(&s, 0.1);
+	assert_int_equal(s.raises, 0);
+	sim_for(&s, CALM + 1.5);
+	assert_int_equal(s.budget.level, 2);
+	sim_for(&s, CALM + 1.5);
+	assert_int_equal(s.budget.level, 3);
+	assert_false(s.budget.exact);
+	sim_for(&s, CALM + 1.5);
+	assert_true(s.budget.exact);
+	assert_int_equal(s.raises, 3);
+	sim_for(&s, 100);
+	assert_int_equal(s.raises, 3);
+	assert_int_equal(s.lowers, 2);
+}
+
+/* A return probe costs as much again: what would not leave room for it stays without. */
+static void returns_stay_out(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.budget.opts.exact = s.budget.exact = true;
+	s.rate[0] = 20000; /* 2.8 % with returns */
+	sim_for(&s, 2);
+	assert_int_equal(s.loosened, 1);
+	s.rate[0] = 10000; /* 0.7 %, 1.4 % */
+	sim_for(&s, 300);
+	assert_false(s.budget.exact);
+	s.rate[0] = 6000;
+	sim_for(&s, CALM + 1.5);
+	assert_true(s.budget.exact);
+}
+
+/* An hour of a load that is high and low for so many seconds; how often the level was lowered. */
+static uint64_t hour_of(double high, double low, double seconds)
+{
+	struct sim s;
+
+	sim_init(&s, 3);
+	s.in.count = 2;
+	for (double t = 0; t < 3600; t += 2 * seconds) {
+		sim_load(&s, high);
+		sim_for(&s, seconds);
+		sim_load(&s, low);
+		sim_for(&s, seconds);
+	}
+	assert_in_range(s.lowers - s.raises, 0, 1);
+	return s.lowers;
+}
+
+static void no_oscillation(void **state)
+{
+	static const double seconds[] = {0.5, 1, 2, 4, 6, 8, 15, 30, 60, 120, 290};
+
+	(void)state;
+	/* At the border it is lowered once, whatever the rhythm. */
+	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++)
+		assert_int_equal(hour_of(15500, 13000, seconds[i]), 1);
+	/* What comes and goes is followed less and less often: the calm time doubles each time. */
+	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++)
+		assert_in_range(hour_of(20000, 0, seconds[i]), seconds[i] >= 2, 8);
+	/* Over hours the same as it is over minutes: it is worth it each time. */
+	assert_int_equal(hour_of(20000, 0, 600), 3);
+}
+
+/* After calm times that lasted the first one counts again. */
+static void back_off_ends(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 3);
+	for (int i = 0; i < 4; i++) {
+		sim_load(&s, 20000);
+		sim_for(&s, 3);
+		sim_load(&s, 0);
+		while (s.budget.level < 3)
+			sim_for(&s, 0.5);
+	}
+	assert_int_equal(s.budget.raise_ns, 8 * BUDGET_RAISE_NS);
+	sim_for(&s, 400);
+	sim_load(&s, 20000);
+	sim_for(&s, 3);
+	assert_int_equal(s.budget.level, 2);
+	assert_int_equal(s.budget.raise_ns, BUDGET_RAISE_NS);
+	/* It is bounded. */
+	for (int i = 0; i < 20; i++)
+		budget_not_raised(&s.budget);
+	assert_int_equal(s.budget.raise_ns, BUDGET_RAISE_MAX_NS);
+}
+
+/* Two targets have one level: it returns when both are quiet, and the next time later for both. */
+static void together(void **state)
+{
+	struct sim a, b;
+
+	(void)state;
+	sim_init(&a, 3);
+	sim_init(&b, 3);
+	sim_load(&a, 20000);
+	sim_for(&a, 2);
+	sim_load(&b, 12000);
+	sim_for(&b, 2);
+	assert_int_equal(b.budget.level, 3);
+	budget_follow(&b.budget, b.in.now, a.budget.level, false);
+	sim_for(&b, 10);
+	/* Wakes of its own, which it has not now, were not forgotten. */
+	assert_false(budget_may_rise(&b.budget, b.in.now));
+	assert_int_equal(b.raises, 0);
+	sim_load(&b, 100);
+	sim_for(&b, CALM + 1.5);
+	assert_int_equal(b.raises, 1);
+	budget_follow(&b.budget, b.in.now, 2, false);
+	assert_int_equal(b.budget.raise_ns, 2 * BUDGET_RAISE_NS);
 }
 
 /* Probes of returns go before anything else does, and once. */
@@ -422,7 +614,13 @@ int main(void)
 		cmocka_unit_test(on_and_off),
 		cmocka_unit_test(idle),
 		cmocka_unit_test(levels),
+		cmocka_unit_test(level_returns),
+		cmocka_unit_test(all_returns),
+		cmocka_unit_test(no_oscillation),
+		cmocka_unit_test(back_off_ends),
+		cmocka_unit_test(together),
 		cmocka_unit_test(returns_go_first),
+		cmocka_unit_test(returns_stay_out),
 		cmocka_unit_test(fixed_sites_stay),
 		cmocka_unit_test(backwards),
 		cmocka_unit_test(clock_jumps),

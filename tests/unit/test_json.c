@@ -181,6 +181,7 @@ static void test_header_and_footer(void **state)
 		"\"lost\":null,\"events_lost\":0,\"overhead_pct\":null,"
 		"\"agent_cpu_pct\":null,\"level\":null,\"exact\":null,\"sites_on\":null,"
 		"\"sites_off\":null,\"budget_pct\":null,\"level_asked\":null,"
+		"\"lowerings\":null,\"lowered_ns\":null,"
 		"\"sites_sampled\":null,\"windows\":null,\"findings\":{\"info\":0,\"warning\":0,\"critical\":0},"
 		"\"findings_effects\":0,\"findings_evicted\":0,\"spawn_hits\":null,\"stacks_lost\":0,"
 		"\"stacks_limited\":0,\"stacks_dropped\":0,\"rules\":null}\n");
@@ -210,16 +211,19 @@ static void test_cost(void **state)
 						     .sites_off = 1,
 						     .level = 2,
 						     .level_asked = 3,
+						     .lowerings = 2,
+						     .lowered_ns = 4000,
 						     .budget_ppm = 20000,
 						     .sites_sampled = 1,
 						     .windows = 7}});
 	fixture_apply(&f, (struct event){.kind = EV_LOST, .as_lost = {"ring", 3}});
 	assert_int_equal(s->ops->finish(s, &f.snap), 0);
-	fixture_has(&f,
-		    "\"hits\":9007199254740995,\"emitted\":5,\"filtered\":9007199254740987,"
-		    "\"lost\":3,\"events_lost\":3,\"overhead_pct\":1,\"agent_cpu_pct\":0.5,"
-		    "\"level\":2,\"exact\":false,\"sites_on\":2,\"sites_off\":1,\"budget_pct\":2,"
-		    "\"level_asked\":3,\"sites_sampled\":1,\"windows\":7,");
+	fixture_has(
+		&f,
+		"\"hits\":9007199254740995,\"emitted\":5,\"filtered\":9007199254740987,"
+		"\"lost\":3,\"events_lost\":3,\"overhead_pct\":1,\"agent_cpu_pct\":0.5,"
+		"\"level\":2,\"exact\":false,\"sites_on\":2,\"sites_off\":1,\"budget_pct\":2,"
+		"\"level_asked\":3,\"lowerings\":2,\"lowered_ns\":4000,\"sites_sampled\":1,\"windows\":7,");
 	fixture_has(&f, "{\"type\":\"lost\",\"time_ns\":6000000000,\"count\":3,\"total\":3}\n");
 	check_lines(&f, "header lost footer");
 	s->ops->close(s);

@@ -156,6 +156,54 @@ static void scan_without_its_beginning(void **state)
 	model_free(m);
 }
 
+/* Each second so many tasks are alive, and in a tick the scan of that is complete. */
+static void second_of(struct model *m, uint64_t now, uint32_t live, uint64_t seen, bool valid)
+{
+	APPLY(m, EV_SITE_STATS, now, 0,
+	      .as_site_stats = {.polls = now, .seen = seen, .tasks_valid = valid});
+	if (valid) {
+		for (uint64_t key = 1; key <= live; key++)
+			TASK(m, now, key, key);
+		SCAN(m, now);
+	}
+	APPLY(m, EV_TICK, now, 0);
+}
+
+/* The level was lowered and is raised again: what was before says nothing of what is now. */
+static void level_lowered(void **state)
+{
+	struct model *m = watched();
+	const struct site *s = model_site(m, 0);
+	uint64_t now = T0;
+
+	(void)state;
+	APPLY(m, EV_COST, now, 0, .as_cost = {.level = 2, .level_asked = 2});
+	for (int i = 0; i < 10; i++)
+		second_of(m, now += SEC, 3, 3, true);
+	assert_int_equal(s->live, 3);
+	assert_int_equal(s->series->live.count, s->series->polls.count);
+	/* In the middle of a scan. */
+	TASK(m, now, 1, 1);
+	APPLY(m, EV_COST, now, 0, .as_cost = {.level = 1, .level_asked = 2});
+	assert_int_equal(m->tasks_count, 0);
+	assert_int_equal(s->live, 0);
+	for (int i = 0; i < 5; i++)
+		second_of(m, now += SEC, 0, 3, false);
+	assert_int_equal(m->tasks_count, 0);
+	assert_int_equal(s->ended, 0);
+	APPLY(m, EV_COST, now, 0, .as_cost = {.level = 2, .level_asked = 2});
+	second_of(m, now += SEC, 5, 7, true);
+	assert_int_equal(m->tasks_count, 5);
+	assert_int_equal(s->live, 5);
+	/* No second before it is one of the history: 3 to 5 is no growth. */
+	assert_in_range(s->series->live.count, 0, 1);
+	assert_in_range(s->series->seen.count, 0, 1);
+	assert_true(s->series->polls.count > 10);
+	second_of(m, now += SEC, 5, 7, true);
+	assert_int_equal(s->ended, 2);
+	model_free(m);
+}
+
 /* The age of a completed task counts from its last poll, or from the scan that saw it first. */
 static void completed_age(void **state)
 {
@@ -570,6 +618,7 @@ int main(void)
 		cmocka_unit_test(scan_removes),
 		cmocka_unit_test(scan_in_slices),
 		cmocka_unit_test(scan_without_its_beginning),
+		cmocka_unit_test(level_lowered),
 		cmocka_unit_test(completed_age),
 		cmocka_unit_test(live_by_the_second),
 		cmocka_unit_test(tasks_over_the_ceiling),
