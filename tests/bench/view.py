@@ -35,10 +35,14 @@ def cpu_ns(pid):
 
 
 class View(Terminal):
-    """The live view of a process."""
+    """The live view of a process.
+
+    Without a budget: on a slow or busy machine the only type of the target is sampled, there are no rows
+    of tasks then, and what is measured is a view of nothing.
+    """
 
     def __init__(self, stalltop, pid, cols=120, rows=40):
-        super().__init__([stalltop, "-p", str(pid)], cols=cols, rows=rows)
+        super().__init__([stalltop, "-p", str(pid), "--overhead", "100%"], cols=cols, rows=rows)
         self.wait_text("stalltop", deadline=30)
 
     def read_for(self, seconds):
