@@ -211,6 +211,11 @@ static int attach(struct link_set *set, int prog_fd, uint32_t flags, const char 
 		return err_set(err, ret,
 			       "the kernel refuses the probes: run as root, or give "
 			       "stalltop CAP_BPF and CAP_PERFMON");
+	if (ret == -ENOENT)
+		return err_set(err, ret,
+			       "cannot probe %s: no longer mapped; the process runs another "
+			       "program by now, or has unloaded it",
+			       path);
 	if (ret)
 		return err_set(err, ret, "cannot probe %s: %s", path, strerror(-ret));
 	if (count && !set->attached && sites[0].error == -EINVAL)

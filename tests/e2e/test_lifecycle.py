@@ -57,6 +57,7 @@ def test_exec_during_attach(app):
         out, err = one.communicate(timeout=20)
         assert one.returncode == 1, (delay, out, err)
         assert "execs::after_exec blocked" in out, (delay, out)
+        assert "No such file" not in out + err, "what was there and has gone is said to have gone"
 
 
 def test_exec_to_a_program_without_runtime(root, stalltop, path_of, tmp_path):
