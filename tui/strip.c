@@ -59,6 +59,13 @@ static int compare_spans(const void *a_, const void *b_)
 	return a->start_ns < b->start_ns ? -1 : a->start_ns > b->start_ns;
 }
 
+uint64_t strip_end_ns(const struct model *m, const struct worker *w)
+{
+	const struct target *t = model_target(m, w->target);
+
+	return w->ended ? w->ended_ns : t && t->ended ? t->end_ns : 0;
+}
+
 void strips_read(struct strips *all, const struct model *m)
 {
 	uint64_t first = m->polls_seq > MODEL_POLLS ? m->polls_seq - MODEL_POLLS : 0;
@@ -76,6 +83,9 @@ void strips_read(struct strips *all, const struct model *m)
 
 		if (w->open && !w->ended)
 			add(all, m, w->target, &w->poll, m->now_ns, true);
+		else if (strip_end_ns(m, w) && w->poll.start_ns != w->closed_start_ns)
+			/* It ended in this one; how long it lasted was seen until then. */
+			add(all, m, w->target, &w->poll, w->poll_seen_ns, false);
 	}
 	if (all->count)
 		qsort(all->spans, all->count, sizeof(*all->spans), compare_spans);
@@ -102,13 +112,6 @@ static size_t first_at(const struct strips *all, uint32_t target, uint32_t tid)
 			high = middle;
 	}
 	return low;
-}
-
-uint64_t strip_end_ns(const struct model *m, const struct worker *w)
-{
-	const struct target *t = model_target(m, w->target);
-
-	return w->ended ? w->ended_ns : t && t->ended ? t->end_ns : 0;
 }
 
 void strip_read(struct strip *strip, const struct strips *all, const struct model *m,
