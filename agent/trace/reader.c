@@ -14,6 +14,7 @@
 #include "util/xalloc.h"
 
 #define COPY_BYTES (1u << 16)
+#define STREAM_MAX (1ull << 30)		   /* of what is read from a pipe, and so kept in memory */
 #define LIST_MAX 4096			   /* binaries, settings */
 #define MAGIC_LEAST (TRACE_MAGIC_SIZE - 1) /* bytes of it that must be right */
 
@@ -35,26 +36,61 @@ int reader_read(const struct trace_reader *r, uint64_t at, uint8_t *out, size_t 
 	return 0;
 }
 
-/* What cannot be gone back in is copied to memory that can be given back under pressure. */
+static bool is_trace(const uint8_t *fixed)
+{
+	size_t right = 0;
+
+	for (size_t i = 0; i < TRACE_MAGIC_SIZE; i++)
+		right += fixed[i] == (uint8_t)TRACE_MAGIC[i];
+	return right >= MAGIC_LEAST;
+}
+
+/* As much of a stream as fits; -errno. Less than asked for: it has ended. */
+static ssize_t read_some(int fd, uint8_t *to, size_t count)
+{
+	size_t done = 0;
+
+	while (done < count) {
+		ssize_t n = read(fd, to + done, count - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/*
+ * What cannot be gone back in is copied to memory. A stream may have no end: one that is no trace
+ * is not read on, and -EFBIG is said of one that is too long.
+ */
 static int copy_stream(int from)
 {
 	uint8_t buffer[COPY_BYTES];
 	int fd = memfd_create("stalltop-trace", MFD_CLOEXEC);
-	ssize_t n = 0;
+	size_t done = 0;
+	ssize_t n = fd < 0 ? -errno : (ssize_t)COPY_BYTES;
 
-	while (fd >= 0 && (n = read(from, buffer, sizeof(buffer))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n > 0 && write(fd, buffer, (size_t)n) == n)
-			continue;
-		n = -1;
-		break;
+	while (n == (ssize_t)COPY_BYTES) {
+		n = read_some(from, buffer, sizeof(buffer));
+		if (n > 0 && write(fd, buffer, (size_t)n) != n)
+			n = -EIO;
+		/* Its reader says what it is. */
+		if (!done && n >= TRACE_MAGIC_SIZE && !is_trace(buffer))
+			break;
+		done += n > 0 ? (size_t)n : 0;
+		if (done > STREAM_MAX)
+			n = -EFBIG;
 	}
-	if (fd >= 0 && n < 0) {
+	if (n >= 0)
+		return fd;
+	if (fd >= 0)
 		close(fd);
-		return -EIO;
-	}
-	return fd < 0 ? -errno : fd;
+	return (int)n;
 }
 
 static int open_fd(struct trace_reader *r, const char *path, struct err *err)
@@ -72,6 +108,9 @@ static int open_fd(struct trace_reader *r, const char *path, struct err *err)
 
 		close(r->fd);
 		r->fd = copy;
+		if (copy == -EFBIG)
+			return err_set(err, copy, "%s has more than 1 GiB: put it into a file",
+				       path);
 		if (copy < 0 || fstat(copy, &st))
 			return err_set(err, copy < 0 ? copy : -EIO, "cannot read %s", path);
 	}
@@ -155,15 +194,6 @@ static bool take_header(struct trace_reader *r, uint8_t *data, uint32_t size)
 			take_item(r, item, text, length);
 	}
 	return true;
-}
-
-static bool is_trace(const uint8_t *fixed)
-{
-	size_t right = 0;
-
-	for (size_t i = 0; i < TRACE_MAGIC_SIZE; i++)
-		right += fixed[i] == (uint8_t)TRACE_MAGIC[i];
-	return right >= MAGIC_LEAST;
 }
 
 /* Everything else can be read without it: from the first chunk on. */

@@ -297,6 +297,8 @@ def test_bad_files(stalltop, tmp_path):
     assert (run := stalltop("replay", path)).rc == 6 and "format 9" in run.stderr
     assert (run := stalltop("replay", tmp_path / "none")).rc == 2 and "No such file" in run.stderr
     assert (run := stalltop("replay", tmp_path)).rc == 2 and "is a directory" in run.stderr
+    # It has no end, and is not read to it.
+    assert (run := stalltop("replay", "/dev/zero")).rc == 6 and "is no stalltop trace" in run.stderr
 
 
 def test_trace_doc_is_current():
