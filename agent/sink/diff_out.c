@@ -53,6 +53,21 @@ static void warn_side(const struct diff_side *side, const char *letter, warn_fn 
 	}
 }
 
+/* Each polled something, and nothing has the same name: whatever is compared, it is not one service. */
+static bool nothing_in_common(const struct diff *d)
+{
+	bool in_a = false, in_b = false;
+
+	for (size_t i = 0; i < d->count; i++)
+		if (!d->rows[i].rule)
+			return false;
+	for (size_t i = 0; i < d->sites_count; i++) {
+		in_a = in_a || !d->sites[i].in_b;
+		in_b = in_b || d->sites[i].in_b;
+	}
+	return in_a && in_b;
+}
+
 static void warnings(const struct diff *d, warn_fn *warn, void *ctx)
 {
 	uint8_t a = d->a.model->cost.level, b = d->b.model->cost.level;
@@ -70,6 +85,10 @@ static void warnings(const struct diff *d, warn_fn *warn, void *ctx)
 		warn(ctx, text);
 		free(text);
 	}
+	if (nothing_in_common(d))
+		warn(ctx,
+		     "no task type was polled in both: these are not two runs of one service, or its "
+		     "task types have other names");
 }
 
 /* --- text ------------------------------------------------------------------------------------- */
