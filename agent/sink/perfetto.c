@@ -6,7 +6,8 @@
  *
  * With --polls the long polls are told twice, in full and in short, and only the short records are
  * in the order in which the polls ended. So what is told in full waits for two ticks, and is joined
- * to its short record when that comes; what has none is written by itself.
+ * to its short record when that comes; what has none is written by itself. A short record of a poll
+ * that ended while the records were read comes first: it waits for those that are read next.
  */
 #include "sink/export.h"
 
@@ -17,7 +18,6 @@
 #include "rules/stack.h"
 #include "sink/perfetto_tracks.h"
 #include "sink/view.h"
-#include "util/syscall.h"
 #include "util/xalloc.h"
 
 #define HELD_MAX 65536
@@ -33,6 +33,12 @@ struct held {
 	struct ev_poll poll;
 };
 
+/* A short record that came first. */
+struct ahead {
+	uint32_t target;
+	struct brief_poll poll;
+};
+
 struct perfetto {
 	struct sink sink;
 	struct export_out out;
@@ -40,7 +46,10 @@ struct perfetto {
 	struct bytes args;
 	struct held *held; /* oldest first */
 	size_t held_count, held_cap;
-	struct map held_at; /* (target and tid, start) -> index in `held` */
+	struct ahead *ahead;
+	size_t ahead_count, ahead_cap;
+	uint64_t ahead_ns, ahead_tick; /* when they came */
+	struct map held_at;	       /* (target and tid, start) -> index in `held` */
 	uint64_t ticks;
 	bool every_poll;  /* there are short records: no poll is left out */
 	struct map waits; /* (target, task id) -> when it was ready, of those not polled since */
@@ -72,27 +81,6 @@ static uint64_t thread_track(struct perfetto *p, uint32_t target, uint32_t tid)
 }
 
 /* --- polls ------------------------------------------------------------------------------ */
-
-static const struct bytes *poll_args(struct perfetto *p, const struct ev_poll *poll)
-{
-	struct bytes *args = &p->args;
-
-	args->len = 0;
-	if (poll->task_id)
-		pf_arg_uint(args, "task", poll->task_id);
-	pf_arg_uint(args, "blocked_ns", poll->blocked_ns);
-	pf_arg_uint(args, "preempted_ns", poll->preempted_ns);
-	pf_arg_uint(args, "worst_block_ns", poll->worst_block_ns);
-	if (poll->nested_ns)
-		pf_arg_uint(args, "nested_ns", poll->nested_ns);
-	if (poll->worst_block_ns && poll->syscall >= 0)
-		pf_arg_text(args, "syscall", syscall_name(poll->syscall));
-	if (poll->loose_end)
-		pf_arg_bool(args, "length_is_a_lower_bound", true);
-	if (poll->early)
-		pf_arg_bool(args, "began_before_the_watch", true);
-	return args;
-}
 
 /* The flow that ends in a poll of this task beginning now; 0: none. */
 static uint64_t flow_end(struct perfetto *p, uint32_t target, uint64_t task_id, uint64_t start_ns)
@@ -126,18 +114,58 @@ static void put_slice(struct perfetto *p, uint64_t track, enum pf_category categ
 	       });
 }
 
+/* A block's slice; a mark in its poll when it is not known when it began. */
+static void put_block(struct perfetto *p, uint64_t track, const struct pf_open_block *block)
+{
+	struct pf_event event = {
+		.type = block->begin_ns ? PF_BEGIN : PF_INSTANT,
+		.track = track,
+		.time_ns = block->begin_ns ? block->begin_ns : block->poll_start_ns,
+		.category = PF_BLOCK,
+		.name = block->name,
+		.args = &block->args,
+	};
+
+	put(p, &event);
+	if (event.type == PF_INSTANT)
+		return;
+	put(p, &(struct pf_event){
+		       .type = PF_END,
+		       .track = track,
+		       .time_ns = block->begin_ns + block->span_ns,
+	       });
+}
+
+static void release_block(struct perfetto *p, struct pf_thread *thread)
+{
+	if (thread->block.held)
+		put_block(p, thread->uuid, &thread->block);
+	thread->block.held = false;
+}
+
+/* As far as is known it began with its poll. */
+static bool block_is_all(const struct pf_open_block *block)
+{
+	return block->held && block->begin_ns == block->poll_start_ns;
+}
+
 static void put_poll(struct perfetto *p, uint32_t target, const struct brief_poll *poll,
 		     const struct ev_poll *full)
 {
-	const struct bytes *args = full ? poll_args(p, full) : NULL;
+	const struct bytes *args = full ? &p->args : NULL;
 	struct pf_thread *thread = pf_thread(&p->tracks, target, poll->tid, NULL);
 	uint64_t task = pf_task(&p->tracks, target, poll->task_id, poll->site);
 	uint64_t flow = p->every_poll ? flow_end(p, target, poll->task_id, poll->start_ns) : 0;
 
+	if (full)
+		pf_poll_args(&p->args, full);
 	if (thread)
 		thread->last_start_ns = poll->start_ns;
 	put_slice(p, thread ? thread->uuid : pf_process(&p->tracks, target), PF_POLL, poll, args,
 		  task ? 0 : flow);
+	/* It begins where the poll does, and has to stand behind it to be nested in it. */
+	if (thread && block_is_all(&thread->block) && thread->block.poll_start_ns == poll->start_ns)
+		release_block(p, thread);
 	if (!task)
 		return;
 	p->args.len = 0;
@@ -165,11 +193,35 @@ static void put_held(struct perfetto *p, struct held *h)
 	h->done = true;
 }
 
+static void put_brief(struct perfetto *p, uint32_t target, const struct brief_poll *poll)
+{
+	uint64_t key = held_key(target, poll->tid);
+	uint64_t at = map_get(&p->held_at, key, poll->start_ns);
+	struct held *h = at == MAP_NONE ? NULL : &p->held[at];
+
+	if (h && h->done)
+		return;
+	put_poll(p, target, poll, h ? &h->poll : NULL);
+	if (!h)
+		return;
+	h->done = true;
+	map_del(&p->held_at, key, poll->start_ns);
+}
+
+static void put_ahead(struct perfetto *p)
+{
+	for (size_t i = 0; i < p->ahead_count; i++)
+		put_brief(p, p->ahead[i].target, &p->ahead[i].poll);
+	p->ahead_count = 0;
+}
+
 /* Those that no short record can come for any more. */
 static void release(struct perfetto *p, bool all)
 {
 	size_t count = 0;
 
+	if (all || p->ahead_tick + 2 <= p->ticks)
+		put_ahead(p);
 	while (count < p->held_count && (all || p->held[count].tick + 2 <= p->ticks))
 		put_held(p, &p->held[count++]);
 	if (!count)
@@ -203,75 +255,32 @@ static void hold(struct perfetto *p, const struct event *event)
 static void put_polls(struct perfetto *p, const struct event *event)
 {
 	p->every_poll = true;
+	if (event->time_ns > p->ahead_ns)
+		put_ahead(p);
+	p->ahead_ns = event->time_ns;
+	p->ahead_tick = p->ticks;
 	for (uint32_t i = 0; i < event->as_polls.count; i++) {
 		const struct brief_poll *poll = &event->as_polls.list[i];
-		uint64_t key = held_key(event->target, poll->tid);
-		uint64_t at = map_get(&p->held_at, key, poll->start_ns);
-		struct held *h = at == MAP_NONE ? NULL : &p->held[at];
 
-		put_poll(p, event->target, poll, h ? &h->poll : NULL);
-		if (!h)
+		if (poll->start_ns + poll->length_ns <= event->time_ns) {
+			put_brief(p, event->target, poll);
 			continue;
-		h->done = true;
-		map_del(&p->held_at, key, poll->start_ns);
+		}
+		p->ahead = xgrow(p->ahead, &p->ahead_cap, p->ahead_count + 1, sizeof(*p->ahead));
+		p->ahead[p->ahead_count++] = (struct ahead){event->target, *poll};
 	}
 }
 
 /* --- blocks and samples ------------------------------------------------------------------- */
 
-static void block_name(const struct ev_stack *stack, char *out, size_t size)
+/* The poll of its block goes first, if it is there. */
+static void put_poll_of(struct perfetto *p, struct pf_thread *thread)
 {
-	const char *call = stack->syscall >= 0 ? syscall_name(stack->syscall) : NULL;
+	uint64_t at = map_get(&p->held_at, held_key(thread->target, thread->tid),
+			      thread->block.poll_start_ns);
 
-	if (stack->syscall < 0)
-		snprintf(out, size, "blocked: no system call");
-	else if (call)
-		snprintf(out, size, "blocked: %s", call);
-	else
-		snprintf(out, size, "blocked: system call %d", stack->syscall);
-}
-
-/* A block's slice; a mark in its poll when it is not known when it began. */
-static void put_block(struct perfetto *p, uint64_t track, const struct pf_open_block *block)
-{
-	struct pf_event event = {
-		.type = block->begin_ns ? PF_BEGIN : PF_INSTANT,
-		.track = track,
-		.time_ns = block->begin_ns ? block->begin_ns : block->poll_start_ns,
-		.category = PF_BLOCK,
-		.name = block->name,
-		.args = &block->args,
-	};
-
-	put(p, &event);
-	if (event.type == PF_INSTANT)
-		return;
-	put(p, &(struct pf_event){
-		       .type = PF_END,
-		       .track = track,
-		       .time_ns = block->begin_ns + block->span_ns,
-	       });
-}
-
-static void release_block(struct perfetto *p, struct pf_thread *thread)
-{
-	if (thread->block.held)
-		put_block(p, thread->uuid, &thread->block);
-	thread->block.held = false;
-}
-
-static void stack_args(struct bytes *args, const struct ev_stack *stack)
-{
-	pf_arg_text(args, "what", stack->detail);
-	pf_arg_stack(args, stack->frames, stack->frames_count);
-	pf_arg_text(args, "stack_end", stack_end_name(stack->end));
-	pf_arg_text(args, "kernel", stack->kernel);
-}
-
-static bool same_block(const struct pf_open_block *block, const struct ev_stack *stack)
-{
-	return block->held && block->poll_start_ns == stack->poll_start_ns &&
-	       block->begin_ns == stack->begin_ns && block->span_ns <= stack->span_ns;
+	if (at != MAP_NONE)
+		put_held(p, &p->held[at]);
 }
 
 static void take_block(struct perfetto *p, uint32_t target, const struct ev_stack *stack)
@@ -282,20 +291,22 @@ static void take_block(struct perfetto *p, uint32_t target, const struct ev_stac
 	if (!thread)
 		return;
 	/* More is known of the same block: what was held is part of it. */
-	if (same_block(block, stack))
+	if (pf_same_block(block, stack))
 		block->held = false;
+	if (block_is_all(block))
+		put_poll_of(p, thread);
 	release_block(p, thread);
 	block->held = true;
 	block->poll_start_ns = stack->poll_start_ns;
 	block->begin_ns = stack->begin_ns;
 	block->span_ns = stack->span_ns;
 	block->args.len = 0;
-	block_name(stack, block->name, sizeof(block->name));
+	pf_block_name(stack, block->name, sizeof(block->name));
 	pf_arg_uint(&block->args, "span_ns", stack->span_ns);
 	if (stack->open)
 		pf_arg_bool(&block->args, "open_when_last_seen", true);
-	stack_args(&block->args, stack);
-	if (!stack->open)
+	pf_stack_args(&block->args, stack);
+	if (!stack->open && !block_is_all(block))
 		release_block(p, thread);
 }
 
@@ -304,7 +315,7 @@ static void put_sample(struct perfetto *p, const struct event *event)
 	const struct ev_stack *stack = &event->as_stack;
 
 	p->args.len = 0;
-	stack_args(&p->args, stack);
+	pf_stack_args(&p->args, stack);
 	put(p, &(struct pf_event){
 		       .type = PF_INSTANT,
 		       .track = thread_track(p, event->target, stack->tid),
@@ -501,13 +512,14 @@ static void put_open(struct perfetto *p, const struct worker *w)
 {
 	if (!w->open || w->ended)
 		return;
+	pf_poll_args(&p->args, &w->poll);
 	put(p, &(struct pf_event){
 		       .type = PF_BEGIN,
 		       .track = thread_track(p, w->target, w->now.tid),
 		       .time_ns = w->poll.start_ns,
 		       .category = PF_POLL,
 		       .name_iid = pf_site(&p->tracks, w->poll.site),
-		       .args = poll_args(p, &w->poll),
+		       .args = &p->args,
 	       });
 }
 
@@ -551,6 +563,7 @@ static void perfetto_close(struct sink *sink)
 	bytes_free(&p->out.b);
 	bytes_free(&p->args);
 	free(p->held);
+	free(p->ahead);
 	free(p);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "sink/view.h"
+#include "util/syscall.h"
 #include "util/xalloc.h"
 
 /* The kind is in the low bits of a uuid, so that uuids, which are varints, stay short. */
@@ -179,4 +180,48 @@ uint64_t pf_site(struct pf_tracks *t, uint32_t site)
 void pf_site_forget(struct pf_tracks *t, uint32_t site)
 {
 	map_del(&t->names, site, 0);
+}
+
+void pf_poll_args(struct bytes *args, const struct ev_poll *poll)
+{
+	args->len = 0;
+	if (poll->task_id)
+		pf_arg_uint(args, "task", poll->task_id);
+	pf_arg_uint(args, "blocked_ns", poll->blocked_ns);
+	pf_arg_uint(args, "preempted_ns", poll->preempted_ns);
+	pf_arg_uint(args, "worst_block_ns", poll->worst_block_ns);
+	if (poll->nested_ns)
+		pf_arg_uint(args, "nested_ns", poll->nested_ns);
+	if (poll->worst_block_ns && poll->syscall >= 0)
+		pf_arg_text(args, "syscall", syscall_name(poll->syscall));
+	if (poll->loose_end)
+		pf_arg_bool(args, "length_is_a_lower_bound", true);
+	if (poll->early)
+		pf_arg_bool(args, "began_before_the_watch", true);
+}
+
+void pf_block_name(const struct ev_stack *stack, char *out, size_t size)
+{
+	const char *call = stack->syscall >= 0 ? syscall_name(stack->syscall) : NULL;
+
+	if (stack->syscall < 0)
+		snprintf(out, size, "blocked: no system call");
+	else if (call)
+		snprintf(out, size, "blocked: %s", call);
+	else
+		snprintf(out, size, "blocked: system call %d", stack->syscall);
+}
+
+void pf_stack_args(struct bytes *args, const struct ev_stack *stack)
+{
+	pf_arg_text(args, "what", stack->detail);
+	pf_arg_stack(args, stack->frames, stack->frames_count);
+	pf_arg_text(args, "stack_end", stack_end_name(stack->end));
+	pf_arg_text(args, "kernel", stack->kernel);
+}
+
+bool pf_same_block(const struct pf_open_block *block, const struct ev_stack *stack)
+{
+	return block->held && block->poll_start_ns == stack->poll_start_ns &&
+	       block->begin_ns == stack->begin_ns && block->span_ns <= stack->span_ns;
 }

@@ -33,7 +33,7 @@ struct pf_thread {
 	uint64_t uuid;
 	bool named;
 	uint64_t last_start_ns; /* of the poll that was written last */
-	/* A block that was open when its stack was taken, until more is known of it. */
+	/* A block, until more is known of it or its poll has come. */
 	struct pf_open_block {
 		bool held;
 		uint64_t poll_start_ns, begin_ns, span_ns;
@@ -59,5 +59,12 @@ uint64_t pf_notes(struct pf_tracks *t);
 uint64_t pf_site(struct pf_tracks *t, uint32_t site);
 /* It is told again, and may have another name. */
 void pf_site_forget(struct pf_tracks *t, uint32_t site);
+
+/* What is told of a poll, and of a stack. */
+void pf_poll_args(struct bytes *args, const struct ev_poll *poll);
+void pf_stack_args(struct bytes *args, const struct ev_stack *stack);
+void pf_block_name(const struct ev_stack *stack, char *out, size_t size);
+/* The stack tells more of it. */
+bool pf_same_block(const struct pf_open_block *block, const struct ev_stack *stack);
 
 #endif
