@@ -173,6 +173,8 @@ struct live_scan {
 	uint32_t rows, next; /* of the table, when it began; to be read next */
 	uint32_t used;	     /* rows in use, so far */
 	uint32_t places;     /* of spawns, told */
+	uint32_t read, gone; /* headers, and those of tasks that had ended */
+	bool checks_all;     /* reads them all: of the last scan's many had */
 	uint64_t execed;     /* bits: targets whose program is another one since it began */
 	uint32_t sent[WIRE_MAX_TARGETS];
 };

@@ -13,7 +13,9 @@
 #define SCAN_MAX 200000	    /* rows of one scan; the rest is announced as truncated */
 #define PLACES_A_SCAN 64
 #define SCAN_PERIOD_NS 1000000000ULL
-#define SCAN_SHARE 50	/* a scan takes at most 1/50 of one core */
+#define SCAN_SHARE 50	   /* a scan takes at most 1/50 of one core */
+#define SCATTERED 16777259 /* a prime over the number of rows: each comes once, neighbours do not */
+#define GONE_SHARE 16	/* more than 1/16 of the headers that were read are of tasks that ended */
 #define SLICE_ROWS 2048 /* of a scan in one tick: some 3 ms, in which no key is answered */
 
 uint64_t live_site_sum(const struct live *live, uint32_t site, struct wire_site_stats *sum)
@@ -177,6 +179,8 @@ static void judge_header(struct live *live, const struct wire_task *row, const u
 	if ((row->last_slot & WIRE_TASK_DONE) && !check->state.complete && !check->state.cancelled)
 		check->valid = false;
 	check->gone = !check->valid;
+	live->scan.read++;
+	live->scan.gone += check->gone;
 	check->polls = row->polls;
 	/* What it waited for when it was not followed yet. */
 	if (check->read_ns < live->sites[row->site].rows_ns)
@@ -204,9 +208,12 @@ static void read_headers(struct live *live, struct headers *h)
 
 		if (!h->pieces[i].error)
 			judge_header(live, &h->rows[i], h->words[i], check);
-		else if (h->pieces[i].error == -EFAULT)
+		else if (h->pieces[i].error == -EFAULT) {
 			*check = (struct row_check){
 				.id = check->id, .first_ns = check->first_ns, .gone = true};
+			live->scan.read++;
+			live->scan.gone++;
+		}
 	}
 }
 
@@ -229,32 +236,56 @@ static void gather_header(struct live *live, struct headers *h, const struct wir
 	};
 }
 
-/* The next rows in turn, from where the last scan stopped; `budget` bounds them. */
-static void check_rows(struct live *live, uint32_t budget)
+/*
+ * Reads headers of `rows` rows, `budget` at most: those in the places from `begin` on when each is
+ * `stride` rows from the last, around the end. Returns the place that follows.
+ */
+static uint32_t check_rows(struct live *live, uint32_t begin, uint32_t stride, uint32_t rows,
+			   uint32_t budget)
 {
-	uint32_t rows = live->scan.rows, begin = rows ? live->check_cursor % rows : 0;
 	struct headers *h = xcalloc(1, sizeof(*h));
+	uint32_t all = live->scan.rows, place = begin;
 
-	for (uint32_t step = 0; step < rows && budget; step++) {
-		uint32_t index = (begin + step) % rows;
+	for (; place - begin < rows && budget; place++) {
+		uint32_t at = (uint64_t)place * stride % all;
 		struct row_check *check;
 		struct wire_task row;
 
-		live->check_cursor = index + 1;
-		if (!kernel_task(live->kernel, index, &row) || !live_row_watched(live, &row))
+		if (!kernel_task(live->kernel, at, &row) || !live_row_watched(live, &row))
 			continue;
-		check = check_of(live, &row, index);
-		if (check->gone || (live->proving && !is_unproven(live, &row, index)))
+		check = check_of(live, &row, at);
+		if (check->gone || (live->proving && !is_unproven(live, &row, at)))
 			continue;
 		if (live_is_usdt(live, row.site)) {
-			live_usdt_check(live, &row, index, check);
+			live_usdt_check(live, &row, at, check);
 			continue;
 		}
-		gather_header(live, h, &row, index);
+		gather_header(live, h, &row, at);
 		budget--;
 	}
 	read_headers(live, h);
 	free(h);
+	return place;
+}
+
+/*
+ * Which tasks ended, their headers tell. As long as few do, some are read a scan, in turns; else each
+ * as its row is told, or tasks that ended would be counted as alive for as long as the turns take.
+ */
+static void check_turn(struct live *live)
+{
+	uint32_t rows = live->scan.rows;
+
+	if (rows)
+		live->check_cursor = check_rows(live, live->check_cursor % rows, SCATTERED, rows,
+						live->opts.fresh_tasks ? SCAN_MAX : HEADERS_A_SCAN);
+}
+
+static void check_slice(struct live *live, uint32_t rows)
+{
+	uint32_t left = live->scan.rows - live->scan.next;
+
+	check_rows(live, live->scan.next, 1, left < rows ? left : rows, SCAN_MAX);
 }
 
 /* Reservoir sampling: each row of a scan has the same chance to be watched for readiness. */
@@ -474,6 +505,7 @@ static void scan_begin(struct live *live, uint64_t now)
 	*scan = (struct live_scan){
 		.under_way = true,
 		.begin_ns = now,
+		.checks_all = scan->gone * GONE_SHARE > scan->read,
 		.rows = kernel_task_rows(live->kernel),
 	};
 	live->checks = xgrow(live->checks, &live->checks_cap, scan->rows, sizeof(*live->checks));
@@ -482,7 +514,7 @@ static void scan_begin(struct live *live, uint64_t now)
 		       (live->checks_cap - before) * sizeof(*live->checks));
 	live->ready_seen = 0;
 	count_begin(live);
-	check_rows(live, live->opts.fresh_tasks ? SCAN_MAX : HEADERS_A_SCAN);
+	check_turn(live);
 	if (live->proving)
 		prove(live);
 	live_waits(live, now);
@@ -521,6 +553,8 @@ static int scan_step(struct live *live, struct emit *emit, bool all)
 
 	if (!scan->under_way)
 		scan_begin(live, emit->now);
+	if (scan->checks_all)
+		check_slice(live, all ? SCAN_MAX : SLICE_ROWS);
 	ret = all ? emit_all(live, emit) : emit_rows(live, emit, SLICE_ROWS, NULL);
 	if (!ret && (scan->next >= scan->rows || scan->used >= SCAN_MAX))
 		ret = scan_end(live, emit);
