@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define MAX_SYMBOLS 1000000
+#define READ_AT_ONCE 65536
 #define FUNCTION_MAX (1u << 20) /* an address further from a symbol is not in its function */
 
 struct ksym {
@@ -21,6 +22,7 @@ struct ksym {
 struct ksyms {
 	struct ksym *list;
 	size_t count, cap;
+	bool jumbled; /* not in the order of addresses, as most kernels list them */
 	char *names;
 	size_t len, names_cap;
 };
@@ -29,6 +31,7 @@ static void add(struct ksyms *k, uint64_t addr, const char *name, size_t len)
 {
 	k->list = xgrow(k->list, &k->cap, k->count + 1, sizeof(*k->list));
 	k->names = xgrow(k->names, &k->names_cap, k->len + len + 1, 1);
+	k->jumbled |= k->count && k->list[k->count - 1].addr > addr;
 	k->list[k->count++] = (struct ksym){.addr = addr, .name = (uint32_t)k->len};
 	memcpy(k->names + k->len, name, len);
 	k->names[k->len + len] = '\0';
@@ -61,6 +64,8 @@ int ksyms_open(struct ksyms **out, struct err *err)
 	FILE *file = fopen("/proc/kallsyms", "re");
 	char line[1024];
 
+	if (file)
+		setvbuf(file, NULL, _IOFBF, READ_AT_ONCE);
 	while (file && fgets(line, sizeof(line), file))
 		take_line(k, line);
 	if (file)
@@ -72,7 +77,8 @@ int ksyms_open(struct ksyms **out, struct err *err)
 			"the kernel hides its addresses (/proc/kallsyms): run as root, or set "
 			"kernel.kptr_restrict to 0");
 	}
-	qsort(k->list, k->count, sizeof(*k->list), by_address);
+	if (k->jumbled)
+		qsort(k->list, k->count, sizeof(*k->list), by_address);
 	*out = k;
 	return 0;
 }
