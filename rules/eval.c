@@ -16,8 +16,8 @@
 static bool cond_holds(const struct rule *rule, const struct cond *cond,
 		       const struct field_ctx *ctx, enum evidence *evidence)
 {
+	bool known, sampled;
 	double left, right;
-	bool known;
 
 	if (!field_get(cond->field, ctx, &left))
 		return false;
@@ -25,7 +25,10 @@ static bool cond_holds(const struct rule *rule, const struct cond *cond,
 	if (!known || !cond_compare(cond->op, left, right))
 		return false;
 	*evidence = cond->field->evidence;
-	if (cond->field->scope == SCOPE_SITE && ctx->site->sampled && *evidence < EVIDENCE_SAMPLED)
+	sampled = cond->field->scope == SCOPE_SITE ?
+			  ctx->site->sampled :
+			  cond->field->scope == SCOPE_POLL && ctx->site && ctx->site->by_stacks;
+	if (sampled && *evidence < EVIDENCE_SAMPLED)
 		*evidence = EVIDENCE_SAMPLED;
 	return true;
 }

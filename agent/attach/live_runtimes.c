@@ -272,6 +272,7 @@ uint32_t live_root_site(struct live *live, struct emit *emit, uint32_t target, u
 				      .kind = SITE_TASK,
 				      .name = "root future of block_on",
 				      .name_from = NAME_NONE,
+				      .by_stacks = true,
 			      }};
 
 	if (*site != ID_NONE || live->sites_count + 1 >= live->kernel->max_sites)

@@ -110,7 +110,8 @@ struct ev_site {
 	const char *name;      /* readable and sanitised: safe for a terminal */
 	const char *scheduler; /* its scheduler type, NULL when unknown */
 	enum site_name_from name_from;
-	bool ambiguous;	 /* identical-code folding gave several names; this is one */
+	bool ambiguous; /* identical-code folding gave several names; this is one */
+	bool by_stacks; /* no probe sees its polls: they are met where a stack is taken, not all of them */
 	uint32_t size;	 /* bytes of one task in memory, 0 unknown */
 	uint64_t offset; /* of poll in the binary's file */
 	uint64_t body;	 /* of the function that poll is only a jump to, likewise; 0: it is none */

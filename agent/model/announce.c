@@ -92,6 +92,7 @@ static void tell_site(struct announcer *a, const struct site *s)
 				    .scheduler = s->scheduler,
 				    .name_from = s->name_from,
 				    .ambiguous = s->ambiguous,
+				    .by_stacks = s->by_stacks,
 				    .size = s->size_bytes,
 				    .offset = s->offset,
 				    .body = s->body,

@@ -188,6 +188,7 @@ struct site {
 	char *name, *scheduler, *location; /* location NULL when unknown */
 	enum site_name_from name_from;
 	bool ambiguous;
+	bool by_stacks; /* as in ev_site */
 	uint32_t size_bytes;
 	uint64_t offset, body;
 	char *no_spawns; /* why it is not known where its tasks are spawned; NULL: it is looked at */

@@ -71,6 +71,7 @@ int site_apply(struct model *m, const struct event *event)
 	s->kind = ev->kind;
 	s->name_from = ev->name_from;
 	s->ambiguous = ev->ambiguous;
+	s->by_stacks = ev->by_stacks;
 	s->size_bytes = ev->size;
 	s->offset = ev->offset;
 	s->body = ev->body;

@@ -83,6 +83,7 @@ static const struct trace_field site_fields[] = {
 	STRING(site, name),    STRING(site, scheduler), ENUM(site, name_from, NAME_TOLD),
 	BOOL(site, ambiguous), UINT(site, size),	UINT(site, offset),
 	UINT(site, body),      STRING(site, location),	STRING(site, no_spawns),
+	BOOL(site, by_stacks),
 };
 
 STORED(site_stats, 176);

@@ -424,6 +424,7 @@ def test_root_future(app, stream, profile, known):
     run.stop()
     check_score([truth], {"root": finding}, known)
     check_stack(finding, codes(), root=True)
+    assert finding["evidence"] == "sampled", "only some of its blocks have their stack taken"
 
 
 @pytest.mark.parametrize("profile,known", [("lines", LINES), ("release", NAMES)])

@@ -122,6 +122,27 @@ static void test_both_causes_in_one_poll(void **state)
 	world_close(&w);
 }
 
+/* Of the root future of block_on only some blocks are met: no count of them is exact. */
+static void test_by_stacks_is_sampled(void **state)
+{
+	struct ev_site site = {.site = SITE_HANDLER, .name = "shop::handler"};
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct world w;
+
+		world_open(&w);
+		site.by_stacks = i;
+		APPLY(w.m, EV_SITE, w.now, 0, .as_site = site);
+		world_tick(&w, SEC);
+		world_closed(&w, world_poll(&w, TID_A, SITE_HANDLER, 115 * MS, 100 * MS));
+		world_tick(&w, 100 * MS);
+		assert_int_equal(world_find(&w, "blocking-call", SITE_HANDLER)->evidence,
+				 i ? EVIDENCE_SAMPLED : EVIDENCE_TRACED);
+		world_close(&w);
+	}
+}
+
 static void test_open_poll_grows_and_ends(void **state)
 {
 	const struct finding *f;
@@ -512,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_preempted_is_not_on_cpu),
 		cmocka_unit_test(test_both_causes_in_one_poll),
+		cmocka_unit_test(test_by_stacks_is_sampled),
 		cmocka_unit_test(test_open_poll_grows_and_ends),
 		cmocka_unit_test(test_stuck_takes_over),
 		cmocka_unit_test(test_stopped_is_not_stuck),
