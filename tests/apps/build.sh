@@ -42,13 +42,13 @@ rules="blocking_call cpu_bound_poll stuck_poll starvation task_explosion leaked_
 twins=$(for r in $rules; do echo "$r ${r}_ok"; done)
 common="$twins churn idle10k current_thread two_runtimes waits"
 # Many programs in one file: see src/suite/main.rs.
-suite="$common forks panics tide yieldloop"
+suite="$common forks panics yieldloop"
 declare -A file_of
 for n in $suite; do
 	file_of[$n]=suite
 done
 declare -A programs=(
-	[current]="$suite planted dlopen_host libplugin.so execs shop manytypes blocks hung faults spawns"
+	[current]="$suite planted tide dlopen_host libplugin.so execs shop manytypes blocks hung faults spawns"
 	[1.47]="$common" [1.43]="$common" [1.38]="$common" [1.32]="$common"
 	[1.20]="unsupported"
 	[smol]="tasks mixed" [async-std]="tasks" [smol-1.3]="tasks" [async-std-1.12]="tasks"

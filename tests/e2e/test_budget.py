@@ -199,9 +199,9 @@ def test_all_comes_back(app, stream, stalltop, tmp_path):
     assert "lock-across-await" in off, "some task that has a lock may be one that nobody saw"
     sites = {o["site"].split(" | ")[0]: o for o in stalltop("report", file, "--json").of("site")}
     for name in ("sleeper", "waiter"):
-        site = sites[f"suite::tide::{name}"]
+        site = sites[f"tide::{name}"]
         assert (site["tasks_live"], site["tasks_seen"]) == (low[name + "s"], None), site
-    assert sites["suite::tide::drop_in_the_flood"]["sampled"]
+    assert sites["tide::drop_in_the_flood"]["sampled"]
 
 
 def test_within_the_budget(app, stream):

@@ -119,13 +119,14 @@ def test_wakes_of_a_task(app, stalltop):
 def test_tasks_that_ended(app, stream, stalltop, tmp_path):
     """They were freed where no probe sees it, many at once: their rows are not tasks that live."""
     many, file = 40000, tmp_path / "t.trace"
-    target = app("churn", args=(many, 2, "wait", "detached"))
+    target = app("tide", args=("detached", many))
     run = stream("-p", target.pid, *ALL, "-o", file, "--duration", "60s", command="record")
     run.attached()
     target.send()
     target.wait_json()
     run.watch(4)
     run.stop()
-    (site,) = [s for s in stalltop("report", file, "--json").of("site") if s["polls"]]
+    sites = {s["site"]: s for s in stalltop("report", file, "--json").of("site")}
+    site = sites["tide::yield_once"]
     assert site["tasks_seen"] == many
     assert site["tasks_live"] < many / 10 and site["tasks_ended"] > many * 9 / 10

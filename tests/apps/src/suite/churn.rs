@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //! Ground truth for exact counts: TASKS tasks complete after exactly POLLS polls each.
-//! Usage: churn [TASKS=10000] [POLLS=10] [wait] [detached]; with "wait" the work begins at a line on
-//! standard input. Afterwards one JSON line holds the totals, counted inside the tasks. Detached, all
-//! of them are alive at once, and each is freed as its last poll ends.
+//! Usage: churn [TASKS=10000] [POLLS=10] [wait]; with "wait" the work begins at a line on
+//! standard input. Afterwards one JSON line holds the totals, counted inside the tasks.
 use crate::common;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 use tokio::task::{yield_now, JoinSet};
-use tokio::time::sleep;
 
 /// Tasks alive at once.
 const LIVE: usize = 1000;
@@ -36,30 +33,16 @@ async fn churn(tasks: u64, polls: u64) {
     while live.join_next().await.is_some() {}
 }
 
-async fn churn_detached(tasks: u64, polls: u64) {
-    for _ in 0..tasks {
-        drop(tokio::spawn(take_turns(polls)));
-    }
-    while TASKS.load(Relaxed) < tasks {
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
 pub fn main() {
     let (tasks, polls) = (common::arg(1, 10_000), common::arg(2, 10));
     common::limit_life();
     let rt = common::runtime(2);
     common::ready();
-    let said = |word: &str| std::env::args().skip(3).any(|a| a == word);
-    if said("wait") {
+    if std::env::args().nth(3).is_some_and(|a| a == "wait") {
         let _ = std::io::stdin().read_line(&mut String::new());
     }
     let start = common::mono_ns();
-    if said("detached") {
-        rt.block_on(churn_detached(tasks, polls));
-    } else {
-        rt.block_on(churn(tasks, polls));
-    }
+    rt.block_on(churn(tasks, polls));
     let end = common::mono_ns();
     let (t, p) = (TASKS.load(Relaxed), POLLS.load(Relaxed));
     let span = format!("\"start_ns\":{start},\"end_ns\":{end}");

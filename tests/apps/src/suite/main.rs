@@ -22,7 +22,7 @@ programs! {
     task_explosion task_explosion_ok
     leaked_join_handle leaked_join_handle_ok
     churn idle10k current_thread two_runtimes
-    forks panics yieldloop tide waits
+    forks panics yieldloop waits
 }
 
 /// The last part of the path it was started by.

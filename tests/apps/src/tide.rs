@@ -4,14 +4,18 @@
 //! `dealloc` sees it, as it seldom does). When it falls, tasks that last end, and others begin.
 //! One JSON line tells how many there are then: `sleepers` are polled three times a second, `waiters`
 //! never again after their first poll.
-use crate::common;
+//! Usage: tide [detached TASKS]; detached: at the first line TASKS tasks are spawned, all alive at once;
+//! each is freed as its second and last poll ends. A JSON line tells that they were.
+mod common;
 
 use std::future::{pending, poll_fn};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 const SLEEPERS: (usize, usize, usize) = (20, 8, 5); // at first; that end; that begin
@@ -91,9 +95,33 @@ async fn tides() {
     }
 }
 
-pub fn main() {
+/// Larger than the other tasks, so that the linker cannot fold its code and theirs into one.
+async fn yield_once() {
+    let counts = black_box([1; 8]);
+    yield_now().await;
+    ENDED.fetch_add(black_box(counts)[0], Relaxed);
+}
+
+async fn detached(tasks: usize) {
+    line().await;
+    for _ in 0..tasks {
+        tokio::spawn(yield_once());
+    }
+    while ENDED.load(Relaxed) < tasks {
+        sleep(Duration::from_millis(10)).await;
+    }
+    common::say(&format!("{{\"tasks\":{tasks}}}"));
+    pending().await
+}
+
+fn main() {
     common::limit_life();
-    common::runtime(2).block_on(async {
+    let (tasks, runtime) = (common::arg(2, 0), common::runtime(2));
+    if tasks > 0 {
+        common::ready();
+        return runtime.block_on(detached(tasks));
+    }
+    runtime.block_on(async {
         for i in 0..SLEEPERS.0 {
             tokio::spawn(sleeper(i));
         }
