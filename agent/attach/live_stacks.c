@@ -477,11 +477,14 @@ void live_stack_read(const struct live *live, struct wire_stack *rec)
 			rec->present |= 1U << i;
 }
 
+/* Awake it only waits for a CPU: nobody says here since when, and its block is shorter than it seems. */
 static bool still_blocked(const struct live *live, uint32_t index, const struct wire_slot *was)
 {
+	const struct proc *proc = live->targets[was->target].watch->proc;
 	struct wire_slot now;
 
-	return kernel_slot(live->kernel, index, &now) && now.generation == was->generation &&
+	return proc_thread_run(proc, was->tid) == PROC_ASLEEP &&
+	       kernel_slot(live->kernel, index, &now) && now.generation == was->generation &&
 	       now.off_kind == was->off_kind && now.off_since == was->off_since;
 }
 
