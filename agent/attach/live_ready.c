@@ -7,6 +7,15 @@
 
 #define READY_MIN_NS 5000000ULL
 
+/*
+ * From a look that is over to one that began at NOW: between the tick's time and what is read in it
+ * the agent itself may have waited for a CPU.
+ */
+static uint64_t waited(uint64_t since, uint64_t now)
+{
+	return now > since ? now - since : 0;
+}
+
 /* True when every thread that works for the runtime is inside a poll. */
 static bool held(const struct live *live, uint32_t runtime)
 {
@@ -42,11 +51,11 @@ static uint64_t ready_step(struct live *live, struct ready_probe *probe, uint64_
 		return 0;
 	}
 	if (!probe->since_ns || row.polls != probe->polls) {
-		probe->since_ns = now;
+		probe->since_ns = live_now();
 		probe->polls = row.polls;
 		return 0;
 	}
-	return now - probe->since_ns;
+	return waited(probe->since_ns, now);
 }
 
 static uint64_t state_offset(const struct live *live, uint32_t site)
@@ -141,7 +150,7 @@ static int ready_queue(struct live *live, struct emit *emit, uint32_t id)
 	struct event event = {.as_ready = {
 				      .runtime = id,
 				      .site = ID_NONE,
-				      .waited_ns = emit->now - r->queued_ns,
+				      .waited_ns = waited(r->queued_ns, emit->now),
 			      }};
 
 	if (!held(live, id)) {
@@ -150,7 +159,7 @@ static int ready_queue(struct live *live, struct emit *emit, uint32_t id)
 	}
 	if (!r->queued || begun >= r->queued) {
 		r->queued = queued_now(r);
-		r->queued_ns = emit->now;
+		r->queued_ns = live_now();
 		r->queued_polls = r->polls;
 		live->ready_waiting += r->queued > r->threads;
 		return 0;
