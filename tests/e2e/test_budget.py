@@ -170,26 +170,29 @@ def says(text):
 
 
 def test_all_comes_back(app, stream, stalltop, tmp_path):
-    """Level 3 to 1, and moments of the hottest type; when the load has fallen all of it again.
+    """Returns, level 3 to 1, and moments of the hottest type; when the load has fallen all again.
 
     While nobody looked at tasks some ended and others began: what is told of them is true, and no
     rule takes it for the growth of a moment.
     """
     file = tmp_path / "t.trace"
     target = app("tide")
-    run = stream("-p", target.pid, "-o", file, "--level", "3", "--overhead", "5%", command="record")
+    run = stream("-p", target.pid, "-o", file, "--level", "3", "--exact", "--overhead", "5%",
+                 command="record")
     run.attached()
     target.send()
+    run.until(says("not probed any more (--exact)"), 20)
     run.until(says("lowered from 3 to 2"), 20)
     run.until(says("lowered from 2 to 1"), 20)
     run.until(sampled_note, 20)
     target.send()
     low = target.wait_json(lambda o: "low_ns" in o, 20)
-    for back in ("all the time again", "level is 2 again", "level is 3 again"):
+    for back in ("all the time again", "level is 2 again", "level is 3 again", "again (--exact)"):
         run.until(says(back), 60)
     run.stop()
     footer = run.footer
-    assert (footer["level"], footer["level_asked"], footer["lowerings"]) == (3, 3, 2), footer
+    assert (footer["level"], footer["level_asked"], footer["lowerings"]) == (3, 3, 3), footer
+    assert footer["exact"], footer
     assert 0 < footer["lowered_ns"] < footer["duration_ns"] and not footer["sites_sampled"], footer
     assert footer["tasks_seen"] is None, "there were tasks that nobody saw"
     late = [f for f in run.findings if f["last_ns"] > low["low_ns"]]
