@@ -357,6 +357,9 @@ static int emit_row(struct live *live, struct emit *emit, const struct wire_task
 	/* Headers are read in turns: who was polled since may have left a waker. */
 	if (check->polls != row->polls)
 		event.as_task.wakers = WAKERS_UNKNOWN;
+	/* Whether it was polled once only, as one that waits for ever on purpose, is not known either. */
+	if (old && !event.as_task.has_handle)
+		event.as_task.wakers = WAKERS_UNKNOWN;
 	if (event.as_task.state_valid && !event.as_task.complete)
 		offer_ready(live, &event.as_task, row, index);
 	if (row->first_ns < live->scan.begin_ns)
