@@ -179,8 +179,6 @@ static void judge_header(struct live *live, const struct wire_task *row, const u
 	if ((row->last_slot & WIRE_TASK_DONE) && !check->state.complete && !check->state.cancelled)
 		check->valid = false;
 	check->gone = !check->valid;
-	live->scan.read++;
-	live->scan.gone += check->gone;
 	check->polls = row->polls;
 	/* What it waited for when it was not followed yet. */
 	if (check->read_ns < live->sites[row->site].rows_ns)
@@ -208,12 +206,13 @@ static void read_headers(struct live *live, struct headers *h)
 
 		if (!h->pieces[i].error)
 			judge_header(live, &h->rows[i], h->words[i], check);
-		else if (h->pieces[i].error == -EFAULT) {
+		else if (h->pieces[i].error == -EFAULT)
 			*check = (struct row_check){
 				.id = check->id, .first_ns = check->first_ns, .gone = true};
-			live->scan.read++;
-			live->scan.gone++;
-		}
+		else
+			continue;
+		live->scan.read++;
+		live->scan.gone += check->gone;
 	}
 }
 
@@ -508,7 +507,7 @@ static void scan_begin(struct live *live, uint64_t now)
 	*scan = (struct live_scan){
 		.under_way = true,
 		.begin_ns = now,
-		.checks_all = scan->gone * GONE_SHARE > scan->read,
+		.checks_all = !live->opts.fresh_tasks && scan->gone * GONE_SHARE > scan->read,
 		.rows = kernel_task_rows(live->kernel),
 	};
 	live->checks = xgrow(live->checks, &live->checks_cap, scan->rows, sizeof(*live->checks));
@@ -517,7 +516,8 @@ static void scan_begin(struct live *live, uint64_t now)
 		       (live->checks_cap - before) * sizeof(*live->checks));
 	live->ready_seen = 0;
 	count_begin(live);
-	check_turn(live);
+	if (!scan->checks_all)
+		check_turn(live);
 	if (live->proving)
 		prove(live);
 	live_waits(live, now);
