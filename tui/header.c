@@ -8,10 +8,11 @@
 
 #define LOW_SCREEN 16	  /* rows; below, only the two most important lines are drawn */
 #define REASON_COLUMNS 30 /* least room for a reason; else only view 6 (self) says it */
+#define LABELS 32	  /* of different runtimes: `what` has no room for more */
 #define SPARK_FROM 120	  /* columns of the screen from which a sparkline has a label */
 #define SPARK_WIDE 170	  /* and from which it has a column a second */
 
-static char *runtime_label(const struct model *m, const struct runtime *r, char *out, size_t size)
+static void runtime_label(const struct model *m, const struct runtime *r, char *out, size_t size)
 {
 	char text[96];
 
@@ -21,43 +22,51 @@ static char *runtime_label(const struct model *m, const struct runtime *r, char 
 	else
 		snprintf(out, size, "%s, %d worker%s", text, r->workers,
 			 r->workers == 1 ? "" : "s");
-	return out;
 }
 
+struct label {
+	char text[128];
+	uint32_t count; /* runtimes that it is the label of */
+};
+
 /* Runtimes that are alike are told once: an actix server has one for each of its threads. */
-static bool read_runtimes(struct header *h, const struct model *m, uint32_t target, size_t used)
+static size_t runtime_labels(const struct model *m, uint32_t target, struct label *labels)
 {
-	char label[128], other[128];
-	bool any = false;
+	size_t n = 0;
 
 	for (uint32_t i = 0; i < m->runtimes_count; i++) {
 		const struct runtime *r = &m->runtimes[i];
-		uint32_t alike = 0, before = 0;
+		struct label one = {.count = 1};
+		size_t at = 0;
 
 		if (r->id == ID_NONE || r->target != target)
 			continue;
-		runtime_label(m, r, label, sizeof(label));
-		for (uint32_t k = 0; k < m->runtimes_count; k++) {
-			const struct runtime *o = &m->runtimes[k];
-
-			if (o->id == ID_NONE || o->target != target ||
-			    strcmp(runtime_label(m, o, other, sizeof(other)), label) != 0)
-				continue;
-			alike++;
-			before += k < i;
-		}
-		any = true;
-		if (before || used >= sizeof(h->what))
-			continue;
-		used += (size_t)snprintf(h->what + used, sizeof(h->what) - used, "  ");
-		if (alike > 1 && used < sizeof(h->what))
-			used += (size_t)snprintf(h->what + used, sizeof(h->what) - used, "%ux ",
-						 alike);
-		if (used < sizeof(h->what))
-			used += (size_t)snprintf(h->what + used, sizeof(h->what) - used, "%s%s",
-						 label, alike > 1 ? " each" : "");
+		runtime_label(m, r, one.text, sizeof(one.text));
+		while (at < n && strcmp(labels[at].text, one.text) != 0)
+			at++;
+		if (at < n)
+			labels[at].count++;
+		else if (n < LABELS)
+			labels[n++] = one;
 	}
-	return any;
+	return n;
+}
+
+static bool read_runtimes(struct header *h, const struct model *m, uint32_t target, size_t used)
+{
+	struct label labels[LABELS];
+	size_t n = runtime_labels(m, target, labels), size = sizeof(h->what);
+
+	for (size_t i = 0; i < n && used < size; i++) {
+		const struct label *l = &labels[i];
+		char times[16] = "";
+
+		if (l->count > 1)
+			snprintf(times, sizeof(times), "%ux ", l->count);
+		used += (size_t)snprintf(h->what + used, size - used, "  %s%s%s", times, l->text,
+					 l->count > 1 ? " each" : "");
+	}
+	return n > 0;
 }
 
 static void read_binaries(struct header *h, const struct model *m, size_t used)

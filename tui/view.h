@@ -144,7 +144,7 @@ char *cell_duration(char *out, size_t size, uint64_t ns);
  */
 #define WHY_SIZE 192
 char *tasks_unknown_text(const struct model *m, char *out, size_t size);
-/* "n/a" where polls are sampled: what a thread is in between two of them is not known. */
+/* Not where its polls are sampled: what it does between two that were seen nobody knows. */
 bool thread_state_known(const struct ev_thread *thread);
 
 /* The process of a row, in the views whose `row` has a `pid`: shown while there are several. */

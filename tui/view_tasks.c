@@ -388,9 +388,8 @@ static void tasks_footer(const struct view *view, const void *row, struct lines 
 static size_t tasks_badge(const struct view *view, const struct snapshot *snap)
 {
 	const struct model *m = snap->model;
-	size_t count = 0;
-
 	char why[WHY_SIZE];
+	size_t count = 0;
 
 	if (*tasks_unknown_text(m, why, sizeof(why)))
 		return 0;
