@@ -24,6 +24,11 @@
 #define APPLY(m, ...) assert_int_equal(model_apply(m, &EVENT(__VA_ARGS__)), 0)
 #define REFUSED(m, ...) assert_int_equal(model_apply(m, &EVENT(__VA_ARGS__)), -EINVAL)
 
+/* A task of target 0, site 0, whose state word was read; `...` sets more members of ev_task. */
+#define TASK(m, time_, key_, id_, ...)                                                             \
+	APPLY(m, EV_TASK, time_, 0,                                                                \
+	      .as_task = {.key = (key_), .id = (id_), .state_valid = true, __VA_ARGS__})
+#define SCAN(m, time_) APPLY(m, EV_TASK_SCAN, time_, 0, .as_task_scan = {0})
 #define TICK(m, time_) APPLY(m, EV_TICK, time_, ID_NONE, .as_tick = {0})
 
 /* Two targets; target 0 has binary 0, runtime 0 and sites 0 and 1, target 1 has site 2. */
@@ -39,6 +44,12 @@ static inline struct model *watched(void)
 	APPLY(m, EV_SITE, T0, 0, .as_site = {.site = 1, .name = "app::other"});
 	APPLY(m, EV_SITE, T0, 1, .as_site = {.site = 2, .binary = ID_NONE, .name = "two"});
 	return m;
+}
+
+static inline void close_to(double got, double want)
+{
+	if (got < want - 1e-9 || got > want + 1e-9)
+		fail_msg("%.12g instead of %.12g", got, want);
 }
 
 #endif

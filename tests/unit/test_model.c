@@ -2,12 +2,6 @@
 /* The model: announcements, time, statistics, queues, waits, cost, loss, notes, refusals. */
 #include "model_events.h"
 
-static void close_to(double got, double want)
-{
-	if (got < want - 1e-9 || got > want + 1e-9)
-		fail_msg("%.12g instead of %.12g", got, want);
-}
-
 static void announcements(void **state)
 {
 	struct model *m = model_new();
