@@ -16,12 +16,12 @@
 
 #include "rules/rule.h"
 #include "rules/stack.h"
+#include "sink/perfetto_flows.h"
 #include "sink/perfetto_tracks.h"
 #include "sink/view.h"
 #include "util/xalloc.h"
 
 #define HELD_MAX 65536
-#define FLOWS_MAX 65536
 #define WAITING 6 /* this counter of a runtime, behind those of its queues */
 #define WAITING_NAME "ready tasks seen waiting, at least"
 
@@ -51,11 +51,9 @@ struct perfetto {
 	uint64_t ahead_ns, ahead_tick; /* when they came */
 	struct map held_at;	       /* (target and tid, start) -> index in `held` */
 	uint64_t ticks;
-	bool every_poll;  /* there are short records: no poll is left out */
-	struct map waits; /* (target, task id) -> when it was ready, of those not polled since */
-	uint64_t flows;
-	struct map flow_ids; /* likewise -> the flow */
-	struct map waiting;  /* (target, runtime) -> tick since which a task was seen waiting */
+	bool every_poll; /* there are short records: no poll is left out */
+	struct pf_flows flows;
+	struct map waiting; /* (target, runtime) -> tick since which a task was seen waiting */
 	uint64_t wall_offset_ns;
 	bool started;
 };
@@ -81,19 +79,6 @@ static uint64_t thread_track(struct perfetto *p, uint32_t target, uint32_t tid)
 }
 
 /* --- polls ------------------------------------------------------------------------------ */
-
-/* The flow that ends in a poll of this task beginning now; 0: none. */
-static uint64_t flow_end(struct perfetto *p, uint32_t target, uint64_t task_id, uint64_t start_ns)
-{
-	uint64_t since = task_id ? map_get(&p->waits, target, task_id) : MAP_NONE, flow;
-
-	if (since == MAP_NONE || start_ns < since)
-		return 0;
-	flow = map_get(&p->flow_ids, target, task_id);
-	map_del(&p->waits, target, task_id);
-	map_del(&p->flow_ids, target, task_id);
-	return flow;
-}
 
 static void put_slice(struct perfetto *p, uint64_t track, enum pf_category category,
 		      const struct brief_poll *poll, const struct bytes *args, uint64_t flow)
@@ -155,8 +140,10 @@ static void put_poll(struct perfetto *p, uint32_t target, const struct brief_pol
 	const struct bytes *args = full ? &p->args : NULL;
 	struct pf_thread *thread = pf_thread(&p->tracks, target, poll->tid, NULL);
 	uint64_t task = pf_task(&p->tracks, target, poll->task_id, poll->site);
-	uint64_t flow = p->every_poll ? flow_end(p, target, poll->task_id, poll->start_ns) : 0;
+	uint64_t flow = 0;
 
+	if (p->every_poll)
+		flow = pf_flow_end(&p->flows, target, poll->task_id, poll->start_ns);
 	if (full)
 		pf_poll_args(&p->args, full);
 	if (thread)
@@ -378,25 +365,23 @@ static void put_ready(struct perfetto *p, const struct event *event)
 {
 	const struct ev_ready *ready = &event->as_ready;
 	uint64_t track = pf_task(&p->tracks, event->target, ready->task_id, ready->site);
-	uint64_t since = event->time_ns - ready->waited_ns;
+	uint64_t since = event->time_ns - ready->waited_ns, flow;
 
 	put_counter(p, pf_counter(&p->tracks, event->target, ready->runtime, WAITING, WAITING_NAME),
 		    event->time_ns, ready->ready);
 	map_put(&p->waiting, event->target, ready->runtime, p->ticks);
-	/* It is seen again and again while it waits. */
-	if (!track || map_get(&p->waits, event->target, ready->task_id) != MAP_NONE)
+	if (!track)
 		return;
-	if (!map_put(&p->waits, event->target, ready->task_id, since) ||
-	    !map_put(&p->flow_ids, event->target, ready->task_id, p->flows + 1))
+	flow = pf_flow_begin(&p->flows, event->target, ready->task_id, since);
+	if (!flow)
 		return;
-	p->flows++;
 	put(p, &(struct pf_event){
 		       .type = PF_INSTANT,
 		       .track = track,
 		       .time_ns = since,
 		       .category = PF_READY,
 		       .name = "ready, and waits",
-		       .flow = p->flows,
+		       .flow = flow,
 	       });
 }
 
@@ -446,10 +431,7 @@ static void put_lost(struct perfetto *p, const struct event *event)
 	if (lost->what != LOST_EVENTS)
 		return;
 	/* A poll may be among what is missing: which one ended a wait is not known any more. */
-	map_free(&p->waits);
-	map_free(&p->flow_ids);
-	map_init(&p->waits, FLOWS_MAX);
-	map_init(&p->flow_ids, FLOWS_MAX);
+	pf_flows_forget(&p->flows);
 }
 
 static int perfetto_event(struct sink *sink, const struct event *event)
@@ -557,8 +539,7 @@ static void perfetto_close(struct sink *sink)
 		return;
 	pf_tracks_free(&p->tracks);
 	map_free(&p->held_at);
-	map_free(&p->waits);
-	map_free(&p->flow_ids);
+	pf_flows_free(&p->flows);
 	map_free(&p->waiting);
 	bytes_free(&p->out.b);
 	bytes_free(&p->args);
@@ -582,8 +563,7 @@ struct sink *perfetto_sink_new(FILE *out, const struct model *model, uint64_t wa
 	p->wall_offset_ns = wall_offset_ns;
 	pf_tracks_init(&p->tracks, &p->out.b, model);
 	map_init(&p->held_at, HELD_MAX);
-	map_init(&p->waits, FLOWS_MAX);
-	map_init(&p->flow_ids, FLOWS_MAX);
+	pf_flows_init(&p->flows);
 	map_init(&p->waiting, MODEL_MAX_RUNTIMES);
 	return &p->sink;
 }
