@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Names of the event kinds, from the one table in event.h. */
+/* Names of the event kinds, from the one table in event.h; when two stacks are of one block. */
 #include "core/event.h"
 
 static const struct {
@@ -25,4 +25,21 @@ const char *stack_kind_name(enum stack_kind kind)
 	       kind == STACK_ON_CPU   ? "on_cpu" :
 	       kind == STACK_REFCOUNT ? "refcount" :
 					"unknown";
+}
+
+struct told_block block_told(const struct ev_stack *stack)
+{
+	return (struct told_block){
+		.poll_start_ns = stack->poll_start_ns,
+		.begin_ns = stack->begin_ns,
+		.span_ns = stack->span_ns,
+		.open = stack->open,
+	};
+}
+
+bool block_is_again(const struct told_block *told, const struct ev_stack *stack)
+{
+	return told->open && told->poll_start_ns == stack->poll_start_ns &&
+	       told->begin_ns == stack->begin_ns &&
+	       (stack->begin_ns || told->span_ns <= stack->span_ns);
 }

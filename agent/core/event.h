@@ -384,6 +384,20 @@ struct ev_stack {
 	uint64_t lock_task; /* and the only one; 0: there are several, or it has no id */
 };
 
+/* The block that a thread told last. */
+struct told_block {
+	uint64_t poll_start_ns, begin_ns, span_ns;
+	bool open;
+};
+
+struct told_block block_told(const struct ev_stack *stack);
+/*
+ * Is it the block that was told while it was open? Its span at the end counts, also when it seemed
+ * longer before: awake, the thread may have waited for a CPU. Where it is not known when they
+ * began, a shorter one is another block of the same poll.
+ */
+bool block_is_again(const struct told_block *told, const struct ev_stack *stack);
+
 #define POLLS_MAX 4096 /* of one event */
 
 /* A poll in short; those over the threshold have an EV_POLL, too. */

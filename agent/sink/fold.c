@@ -15,10 +15,10 @@
 #define MORE_STACKS 0 /* the first frame: of what finds no room */
 #define AROUND 2      /* frames that stand for process and task type */
 
-/* The block that a thread told last. */
+/* The block that a thread told last, and where it was added. */
 struct fold_last {
-	uint64_t poll_start_ns, begin_ns, span_ns;
-	bool open;
+	struct told_block told;
+	size_t row;
 };
 
 void fold_free(struct fold *fold)
@@ -135,29 +135,36 @@ static bool numbers_of(struct fold *fold, const struct model *m, const struct ev
 	return all;
 }
 
-/* What this event adds to what was told of the same block before. */
-static uint64_t news(struct fold *fold, const struct event *event, bool *again)
+/* NULL: there is no room for one more thread. */
+static struct fold_last *last_of(struct fold *fold, const struct event *event)
+{
+	uint32_t tid = event->as_stack.tid;
+	uint64_t at = map_get(&fold->threads, event->target, tid);
+
+	if (at != MAP_NONE)
+		return &fold->last[at];
+	at = fold->last_count;
+	if (!map_put(&fold->threads, event->target, tid, at))
+		return NULL;
+	fold->last = xgrow(fold->last, &fold->last_cap, at + 1, sizeof(*fold->last));
+	fold->last[fold->last_count++] = (struct fold_last){0};
+	return &fold->last[at];
+}
+
+/* What was told of the same block before goes out again, from where it went. */
+static void replace(struct fold *fold, const struct event *event, const struct fold_row *row)
 {
 	const struct ev_stack *stack = &event->as_stack;
-	uint64_t at = map_get(&fold->threads, event->target, stack->tid);
-	struct fold_last *last, old = {0};
+	struct fold_last *last = last_of(fold, event);
 
-	*again = false;
-	if (at == MAP_NONE) {
-		at = fold->last_count;
-		if (!map_put(&fold->threads, event->target, stack->tid, at))
-			return stack->span_ns;
-		fold->last = xgrow(fold->last, &fold->last_cap, at + 1, sizeof(*fold->last));
-		fold->last[fold->last_count++] = old;
+	if (!last)
+		return;
+	if (block_is_again(&last->told, stack)) {
+		fold->rows[last->row].weight -= last->told.span_ns;
+		fold->rows[last->row].stacks--;
 	}
-	last = &fold->last[at];
-	old = *last;
-	*last = (struct fold_last){stack->poll_start_ns, stack->begin_ns, stack->span_ns,
-				   stack->open};
-	/* A shorter one is another block of the same poll. */
-	*again = old.open && old.poll_start_ns == stack->poll_start_ns &&
-		 old.begin_ns == stack->begin_ns && old.span_ns <= stack->span_ns;
-	return *again ? stack->span_ns - old.span_ns : stack->span_ns;
+	last->told = block_told(stack);
+	last->row = (size_t)(row - fold->rows);
 }
 
 void fold_add(struct fold *fold, const struct model *m, const struct event *event)
@@ -166,20 +173,18 @@ void fold_add(struct fold *fold, const struct model *m, const struct event *even
 	uint32_t frames[AROUND + FRAMES_MAX];
 	uint32_t count = AROUND + stack->frames_count;
 	struct fold_row *row;
-	uint64_t weight = 1;
-	bool again = false;
 
 	if (event->kind != EV_STACK || stack->now_only || stack->frames_count > FRAMES_MAX)
 		return;
-	if (stack->kind == STACK_OFF_CPU)
-		weight = news(fold, event, &again);
 	if (!numbers_of(fold, m, event, frames)) {
 		frames[0] = MORE_STACKS;
 		count = 1;
 	}
 	row = row_of(fold, stack->kind, frames, count);
-	row->weight += weight;
-	row->stacks += !again;
+	if (stack->kind == STACK_OFF_CPU)
+		replace(fold, event, row);
+	row->weight += stack->kind == STACK_OFF_CPU ? stack->span_ns : 1;
+	row->stacks++;
 }
 
 void fold_init(struct fold *fold)

@@ -102,10 +102,11 @@ static void put_slice(struct perfetto *p, uint64_t track, enum pf_category categ
 /* A block's slice; a mark in its poll when it is not known when it began. */
 static void put_block(struct perfetto *p, uint64_t track, const struct pf_open_block *block)
 {
+	const struct told_block *told = &block->told;
 	struct pf_event event = {
-		.type = block->begin_ns ? PF_BEGIN : PF_INSTANT,
+		.type = told->begin_ns ? PF_BEGIN : PF_INSTANT,
 		.track = track,
-		.time_ns = block->begin_ns ? block->begin_ns : block->poll_start_ns,
+		.time_ns = told->begin_ns ? told->begin_ns : told->poll_start_ns,
 		.category = PF_BLOCK,
 		.name = block->name,
 		.args = &block->args,
@@ -117,7 +118,7 @@ static void put_block(struct perfetto *p, uint64_t track, const struct pf_open_b
 	put(p, &(struct pf_event){
 		       .type = PF_END,
 		       .track = track,
-		       .time_ns = block->begin_ns + block->span_ns,
+		       .time_ns = told->begin_ns + told->span_ns,
 	       });
 }
 
@@ -131,7 +132,7 @@ static void release_block(struct perfetto *p, struct pf_thread *thread)
 /* As far as is known it began with its poll. */
 static bool block_is_all(const struct pf_open_block *block)
 {
-	return block->held && block->begin_ns == block->poll_start_ns;
+	return block->held && block->told.begin_ns == block->told.poll_start_ns;
 }
 
 static void put_poll(struct perfetto *p, uint32_t target, const struct brief_poll *poll,
@@ -151,7 +152,8 @@ static void put_poll(struct perfetto *p, uint32_t target, const struct brief_pol
 	put_slice(p, thread ? thread->uuid : pf_process(&p->tracks, target), PF_POLL, poll, args,
 		  task ? 0 : flow);
 	/* It begins where the poll does, and has to stand behind it to be nested in it. */
-	if (thread && block_is_all(&thread->block) && thread->block.poll_start_ns == poll->start_ns)
+	if (thread && block_is_all(&thread->block) &&
+	    thread->block.told.poll_start_ns == poll->start_ns)
 		release_block(p, thread);
 	if (!task)
 		return;
@@ -264,7 +266,7 @@ static void put_polls(struct perfetto *p, const struct event *event)
 static void put_poll_of(struct perfetto *p, struct pf_thread *thread)
 {
 	uint64_t at = map_get(&p->held_at, held_key(thread->target, thread->tid),
-			      thread->block.poll_start_ns);
+			      thread->block.told.poll_start_ns);
 
 	if (at != MAP_NONE)
 		put_held(p, &p->held[at]);
@@ -278,15 +280,13 @@ static void take_block(struct perfetto *p, uint32_t target, const struct ev_stac
 	if (!thread)
 		return;
 	/* More is known of the same block: what was held is part of it. */
-	if (pf_same_block(block, stack))
+	if (block->held && block_is_again(&block->told, stack))
 		block->held = false;
 	if (block_is_all(block))
 		put_poll_of(p, thread);
 	release_block(p, thread);
 	block->held = true;
-	block->poll_start_ns = stack->poll_start_ns;
-	block->begin_ns = stack->begin_ns;
-	block->span_ns = stack->span_ns;
+	block->told = block_told(stack);
 	block->args.len = 0;
 	pf_block_name(stack, block->name, sizeof(block->name));
 	pf_arg_uint(&block->args, "span_ns", stack->span_ns);

@@ -219,9 +219,3 @@ void pf_stack_args(struct bytes *args, const struct ev_stack *stack)
 	pf_arg_text(args, "stack_end", stack_end_name(stack->end));
 	pf_arg_text(args, "kernel", stack->kernel);
 }
-
-bool pf_same_block(const struct pf_open_block *block, const struct ev_stack *stack)
-{
-	return block->held && block->poll_start_ns == stack->poll_start_ns &&
-	       block->begin_ns == stack->begin_ns && block->span_ns <= stack->span_ns;
-}

@@ -36,7 +36,7 @@ struct pf_thread {
 	/* A block, until more is known of it or its poll has come. */
 	struct pf_open_block {
 		bool held;
-		uint64_t poll_start_ns, begin_ns, span_ns;
+		struct told_block told;
 		struct bytes args;
 		char name[128];
 	} block;
@@ -64,7 +64,5 @@ void pf_site_forget(struct pf_tracks *t, uint32_t site);
 void pf_poll_args(struct bytes *args, const struct ev_poll *poll);
 void pf_stack_args(struct bytes *args, const struct ev_stack *stack);
 void pf_block_name(const struct ev_stack *stack, char *out, size_t size);
-/* The stack tells more of it. */
-bool pf_same_block(const struct pf_open_block *block, const struct ev_stack *stack);
 
 #endif

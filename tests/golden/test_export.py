@@ -65,7 +65,7 @@ def blocks_of(events):
             continue
         old = last.get(s["tid"])
         again = old and old["open"] and old["poll_start_ns"] == s["poll_start_ns"] and \
-            old["begin_ns"] == s["begin_ns"] and old["span_ns"] <= s["span_ns"]
+            old["begin_ns"] == s["begin_ns"] and (s["begin_ns"] or old["span_ns"] <= s["span_ns"])
         total += s["span_ns"] - (old["span_ns"] if again else 0)
         last[s["tid"]] = s
     return total
