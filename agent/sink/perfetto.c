@@ -103,6 +103,7 @@ static void put_slice(struct perfetto *p, uint64_t track, enum pf_category categ
 static void put_block(struct perfetto *p, uint64_t track, const struct pf_open_block *block)
 {
 	const struct told_block *told = &block->told;
+	uint64_t end_ns;
 	struct pf_event event = {
 		.type = told->begin_ns ? PF_BEGIN : PF_INSTANT,
 		.track = track,
@@ -115,10 +116,11 @@ static void put_block(struct perfetto *p, uint64_t track, const struct pf_open_b
 	put(p, &event);
 	if (event.type == PF_INSTANT)
 		return;
+	end_ns = told->begin_ns + told->span_ns;
 	put(p, &(struct pf_event){
 		       .type = PF_END,
 		       .track = track,
-		       .time_ns = told->begin_ns + told->span_ns,
+		       .time_ns = end_ns < block->limit_ns ? end_ns : block->limit_ns,
 	       });
 }
 
@@ -127,12 +129,6 @@ static void release_block(struct perfetto *p, struct pf_thread *thread)
 	if (thread->block.held)
 		put_block(p, thread->uuid, &thread->block);
 	thread->block.held = false;
-}
-
-/* As far as is known it began with its poll. */
-static bool block_is_all(const struct pf_open_block *block)
-{
-	return block->held && block->told.begin_ns == block->told.poll_start_ns;
 }
 
 static void put_poll(struct perfetto *p, uint32_t target, const struct brief_poll *poll,
@@ -147,12 +143,15 @@ static void put_poll(struct perfetto *p, uint32_t target, const struct brief_pol
 		flow = pf_flow_end(&p->flows, target, poll->task_id, poll->start_ns);
 	if (full)
 		pf_poll_args(&p->args, full);
-	if (thread)
+	if (thread) {
 		thread->last_start_ns = poll->start_ns;
+		thread->last_end_ns = poll->start_ns + poll->length_ns;
+		pf_block_limit_in(&thread->block, poll->start_ns, thread->last_end_ns);
+	}
 	put_slice(p, thread ? thread->uuid : pf_process(&p->tracks, target), PF_POLL, poll, args,
 		  task ? 0 : flow);
 	/* It begins where the poll does, and has to stand behind it to be nested in it. */
-	if (thread && block_is_all(&thread->block) &&
+	if (thread && pf_block_is_all(&thread->block) &&
 	    thread->block.told.poll_start_ns == poll->start_ns)
 		release_block(p, thread);
 	if (!task)
@@ -228,8 +227,10 @@ static void release(struct perfetto *p, bool all)
 static void hold(struct perfetto *p, const struct event *event)
 {
 	const struct ev_poll *poll = &event->as_poll;
-	const struct pf_thread *thread = pf_thread(&p->tracks, event->target, poll->tid, NULL);
+	struct pf_thread *thread = pf_thread(&p->tracks, event->target, poll->tid, NULL);
 
+	if (thread)
+		pf_block_limit_in(&thread->block, poll->start_ns, poll->start_ns + poll->length_ns);
 	/* Its short record came just before, as the last one of a full batch. */
 	if (p->every_poll && thread && thread->last_start_ns == poll->start_ns)
 		return;
@@ -262,14 +263,33 @@ static void put_polls(struct perfetto *p, const struct event *event)
 
 /* --- blocks and samples ------------------------------------------------------------------- */
 
-/* The poll of its block goes first, if it is there. */
-static void put_poll_of(struct perfetto *p, struct pf_thread *thread)
+/* The poll of the thread's block, when it waits to be joined; NULL. */
+static struct held *held_poll_of(struct perfetto *p, const struct pf_thread *thread)
 {
 	uint64_t at = map_get(&p->held_at, held_key(thread->target, thread->tid),
 			      thread->block.told.poll_start_ns);
 
-	if (at != MAP_NONE)
-		put_held(p, &p->held[at]);
+	return at == MAP_NONE ? NULL : &p->held[at];
+}
+
+/* The poll of its block goes first, if it is there. */
+static void put_poll_of(struct perfetto *p, struct pf_thread *thread)
+{
+	struct held *h = held_poll_of(p, thread);
+
+	if (h)
+		put_held(p, h);
+}
+
+/* Its poll may have been told before it. */
+static void limit_by_poll(struct perfetto *p, struct pf_thread *thread)
+{
+	const struct held *h = held_poll_of(p, thread);
+
+	thread->block.limit_ns = UINT64_MAX;
+	pf_block_limit_in(&thread->block, thread->last_start_ns, thread->last_end_ns);
+	if (h)
+		pf_block_limit(&thread->block, h->poll.start_ns + h->poll.length_ns);
 }
 
 static void take_block(struct perfetto *p, uint32_t target, const struct ev_stack *stack)
@@ -282,18 +302,22 @@ static void take_block(struct perfetto *p, uint32_t target, const struct ev_stac
 	/* More is known of the same block: what was held is part of it. */
 	if (block->held && block_is_again(&block->told, stack))
 		block->held = false;
-	if (block_is_all(block))
+	if (pf_block_is_all(block))
 		put_poll_of(p, thread);
+	/* A thread sleeps once at a time. */
+	if (stack->begin_ns)
+		pf_block_limit(block, stack->begin_ns);
 	release_block(p, thread);
 	block->held = true;
 	block->told = block_told(stack);
+	limit_by_poll(p, thread);
 	block->args.len = 0;
 	pf_block_name(stack, block->name, sizeof(block->name));
 	pf_arg_uint(&block->args, "span_ns", stack->span_ns);
 	if (stack->open)
 		pf_arg_bool(&block->args, "open_when_last_seen", true);
 	pf_stack_args(&block->args, stack);
-	if (!stack->open && !block_is_all(block))
+	if (!stack->open && !pf_block_is_all(block))
 		release_block(p, thread);
 }
 
@@ -515,9 +539,13 @@ static int perfetto_finish(struct sink *sink, const struct snapshot *snap)
 	start(p, m->now_ns);
 	release(p, true);
 	for (size_t i = 0; i < p->tracks.count; i++)
-		release_block(p, &p->tracks.list[i]);
+		if (!pf_block_is_all(&p->tracks.list[i].block))
+			release_block(p, &p->tracks.list[i]);
 	for (uint32_t i = 0; i < m->workers_count; i++)
 		put_open(p, &m->workers[i]);
+	/* Behind the poll that did not end, as put_poll() does it; or it has none in the trace. */
+	for (size_t i = 0; i < p->tracks.count; i++)
+		release_block(p, &p->tracks.list[i]);
 	for (size_t i = 0; i < count; i++)
 		put_finding(p, m, list[i]);
 	if (p->tracks.tasks_refused) {

@@ -219,3 +219,20 @@ void pf_stack_args(struct bytes *args, const struct ev_stack *stack)
 	pf_arg_text(args, "stack_end", stack_end_name(stack->end));
 	pf_arg_text(args, "kernel", stack->kernel);
 }
+
+bool pf_block_is_all(const struct pf_open_block *block)
+{
+	return block->held && block->told.begin_ns == block->told.poll_start_ns;
+}
+
+void pf_block_limit(struct pf_open_block *block, uint64_t end_ns)
+{
+	if (end_ns > block->told.begin_ns && end_ns < block->limit_ns)
+		block->limit_ns = end_ns;
+}
+
+void pf_block_limit_in(struct pf_open_block *block, uint64_t poll_start_ns, uint64_t end_ns)
+{
+	if (block->told.poll_start_ns == poll_start_ns)
+		pf_block_limit(block, end_ns);
+}

@@ -32,11 +32,12 @@ struct pf_thread {
 	uint32_t target, tid;
 	uint64_t uuid;
 	bool named;
-	uint64_t last_start_ns; /* of the poll that was written last */
+	uint64_t last_start_ns, last_end_ns; /* of the poll that was written last */
 	/* A block, until more is known of it or its poll has come. */
 	struct pf_open_block {
 		bool held;
 		struct told_block told;
+		uint64_t limit_ns; /* its poll or the next block says that it is over */
 		struct bytes args;
 		char name[128];
 	} block;
@@ -64,5 +65,11 @@ void pf_site_forget(struct pf_tracks *t, uint32_t site);
 void pf_poll_args(struct bytes *args, const struct ev_poll *poll);
 void pf_stack_args(struct bytes *args, const struct ev_stack *stack);
 void pf_block_name(const struct ev_stack *stack, char *out, size_t size);
+
+/* As far as is known it began with its poll. */
+bool pf_block_is_all(const struct pf_open_block *block);
+/* It is over by then, whatever was told of it; or it is when its poll is the one that began then. */
+void pf_block_limit(struct pf_open_block *block, uint64_t end_ns);
+void pf_block_limit_in(struct pf_open_block *block, uint64_t poll_start_ns, uint64_t end_ns);
 
 #endif

@@ -34,6 +34,7 @@ def all_of(request):
     replay = stalltop("replay", f"{case}/t.trace", "--json")
     said = [json.loads(line) for line in replay.stdout.splitlines()]
     return {
+        "case": case,
         "events": [json.loads(line) for line in export(case, "ndjson").splitlines()],
         "perfetto": readers.Perfetto(export(case, "perfetto")),
         "blocked": readers.folded(export(case, "folded").decode()),
@@ -108,12 +109,20 @@ def test_blocks(all_of):
         sorted((tuple(f), w) for f, w in all_of["blocked"])
     marks = p.of("block") + p.instants_of("block")
     assert sum(b["args"]["span_ns"] for b in marks) == total
+    known = set(polls_of(events)) | {(o["tid"], o["start_ns"]) for o in of(events, "poll_open")}
+    poll_of = {(s["tid"], s["begin_ns"]): (s["tid"], s["poll_start_ns"]) for s in of(events, "stack")}
     for block in p.of("block"):
         assert block["length"] == block["args"]["span_ns"] and block["args"]["stack"]
-        # In its poll, if that has ended while it was watched.
-        assert not block["parent"] or block["parent"]["category"] == "poll"
-    if any(s.get("begin_ns") for s in of(events, "stack")):
-        assert p.of("block") and all(b["parent"] for b in p.of("block"))
+        key, poll = poll_of[p.tid(block), block["start"]], block["parent"]
+        # In its poll, if the trace has it.
+        assert (poll is not None) == (key in known)
+        if poll:
+            assert poll["category"] == "poll" and (p.tid(poll), poll["start"]) == key
+            assert "length" not in poll or \
+                block["start"] + block["length"] <= poll["start"] + poll["length"]
+    # A program that only blocks, in few long calls, so that each has a stack.
+    if all_of["case"] == "every-poll-of-blocking":
+        assert p.of("block")
         finding = next(f for f in all_of["findings"].values() if f["rule"] == "blocking-call")
         assert total == sum(x["blocked_ns"] for x in of(events, "poll")) == finding["total_ns"]
         assert any("fetch_from_slow_disk" in f for f in all_of["blocked"][0][0])

@@ -199,6 +199,19 @@ static void poll(struct world *w, enum event_kind kind, uint64_t start_ms, uint6
 					 .syscall = -1}});
 }
 
+/* It ended before the records were read. */
+static void brief(struct world *w, uint64_t start_ms, uint64_t ms)
+{
+	const struct brief_poll list = {.start_ns = AT(start_ms),
+					.length_ns = ms * MS,
+					.task_id = 7,
+					.tid = TID,
+					.site = FIXTURE_CART};
+
+	apply(w, AT(start_ms + ms),
+	      (struct event){.kind = EV_POLLS, .as_polls = {.count = 1, .list = &list}});
+}
+
 static void block(struct world *w, uint64_t poll_ms, uint64_t begin_ms, uint64_t ms, bool open)
 {
 	apply(w, w->f.now,
@@ -258,11 +271,87 @@ static void siblings(void **state)
 	assert_int_equal(folded_ns(w), 9 * MS);
 }
 
+/* What is told of an open one may be too much; its poll and the next block know better. */
+static void never_beyond(void **state)
+{
+	struct world *w = *state;
+
+	block(w, 10, 11, 14, true);
+	block(w, 10, 20, 25, true);
+	poll(w, EV_POLL, 10, 30);
+	poll(w, EV_POLL, 50, 10);
+	block(w, 50, 55, 9, true);
+	finish(w);
+	is_slice(shown(w, PF_POLL, 0), AT(10), 30 * MS);
+	is_slice(shown(w, PF_BLOCK, 0), AT(11), 9 * MS);
+	is_slice(shown(w, PF_BLOCK, 1), AT(20), 20 * MS);
+	is_slice(shown(w, PF_BLOCK, 2), AT(55), 5 * MS);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_ptr_equal(shown(w, PF_BLOCK, i)->parent, shown(w, PF_POLL, i / 2));
+}
+
+/* The same with --polls, where polls come in short, and those in full wait to be joined. */
+static void never_beyond_any_poll(void **state)
+{
+	struct world *w = *state;
+
+	brief(w, 10, 30);
+	block(w, 10, 20, 25, true);
+	block(w, 50, 55, 25, true);
+	brief(w, 50, 10);
+	poll(w, EV_POLL, 70, 10);
+	block(w, 70, 71, 12, true);
+	block(w, 90, 91, 2, false);
+	finish(w);
+	is_slice(shown(w, PF_POLL, 0), AT(10), 30 * MS);
+	is_slice(shown(w, PF_POLL, 1), AT(50), 10 * MS);
+	is_slice(shown(w, PF_POLL, 2), AT(70), 10 * MS);
+	is_slice(shown(w, PF_BLOCK, 0), AT(20), 20 * MS);
+	is_slice(shown(w, PF_BLOCK, 1), AT(55), 5 * MS);
+	is_slice(shown(w, PF_BLOCK, 2), AT(71), 9 * MS);
+}
+
+/* All that is known of both is one moment, and the poll is not over. */
+static void in_a_poll_without_an_end(void **state)
+{
+	struct world *w = *state;
+
+	poll(w, EV_POLL_OPEN, 10, 20);
+	block(w, 10, 10, 20, true);
+	finish(w);
+	is_slice(shown(w, PF_POLL, 0), AT(10), OPEN);
+	is_slice(shown(w, PF_BLOCK, 0), AT(10), 20 * MS);
+	assert_ptr_equal(shown(w, PF_BLOCK, 0)->parent, shown(w, PF_POLL, 0));
+	assert_null(shown(w, PF_POLL, 0)->parent);
+}
+
+/* A short block may have a stack; its poll, below the threshold, is not told. */
+static void without_a_poll(void **state)
+{
+	struct world *w = *state;
+
+	poll(w, EV_POLL, 10, 5);
+	block(w, 20, 21, 3, false);
+	block(w, 30, 30, 3, false);
+	poll(w, EV_POLL, 40, 5);
+	finish(w);
+	for (unsigned int i = 0; i < 2; i++) {
+		is_slice(shown(w, PF_BLOCK, i), i ? AT(30) : AT(21), 3 * MS);
+		assert_null(shown(w, PF_BLOCK, i)->parent);
+		assert_null(shown(w, PF_POLL, i)->parent);
+	}
+	assert_int_equal(folded_ns(w), 6 * MS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(shorter_at_its_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(siblings, setup, teardown),
+		cmocka_unit_test_setup_teardown(never_beyond, setup, teardown),
+		cmocka_unit_test_setup_teardown(never_beyond_any_poll, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_a_poll_without_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_poll, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
