@@ -156,6 +156,7 @@ static void put_poll(struct perfetto *p, uint32_t target, const struct brief_pol
 		release_block(p, thread);
 	if (!task)
 		return;
+	pf_flow_polled(&p->flows, target, poll->task_id, poll->start_ns);
 	p->args.len = 0;
 	pf_arg_uint(&p->args, "thread", poll->tid);
 	put_slice(p, task, PF_TASK, poll, &p->args, flow);
@@ -396,7 +397,7 @@ static void put_ready(struct perfetto *p, const struct event *event)
 	map_put(&p->waiting, event->target, ready->runtime, p->ticks);
 	if (!track)
 		return;
-	flow = pf_flow_begin(&p->flows, event->target, ready->task_id, since);
+	flow = pf_flow_begin(&p->flows, event->target, ready->task_id, &since, event->time_ns);
 	if (!flow)
 		return;
 	put(p, &(struct pf_event){

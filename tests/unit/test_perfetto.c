@@ -343,6 +343,59 @@ static void without_a_poll(void **state)
 	assert_int_equal(folded_ns(w), 6 * MS);
 }
 
+static void ready(struct world *w, uint64_t seen_ms, uint64_t waited_ms)
+{
+	apply(w, AT(seen_ms),
+	      (struct event){.kind = EV_READY,
+			     .as_ready = {.runtime = 0,
+					  .site = FIXTURE_CART,
+					  .task_id = 7,
+					  .ready = 1,
+					  .waited_ns = waited_ms * MS}});
+}
+
+static void flows(const struct shown *from, uint64_t time_ns, const struct shown *to)
+{
+	assert_non_null(from);
+	assert_int_equal(from->time_ns, time_ns);
+	assert_int_not_equal(from->flow, 0);
+	assert_int_equal(from->flow, to->flow_end);
+}
+
+static void waits_lead_to_polls(void **state)
+{
+	struct world *w = *state;
+
+	brief(w, 10, 2);
+	ready(w, 30, 10);
+	ready(w, 35, 15); /* again */
+	brief(w, 40, 2);
+	brief(w, 50, 2);
+	finish(w);
+	flows(shown(w, PF_READY, 0), AT(20), shown(w, PF_TASK, 1));
+	assert_null(shown(w, PF_READY, 1));
+	assert_int_equal(shown(w, PF_TASK, 0)->flow_end, 0);
+	assert_int_equal(shown(w, PF_TASK, 2)->flow_end, 0);
+}
+
+/* What was polled since did not wait since; what was polled after it was seen, and told before, has no flow. */
+static void waits_that_polls_deny(void **state)
+{
+	struct world *w = *state;
+
+	brief(w, 10, 2);
+	brief(w, 20, 2);
+	ready(w, 30, 25);
+	brief(w, 40, 2);
+	brief(w, 60, 2);
+	ready(w, 50, 5);
+	brief(w, 70, 2);
+	finish(w);
+	flows(shown(w, PF_READY, 0), AT(30), shown(w, PF_TASK, 2));
+	assert_null(shown(w, PF_READY, 1));
+	assert_int_equal(shown(w, PF_TASK, 4)->flow_end, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +405,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(never_beyond_any_poll, setup, teardown),
 		cmocka_unit_test_setup_teardown(in_a_poll_without_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_poll, setup, teardown),
+		cmocka_unit_test_setup_teardown(waits_lead_to_polls, setup, teardown),
+		cmocka_unit_test_setup_teardown(waits_that_polls_deny, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
