@@ -33,14 +33,15 @@ def all_of(request):
     case = request.param
     replay = stalltop("replay", f"{case}/t.trace", "--json")
     said = [json.loads(line) for line in replay.stdout.splitlines()]
-    return {
+    findings = {(f["pid"], f["rule"], f["site"], f["first_ns"]): f for f in said if f["type"] == "finding"}
+    return {  # Of a finding the last line counts; count 0 withdraws it (docs/json-schema.md).
         "case": case,
         "events": [json.loads(line) for line in export(case, "ndjson").splitlines()],
         "perfetto": readers.Perfetto(export(case, "perfetto")),
         "blocked": readers.folded(export(case, "folded").decode()),
         "computing": readers.folded(export(case, "folded", "--stacks", "computing").decode()),
         "speedscope": readers.speedscope(export(case, "speedscope")),
-        "findings": {(f["rule"], f["site"], f["first_ns"]): f for f in said if f["type"] == "finding"},
+        "findings": {key: f for key, f in findings.items() if f["count"]},
         "footer": said[-1],
     }
 
