@@ -308,5 +308,5 @@ bool get_site_lock_held_wait(const struct field_ctx *c, double *out)
 	const struct held_wait *held = c->site->stacks ? &c->site->stacks->held : NULL;
 
 	return held && held->last_ns && held->last_ns + c->window_s * NS_PER_SEC >= c->m->now_ns &&
-	       give(out, (double)held->span_ns);
+	       give(out, (double)held->told.span_ns);
 }

@@ -158,17 +158,15 @@ struct site_stack {
 	uint64_t key; /* of kind, culprit and call: the same for as long as there is such a row */
 	/* The rest is private to stack.c. */
 	size_t bytes; /* of frames */
-	struct {
-		uint32_t tid;
-		uint64_t poll_start_ns, span_ns;
-		bool open;
-	} last; /* the stack that came last */
+	uint32_t last_tid;
+	struct told_block last; /* the stack that came last, on last_tid */
 };
 
 /* The latest block in a lock that tasks which wait seem to hold. */
 struct held_wait {
-	uint64_t last_ns, begin_ns, span_ns; /* last_ns 0: there was none */
+	uint64_t last_ns; /* 0: there was none */
 	uint32_t tid;
+	struct told_block told;
 	enum lock_kind kind;
 	uint32_t holder; /* their type */
 	uint64_t task;	 /* the only one; 0 */

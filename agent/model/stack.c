@@ -350,21 +350,12 @@ static void kernel_capture(struct site_stack *row, const struct ev_stack *ev)
 
 /* --- one stack into its row ------------------------------------------------------------ */
 
-/*
- * Is it the block that was reported while it was open, now longer or at its end? A shorter one is
- * another block of the same poll. Samples are never told twice.
- */
-static bool is_again(const struct site_stack *row, const struct ev_stack *ev)
-{
-	return row->count && row->last.open && ev->kind == STACK_OFF_CPU &&
-	       row->last.tid == ev->tid && row->last.poll_start_ns == ev->poll_start_ns &&
-	       row->last.span_ns <= ev->span_ns;
-}
-
 static void row_count(struct site_stack *row, const struct event *event)
 {
 	const struct ev_stack *ev = &event->as_stack;
-	bool again = is_again(row, ev);
+	/* Samples are never told twice. */
+	bool again = row->count && ev->kind == STACK_OFF_CPU && row->last_tid == ev->tid &&
+		     block_is_again(&row->last, ev);
 
 	if (!row->count)
 		row->first_ns = event->time_ns;
@@ -372,10 +363,8 @@ static void row_count(struct site_stack *row, const struct event *event)
 	row->total_ns += ev->span_ns - (again ? row->last.span_ns : 0);
 	if (event->time_ns > row->last_ns)
 		row->last_ns = event->time_ns;
-	row->last.tid = ev->tid;
-	row->last.poll_start_ns = ev->poll_start_ns;
-	row->last.span_ns = ev->span_ns;
-	row->last.open = ev->open;
+	row->last_tid = ev->tid;
+	row->last = block_told(ev);
 }
 
 /* The longest span stands for the row. */
@@ -426,7 +415,7 @@ static void worker_stack_keep(struct model *m, const struct event *event)
 	w->stack->count = 1;
 	w->stack->total_ns = ev->span_ns;
 	w->stack->first_ns = w->stack->last_ns = event->time_ns;
-	w->stack->last.poll_start_ns = ev->poll_start_ns;
+	w->stack->last = block_told(ev);
 	row_capture(m, w->stack, ev, culprit, room);
 }
 
@@ -451,12 +440,10 @@ void worker_stack_free(struct model *m, struct worker *w)
 static void held_wait_keep(struct held_wait *held, const struct event *event)
 {
 	const struct ev_stack *ev = &event->as_stack;
-	bool again = held->last_ns && ev->begin_ns && held->tid == ev->tid &&
-		     held->begin_ns == ev->begin_ns;
+	bool again = held->last_ns && held->tid == ev->tid && block_is_again(&held->told, ev);
 
 	if (ev->lock_found == LOCK_IN_TASK)
 		*held = (struct held_wait){
-			.begin_ns = ev->begin_ns,
 			.tid = ev->tid,
 			.kind = ev->lock_kind,
 			.holder = ev->lock_site,
@@ -465,7 +452,7 @@ static void held_wait_keep(struct held_wait *held, const struct event *event)
 	else if (!again)
 		return;
 	held->last_ns = event->time_ns;
-	held->span_ns = ev->span_ns;
+	held->told = block_told(ev);
 }
 
 int stack_apply(struct model *m, const struct event *event)

@@ -231,6 +231,35 @@ static void open_then_closed(void **state)
 	model_free(m);
 }
 
+/* A block is known by its begin: its end counts, also when it seemed longer before. */
+static void known_by_its_begin(void **state)
+{
+	const struct frame frames[] = {STD("sleep"), USER("app::slow"), BOUNDARY};
+	struct ev_stack ev = stack_of(frames, 3, 22 * MS);
+	struct model *m = watched_poll();
+
+	(void)state;
+	ev.open = true;
+	ev.begin_ns = T0;
+	SEND(m, T0 + 22 * MS, ev);
+	ev.open = false;
+	ev.span_ns = 15 * MS;
+	SEND(m, T0 + 23 * MS, ev);
+	assert_int_equal(row_of(m, STACK_OFF_CPU)->count, 1);
+	assert_int_equal(row_of(m, STACK_OFF_CPU)->total_ns, 15 * MS);
+	/* Two that began at different times are two, whatever their lengths. */
+	ev.open = true;
+	ev.begin_ns = T0 + 30 * MS;
+	SEND(m, T0 + 45 * MS, ev);
+	ev.open = false;
+	ev.begin_ns = T0 + 50 * MS;
+	ev.span_ns = 20 * MS;
+	SEND(m, T0 + 70 * MS, ev);
+	assert_int_equal(row_of(m, STACK_OFF_CPU)->count, 3);
+	assert_int_equal(row_of(m, STACK_OFF_CPU)->total_ns, 50 * MS);
+	model_free(m);
+}
+
 static void lightest_makes_room(void **state)
 {
 	struct model *m = watched_poll();
@@ -503,6 +532,7 @@ int main(void)
 		cmocka_unit_test(empty_stack),
 		cmocka_unit_test(rows),
 		cmocka_unit_test(open_then_closed),
+		cmocka_unit_test(known_by_its_begin),
 		cmocka_unit_test(lightest_makes_room),
 		cmocka_unit_test(bounded_memory),
 		cmocka_unit_test(blames_the_spawner),
