@@ -47,7 +47,7 @@ int on_return(struct pt_regs *ctx)
 		count_slotless(HIT_FILTERED);
 		return 0;
 	}
-	slot_begin(slot);
+	now = slot_begin_since(slot, now);
 	slot_stolen_rarely(slot, now);
 	/* It may have been closed before, when its task was freed, or have begun unseen. */
 	count(slot, polls_return(slot, index, sp, now) ? HIT_EMITTED : HIT_FILTERED);

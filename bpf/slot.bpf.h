@@ -20,6 +20,16 @@ static __always_inline void slot_begin(struct wire_slot *slot)
 	barrier();
 }
 
+/*
+ * Since `now` was read a sample or a switch may have come first, and have closed what was open then:
+ * what begins or ends here does so at the time returned.
+ */
+static __always_inline __u64 slot_begin_since(struct wire_slot *slot, __u64 now)
+{
+	slot_begin(slot);
+	return slot->stolen_ns > now ? slot->stolen_ns : now;
+}
+
 static __always_inline void slot_end(struct wire_slot *slot, __u64 now)
 {
 	slot->last_ns = now;

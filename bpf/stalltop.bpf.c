@@ -152,7 +152,7 @@ int on_poll(struct pt_regs *ctx)
 	slot = slot_at(index);
 	if (!slot)
 		return 0;
-	slot_begin(slot);
+	now = slot_begin_since(slot, now);
 	if (!ok) {
 		count(slot, HIT_FILTERED);
 		goto out;
@@ -228,7 +228,7 @@ int on_dealloc(struct pt_regs *ctx)
 	if (index >= 0)
 		slot = slot_at(index);
 	if (slot) {
-		slot_begin(slot);
+		now = slot_begin_since(slot, now);
 		count(slot, ok ? HIT_EMITTED : HIT_FILTERED);
 		slot_stolen_rarely(slot, now);
 		if (ok)

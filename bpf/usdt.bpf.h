@@ -356,7 +356,7 @@ int on_probe_begin(struct pt_regs *ctx)
 	slot = slot_at(index);
 	if (!slot)
 		return 0;
-	slot_begin(slot);
+	hit.now = slot_begin_since(slot, hit.now);
 	if (site < 0 || !hit.row) {
 		count(slot, HIT_FILTERED);
 		goto out;
@@ -421,7 +421,7 @@ int on_probe_end(struct pt_regs *ctx)
 		count_slotless(HIT_FILTERED);
 		return 0;
 	}
-	slot_begin(slot);
+	hit.now = slot_begin_since(slot, hit.now);
 	slot_stolen_rarely(slot, hit.now);
 	/* A poll that began before the attach ends: nobody knows how long it was. */
 	open = poll_is_open(slot, hit.arg[1], kind);
