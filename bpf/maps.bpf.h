@@ -32,6 +32,7 @@ __u32 epochs[WIRE_MAX_TARGETS];
 __u64 since[WIRE_MAX_TARGETS];	      /* likewise: wakes before it tell nothing */
 bool sentinel_asks[WIRE_MAX_TARGETS]; /* likewise: threads are asked for ids of tasks */
 bool rows_off, wakes_off;	      /* the level is lowered: to 1, to 2 */
+bool watch_over;		      /* what ends from now on is not counted any more */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

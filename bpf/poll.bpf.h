@@ -445,6 +445,8 @@ static __always_inline void poll_close(struct wire_slot *slot, __u32 index, stru
 	__u32 bucket = hist_bucket(length);
 	struct wire_poll *parent;
 
+	if (*(volatile bool *)&watch_over)
+		return;
 	if (poll_unsure(poll, slot->target)) {
 		poll_close_unseen(slot, index, poll);
 		return;

@@ -424,6 +424,11 @@ void kernel_set_lowered(struct kernel *k, unsigned int level)
 	k->skel->bss->wakes_off = level < 3;
 }
 
+void kernel_watch_over(struct kernel *k)
+{
+	__atomic_store_n(&k->skel->bss->watch_over, true, __ATOMIC_SEQ_CST);
+}
+
 void kernel_totals(const struct kernel *k, struct wire_totals *out)
 {
 	*out = *(const volatile struct wire_totals *)&k->skel->bss->totals;

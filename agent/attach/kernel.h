@@ -102,6 +102,8 @@ void kernel_ask_moments(struct kernel *k, uint32_t slot, uint32_t tid, uint32_t 
 void kernel_wakes_begin(struct kernel *k);
 /* The level is that, not what was loaded. */
 void kernel_set_lowered(struct kernel *k, unsigned int level);
+/* Polls that end from now on are in no statistics and no record. */
+void kernel_watch_over(struct kernel *k);
 /* Totals that belong to no slot, read at one time each. */
 void kernel_totals(const struct kernel *k, struct wire_totals *out);
 /* How many slots were ever given: the ones to look at. */

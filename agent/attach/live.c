@@ -383,8 +383,10 @@ static int live_source_finish(struct source *source, event_fn fn, void *ctx)
 	live->task_scan_next = 0;
 	if (live->opts.fresh_tasks)
 		return finish_dump(live, &emit);
+	/* Statistics and records of polls, read one after the other, tell of the same ones. */
+	kernel_watch_over(live->kernel);
 	ret = look(live, &emit, true);
-	/* Reading all of it takes a while: no poll that is in the statistics is left in the ring. */
+	/* A probe may have been on its way then. */
 	if (ret >= 0 && live->polls)
 		more = live_drain(live, &emit);
 	return more ? more : ret;

@@ -145,16 +145,20 @@ def with_header(trace, out, old, new):
     return out
 
 
-def test_every_poll(app, stream, tmp_path, tool):
+@pytest.mark.parametrize("ends", ["the program", "the watch"])
+def test_every_poll(app, stream, tmp_path, tool, ends):
     """--polls: as many as the statistics count, to the last one, and few bytes each."""
     target = app("idle10k", args=(1000, 20000))
     file = tmp_path / "t.trace"
     run = stream("-p", target.pid, "-o", file, "--polls", command="record")
     run.attached()
-    wait_for(lambda: size_of(file) > 60000, 20, "a trace of three seconds")
-    target.kill()
-    run.watch(20)
-    assert run.proc.wait(10) == 0
+    wait_for(lambda: size_of(file) > 100000, 20, "a trace of five seconds")
+    if ends == "the program":
+        target.kill()
+        run.watch(20)
+        assert run.proc.wait(10) == 0
+    else:
+        run.stop()
     stat = tool(file)
     assert stat["incomplete"] is False and stat["lost_count"] == 0
     assert stat["poll_count"] == run.footer["polls"] > 20000
