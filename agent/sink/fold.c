@@ -109,6 +109,8 @@ static uint32_t user_frame(struct fold *fold, const struct frame *f)
 {
 	char text[FRAME_TEXT];
 
+	if (f->function && fold->by == FOLD_BY_NAME)
+		return frame_number(fold, f->function, NULL, 0);
 	if (f->function)
 		return frame_number(fold, f->function, f->file, f->line);
 	/* A place in the source, or binary and offset. */
@@ -187,9 +189,9 @@ void fold_add(struct fold *fold, const struct model *m, const struct event *even
 	row->stacks++;
 }
 
-void fold_init(struct fold *fold)
+void fold_init(struct fold *fold, enum fold_by by)
 {
-	*fold = (struct fold){0};
+	*fold = (struct fold){.by = by};
 	map_init(&fold->frames_at, FOLD_FRAMES_MAX);
 	map_init(&fold->rows_at, FOLD_ROWS_MAX + STACK_KINDS);
 	map_init(&fold->threads, THREADS_MAX);

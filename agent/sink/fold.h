@@ -32,7 +32,14 @@ struct fold_row {
 	uint32_t next; /* likewise */
 };
 
+/* What tells two frames of the same function apart. */
+enum fold_by {
+	FOLD_BY_LINE,
+	FOLD_BY_NAME, /* nothing does: files and lines are left out */
+};
+
 struct fold {
+	enum fold_by by;
 	struct fold_frame *frames;
 	size_t frames_count, frames_cap;
 	struct fold_row *rows; /* in the order in which they came */
@@ -43,7 +50,7 @@ struct fold {
 	size_t last_count, last_cap;
 };
 
-void fold_init(struct fold *fold);
+void fold_init(struct fold *fold, enum fold_by by);
 void fold_free(struct fold *fold);
 /* An EV_STACK; others are passed over. */
 void fold_add(struct fold *fold, const struct model *m, const struct event *event);

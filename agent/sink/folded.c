@@ -80,6 +80,6 @@ struct sink *folded_sink_new(FILE *out, const struct model *model, enum stack_ki
 	f->out.out = out;
 	f->model = model;
 	f->kind = kind;
-	fold_init(&f->fold);
+	fold_init(&f->fold, FOLD_BY_NAME);
 	return &f->sink;
 }

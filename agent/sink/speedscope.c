@@ -153,6 +153,6 @@ struct sink *speedscope_sink_new(FILE *out, const struct model *model, const cha
 	s->out.out = out;
 	s->model = model;
 	s->exporter = exporter;
-	fold_init(&s->fold);
+	fold_init(&s->fold, FOLD_BY_LINE);
 	return &s->sink;
 }

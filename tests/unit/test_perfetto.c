@@ -39,7 +39,7 @@ static int setup(void **state)
 
 	assert_non_null(w);
 	fixture_open(&w->f, "export", "shop");
-	fold_init(&w->fold);
+	fold_init(&w->fold, FOLD_BY_LINE);
 	w->f.sink = perfetto_sink_new(w->f.out, w->f.model, 0);
 	*state = w;
 	return 0;
