@@ -26,7 +26,8 @@ struct flight {
 	struct trace_ring ring;
 	struct map seen; /* rule and what it is about -> last_ns << 1 | open, at the last tick */
 	uint64_t now_ns;
-	uint64_t due_ns; /* when a file is to be written; 0: none is */
+	uint64_t due_ns;  /* when a file is to be written; 0: none is */
+	uint64_t from_ns; /* what is kept from: opts.last_ns before now, or before the cause */
 	char cause[96];
 	uint64_t *written_ns; /* of the last max_per_hour files, a ring */
 	unsigned int files;
@@ -102,6 +103,11 @@ static bool take_turn(struct flight *f)
 	return true;
 }
 
+static void look_back(struct flight *f)
+{
+	f->from_ns = f->now_ns > f->opts.last_ns ? f->now_ns - f->opts.last_ns : 0;
+}
+
 /* Something happened: a file is due, a little later, so that it shows what followed. */
 static void cause(struct flight *f, const char *text)
 {
@@ -122,6 +128,7 @@ static void cause(struct flight *f, const char *text)
 	f->refused = false;
 	snprintf(f->cause, sizeof(f->cause), "%s", text);
 	f->due_ns = f->now_ns + f->opts.after_ns;
+	look_back(f);
 }
 
 /* Who started the process knows how it ended; else its end is taken for a death. */
@@ -206,7 +213,10 @@ static int flight_snapshot(struct sink *sink, const struct snapshot *snap)
 
 	if (recorder_wants_keyframe(&f->recorder, now) || ring_wants_keyframe(&f->ring))
 		ret = recorder_keyframe(&f->recorder, now, announce, snap->model);
-	ring_trim(&f->ring, now > f->opts.last_ns ? now - f->opts.last_ns : 0);
+	/* What was before the cause is kept until its file is written. */
+	if (!f->due_ns)
+		look_back(f);
+	ring_trim(&f->ring, f->from_ns);
 	if (f->opts.on_finding)
 		look_at_findings(f, snap->rules);
 	if (f->due_ns && now >= f->due_ns)

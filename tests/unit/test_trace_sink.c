@@ -391,6 +391,36 @@ static void flight_writes_on_finding(void **state)
 	fixture_close(&w->f);
 }
 
+/* What was before the cause is there, however long what follows it is recorded. */
+static void flight_looks_back_from_the_cause(void **state)
+{
+	struct world *w = *state;
+	struct sink *sink = flight_sink_new(&(struct flight_opts){.path = w->path,
+								  .info = &w->info,
+								  .last_ns = 3 * SEC,
+								  .after_ns = 25 * SEC,
+								  .budget_bytes = 1 << 20,
+								  .on_finding = true,
+								  .severity = SEVERITY_CRITICAL,
+								  .max_per_hour = 1});
+	struct source *source;
+	char names[16][64], path[100];
+
+	fixture_open_with(&w->f, "record", "shop", sink);
+	fixture_run(&w->f, 60);
+	fixture_block(&w->f, FIXTURE_CHECKOUT, 5, 150);
+	fixture_run(&w->f, 30);
+	assert_int_equal(list_files(w, names, false), 1);
+	snprintf(path, sizeof(path), "%s/%s", w->dir, names[0]);
+	source = open_source(path);
+	/* The finding opened at second 61, with keyframes at 70 and 80 before it was written. */
+	assert_true(replay_reader(source)->begin_ns <= FIXTURE_BEGIN + 58 * SEC);
+	assert_true(replay_end(source) >= FIXTURE_BEGIN + 86 * SEC);
+	source->ops->close(source);
+	sink->ops->close(sink);
+	fixture_close(&w->f);
+}
+
 static void flight_death_and_limit(void **state)
 {
 	struct world *w = *state;
@@ -470,10 +500,15 @@ static void flight_budget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(announced_twice_is_the_same), cmocka_unit_test(every_field_is_announced),
-		CASE(keyframes_and_seek),	   CASE(rotation),
-		CASE(flight_writes_on_finding),	   CASE(flight_death_and_limit),
-		CASE(flight_cannot_write),	   CASE(flight_budget),
+		CASE(announced_twice_is_the_same),
+		cmocka_unit_test(every_field_is_announced),
+		CASE(keyframes_and_seek),
+		CASE(rotation),
+		CASE(flight_writes_on_finding),
+		CASE(flight_looks_back_from_the_cause),
+		CASE(flight_death_and_limit),
+		CASE(flight_cannot_write),
+		CASE(flight_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
