@@ -101,6 +101,13 @@ struct thread_struct {
 	unsigned long fsbase; /* of a thread of glibc or musl: where its thread-locals begin */
 };
 
+struct signal_struct {
+	int group_exit_code; /* as from wait(2), with SIGNAL_GROUP_EXIT */
+	unsigned int flags;
+};
+
+#define SIGNAL_GROUP_EXIT 0x4 /* the whole process ends */
+
 struct task_struct {
 	struct sched_entity se;
 	struct sched_info sched_info;
@@ -108,7 +115,7 @@ struct task_struct {
 	int on_cpu;
 	int pid;
 	int tgid;
-	int exit_code;
+	struct signal_struct *signal;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct thread_struct thread;

@@ -514,6 +514,13 @@ static __always_inline void ring_process(__u32 kind, __u32 target, __u32 tid, __
 	bpf_ringbuf_submit(rec, 0);
 }
 
+static __always_inline __s32 process_status(struct task_struct *task)
+{
+	if (!(BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT))
+		return -1;
+	return BPF_CORE_READ(task, signal, group_exit_code);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
@@ -547,7 +554,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	slot->hits = slot->emitted = slot->filtered = slot->lost = 0;
 	slot->tid = 0;
 	slot_end(slot, now);
-	ring_process(WIRE_THREAD_EXIT, slot->target, tid, index, BPF_CORE_READ(task, exit_code));
+	ring_process(WIRE_THREAD_EXIT, slot->target, tid, index, process_status(task));
 	bpf_task_storage_delete(&threads, task);
 	if (cpu)
 		cpu->regs = 0;

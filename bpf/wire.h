@@ -456,7 +456,7 @@ struct wire_wanted {
 struct wire_process {
 	struct wire_head head;
 	__u32 other;
-	__s32 code; /* exit code of the process as in task->exit_code */
+	__s32 code; /* how the process ends, as from wait(2); -1: a thread of it ends by itself */
 };
 
 /*

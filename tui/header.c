@@ -139,7 +139,7 @@ static void read_end(struct header *h, const struct model *m)
 	else if (last->end_reason == TARGET_EXECED)
 		snprintf(h->end, sizeof(h->end), "became another program (exec)");
 	else if (last->end_status < 0)
-		snprintf(h->end, sizeof(h->end), "exited (status n/a: not our child)");
+		snprintf(h->end, sizeof(h->end), "exited (status n/a: not seen)");
 	else if (WIFSIGNALED(last->end_status))
 		snprintf(h->end, sizeof(h->end), "killed by signal %d (%s)",
 			 WTERMSIG(last->end_status), strsignal(WTERMSIG(last->end_status)));

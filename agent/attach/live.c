@@ -77,7 +77,6 @@ static int on_record(void *ctx, void *data, size_t size)
 {
 	struct live *live = ctx;
 	const struct wire_head *head = data;
-	struct event event = {0};
 
 	if (size < sizeof(*head) || live->emit_error)
 		return 0;
@@ -99,10 +98,8 @@ static int on_record(void *ctx, void *data, size_t size)
 		live_in_poll(live, data, size);
 	} else if (head->kind == WIRE_SPAWN_FULL && head->target < live->targets_count) {
 		live_spawn_close(live, head->target);
-	} else if (head->kind == WIRE_THREAD_EXIT && head->target < live->targets_count) {
-		event.time_ns = head->time_ns;
-		event.as_thread_end.tid = head->tid;
-		live->emit_error = live_emit(live->emit, EV_THREAD_END, head->target, &event);
+	} else if (head->kind == WIRE_THREAD_EXIT) {
+		live->emit_error = live_thread_exit(live, data, size);
 	} else if (head->kind == WIRE_PROCESS_EXEC && head->target < live->targets_count) {
 		live->targets[head->target].exec_pending = true;
 	}
@@ -210,13 +207,15 @@ static int live_source_drain(struct source *source, event_fn fn, void *ctx)
 	return ret ? ret : live_drain(live, &emit);
 }
 
-static int reap(const struct live *live, const struct proc *proc)
+/* Of a child from wait(2), of others from the kernel part. */
+static int reap(const struct live *live, const struct live_target *t)
 {
+	pid_t pid = t->watch->proc->pid;
 	int status = 0;
 
-	if (!live->opts.child || proc->pid != live->opts.child)
-		return -1;
-	return waitpid(proc->pid, &status, WNOHANG) == proc->pid ? status : -1;
+	if (live->opts.child && pid == live->opts.child && waitpid(pid, &status, WNOHANG) == pid)
+		return status;
+	return t->status_seen ? t->status : -1;
 }
 
 static int check_alive(struct live *live, struct emit *emit, uint32_t target)
@@ -232,7 +231,7 @@ static int check_alive(struct live *live, struct emit *emit, uint32_t target)
 	watch_scan_stop(t->watch);
 	live_detach_target(live, target);
 	event.as_target_end.reason = TARGET_EXITED;
-	event.as_target_end.status = reap(live, t->watch->proc);
+	event.as_target_end.status = reap(live, t);
 	return ret ? ret : live_emit(emit, EV_TARGET_END, target, &event);
 }
 

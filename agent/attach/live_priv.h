@@ -103,6 +103,8 @@ struct live_spawn {
 struct live_target {
 	struct watch *watch;
 	bool ended;
+	bool status_seen; /* a thread of it ended with the process */
+	int32_t status;	  /* then: as from wait(2) */
 	bool exec_pending;
 	uint32_t generation; /* grows with each program that it runs */
 	bool mapped;	     /* the unwinder knows its memory */
@@ -290,6 +292,8 @@ bool live_handed_off(struct live *live, const struct emit *emit, uint32_t target
 
 /* live_threads.c */
 int live_threads(struct live *live, struct emit *emit, bool all, bool *open);
+/* A WIRE_THREAD_EXIT of the ring. */
+int live_thread_exit(struct live *live, const void *data, size_t size);
 int live_long_poll(struct live *live, struct emit *emit, const struct wire_long_poll *rec);
 
 /* live_polls.c */

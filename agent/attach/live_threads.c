@@ -310,3 +310,21 @@ int live_threads(struct live *live, struct emit *emit, bool all, bool *open)
 	}
 	return ret;
 }
+
+int live_thread_exit(struct live *live, const void *data, size_t size)
+{
+	const struct wire_process *rec = data;
+	struct live_target *t;
+	struct event event = {0};
+
+	if (size < sizeof(*rec) || rec->head.target >= live->targets_count)
+		return 0;
+	t = &live->targets[rec->head.target];
+	if (rec->code >= 0) {
+		t->status_seen = true;
+		t->status = rec->code;
+	}
+	event.time_ns = rec->head.time_ns;
+	event.as_thread_end.tid = rec->head.tid;
+	return live_emit(live->emit, EV_THREAD_END, rec->head.target, &event);
+}

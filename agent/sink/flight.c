@@ -131,7 +131,7 @@ static void cause(struct flight *f, const char *text)
 	look_back(f);
 }
 
-/* Who started the process knows how it ended; else its end is taken for a death. */
+/* An end of which is not known how it was is taken for a death. */
 static bool is_death(const struct ev_target_end *end)
 {
 	return end->reason == TARGET_EXITED &&
@@ -146,11 +146,16 @@ static int flight_event(struct sink *sink, const struct event *event)
 	if (event->time_ns > f->now_ns)
 		f->now_ns = event->time_ns;
 	if (event->kind == EV_TARGET_END && f->opts.on_death && is_death(&event->as_target_end)) {
-		if (event->as_target_end.status >= 0 && WIFSIGNALED(event->as_target_end.status))
-			snprintf(text, sizeof(text), "the target died by signal %d",
-				 WTERMSIG(event->as_target_end.status));
-		else
+		int status = event->as_target_end.status;
+
+		if (status < 0)
 			snprintf(text, sizeof(text), "the target ended");
+		else if (WIFSIGNALED(status))
+			snprintf(text, sizeof(text), "the target died by signal %d",
+				 WTERMSIG(status));
+		else
+			snprintf(text, sizeof(text), "the target ended with status %d",
+				 WEXITSTATUS(status));
 		cause(f, text);
 	}
 	return recorder_event(&f->recorder, event);

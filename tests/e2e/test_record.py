@@ -283,8 +283,9 @@ def test_flight_recorder(app, root, stalltop, tmp_path):
         proc.send_signal(signal.SIGUSR1)
         assert wrote("SIGUSR1").rc == 0
         os.kill(target.pid, signal.SIGABRT)
-        last = wrote("the target ended")
-        assert last.of("target_end")[0]["pid"] == target.pid
+        last = wrote("the target died by signal 6")
+        (end,) = last.of("target_end")
+        assert (end["pid"], end["exit_code"], end["signal"]) == (target.pid, None, 6)
         assert proc.wait(20) == 0
     finally:
         proc.kill()

@@ -65,7 +65,7 @@ def test_end_of_the_target(app, view):
     assert b"attaching: " in t.raw.split(b"\x1b[?1049h")[0]
     t.wait(lambda text: count_of_wide(text), "a finding", 20)
     target.kill()
-    t.wait_text("ENDED  exited", 10)
+    t.wait_text("ENDED  killed by signal 9", 10)
     t.wait_text("=== report ===")
     t.wait_text("CRITICAL blocking-call: ")
     t.keys("esc", "3")
