@@ -151,6 +151,16 @@ static __always_inline void span_close(struct wire_span *span, const struct wire
 	bpf_ringbuf_submit(rec, 0);
 }
 
+/* Another task is polled: the counters, which are of the first place, must have moved. */
+static __always_inline void beat_tried(__u32 target, bool same)
+{
+	__u32 row = target * WIRE_PLACES;
+	struct wire_place *place = bpf_map_lookup_elem(&places, &row);
+
+	if (place)
+		__sync_fetch_and_add(same ? &place->beats_wrong : &place->beats_right, 1);
+}
+
 /* The current thread was sampled; true: it is where it was at the sample before. */
 static __always_inline bool span_sampled(struct wire_span *span, const struct wire_slot *slot,
 					 __u32 index, const struct told *told, __u64 now)
@@ -165,7 +175,7 @@ static __always_inline bool span_sampled(struct wire_span *span, const struct wi
 	}
 	if (span->task_id && told->task && told->beat && span->tid == slot->tid &&
 	    span->task_id != told->task)
-		__sync_fetch_and_add(same ? &totals.beats_wrong : &totals.beats_right, 1);
+		beat_tried(slot->target, same);
 	span_close(span, slot, index);
 	if (!told->task || !told->beat)
 		return false;

@@ -271,8 +271,6 @@ struct wire_totals {
 	__u64 polls_lost;     /* short records of polls that found their ring full */
 	__u64 spawn_hits;     /* of spawn probes: in no other count */
 	__u64 spawn_stepped;  /* those of them that were single-stepped */
-	__u64 beats_right;    /* another task at the next sample, and other counters */
-	__u64 beats_wrong;    /* another task, but the same counters */
 };
 
 enum wire_kind {
@@ -407,6 +405,8 @@ struct wire_place {
 	__s32 context;
 	__u16 core;
 	__u16 tick[WIRE_TICKS];
+	__u32 beats_right; /* written by the kernel part: another task, and other counters */
+	__u32 beats_wrong; /* likewise: another task, but the same counters */
 	__u32 pad32;
 };
 
@@ -565,7 +565,7 @@ _Static_assert(sizeof(struct wire_object) == 16, "wire_object");
 _Static_assert(sizeof(struct wire_type) == 192, "wire_type");
 _Static_assert(sizeof(struct wire_look) == 64 + 8 * WIRE_STACK_REGS + 8 * (1 + WIRE_KERNEL_FRAMES),
 	       "wire_look");
-_Static_assert(sizeof(struct wire_place) == 24, "wire_place");
+_Static_assert(sizeof(struct wire_place) == 32, "wire_place");
 _Static_assert(sizeof(struct wire_span) == 56, "wire_span");
 _Static_assert(sizeof(struct wire_wanted) == 16, "wire_wanted");
 _Static_assert(sizeof(struct wire_moment_ask) == 16 + 8 * WIRE_MOMENT_PAGES, "wire_moment_ask");

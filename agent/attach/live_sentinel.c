@@ -170,6 +170,20 @@ static bool is_poll(const struct live *live, const struct sentinel_task *task)
 	return site->found && site->found->kind == SITE_TASK;
 }
 
+/*
+ * A poll was told of. It proves the place only if that was in use when its stack was taken, and if its
+ * task is polled now: of others there may be a header on any stack, with an id that is anyone's number.
+ */
+static void prove(struct live *live, const struct wire_stack *copy,
+		  const struct sentinel_task *task)
+{
+	struct sentinel_target *t = &live->sentinel->targets[copy->head.target];
+	uint64_t asked_ns = copy->since_ns ? copy->since_ns : copy->head.time_ns;
+
+	if (is_poll(live, task) && task->polled && asked_ns > t->published_ns)
+		t->proven = true;
+}
+
 /* The task `id`, if it is known, or if its header is on this stack. */
 static const struct sentinel_task *task_on(struct live *live, const struct wire_stack *copy,
 					   uint64_t id)
@@ -184,8 +198,7 @@ static const struct sentinel_task *task_on(struct live *live, const struct wire_
 	for (uint32_t i = 0; i < n; i++) {
 		if (found[i].id != id)
 			continue;
-		if (is_poll(live, &found[i]))
-			live->sentinel->targets[copy->head.target].proven = true;
+		prove(live, copy, &found[i]);
 		return task_keep(live->sentinel, &found[i]);
 	}
 	return NULL;

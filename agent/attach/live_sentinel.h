@@ -40,9 +40,11 @@ struct sentinel_target {
 	uint32_t count;
 	uint32_t looks;		    /* at threads that had a task in hand */
 	bool learned;		    /* a place is in use, */
-	bool proven;		    /* and has told of a poll */
+	uint64_t published_ns;	    /* since then */
+	bool proven;		    /* and it has told of a poll */
 	struct sentinel_beat *beat; /* NULL: nothing learned yet */
-	bool beat_off;
+	uint32_t beats_refuted;
+	bool beat_off; /* too many of them */
 	uint64_t next_look, first_look;
 	uint32_t unwatched; /* threads without a slot, for want of room */
 	bool told, told_late, told_none;
@@ -90,7 +92,7 @@ void sentinel_place_set(struct wire_place *row, const struct wire_place *next);
 /* Learns of a thread that sleeps, or was sampled on a CPU, whose stack is in `copy`. */
 void sentinel_beat_look(struct live *live, uint32_t target, const struct wire_look *look);
 void sentinel_beat_publish(struct live *live, uint32_t target);
-/* Switches it off when the kernel part found it wrong. */
+/* Has others learned where the kernel part found it wrong, a few times; then computing is not seen. */
 int sentinel_beat_check(struct live *live, struct emit *emit);
 
 #endif

@@ -5,7 +5,8 @@
  * points to the structure with the counters. Both and the counters are learned by looking at workers
  * again and again while they sleep, or as samples find them: a counter is what grew, moderately, each
  * time that the worker has run since the last look; of several the fastest are taken together. The
- * kernel part checks it on: where another task is polled, they must have moved.
+ * kernel part checks it on: where another task is polled, they must have moved. If they did not, others
+ * are learned.
  */
 #include "attach/live_sentinel.h"
 
@@ -24,11 +25,13 @@
 #define GROWTH_NS 16 /* or, if that is more, one each 16 ns; what grows faster is a clock */
 #define GOOD_ENOUGH 6
 #define WRONG_MAX 2
+#define TRIES 4
 
 struct path {
 	int32_t context;
 	uint16_t core;
-	bool shared; /* several threads have the same one: it is no worker's own */
+	bool shared;  /* several threads have the same one: it is no worker's own */
+	bool refuted; /* it stood still between two polls */
 	uint16_t good[CORE_WORDS], bad[CORE_WORDS];
 	uint64_t grown[CORE_WORDS];
 };
@@ -234,10 +237,12 @@ void sentinel_beat_publish(struct live *live, uint32_t target)
 	uint16_t ticks[WIRE_TICKS] = {0};
 	uint8_t count;
 
-	if (!b || !row->valid || row->ticks)
+	if (!b || !row->valid || row->ticks || live->sentinel->targets[target].beat_off)
 		return;
 	for (uint32_t i = 0; i < b->paths_count; i++) {
-		speed = b->paths[i].shared ? 0 : path_ticks(&b->paths[i], ticks, &count);
+		if (b->paths[i].shared || b->paths[i].refuted)
+			continue;
+		speed = path_ticks(&b->paths[i], ticks, &count);
 		if (speed <= best)
 			continue;
 		best = speed;
@@ -250,22 +255,35 @@ void sentinel_beat_publish(struct live *live, uint32_t target)
 		sentinel_place_set(row, &next);
 }
 
+/* The kernel part found counters that are none. */
+static bool is_refuted(const volatile struct wire_place *place)
+{
+	return place->ticks && place->beats_wrong > WRONG_MAX + place->beats_right / 64;
+}
+
+/* What the same pointers lead to is not tried again. */
+static void refute(const struct live *live, uint32_t target)
+{
+	struct wire_place *row = &live->kernel->places[target * WIRE_PLACES], next = *row;
+	struct sentinel_target *t = &live->sentinel->targets[target];
+	struct path *path = t->beat ? path_of(t->beat, next.context, next.core) : NULL;
+
+	next.ticks = 0;
+	sentinel_place_set(row, &next);
+	if (path)
+		path->refuted = true;
+	t->beat_off = !path || ++t->beats_refuted == TRIES;
+}
+
 int sentinel_beat_check(struct live *live, struct emit *emit)
 {
-	struct wire_totals totals;
 	bool off = false;
 
-	kernel_totals(live->kernel, &totals);
-	if (totals.beats_wrong <= WRONG_MAX + totals.beats_right / 64)
-		return 0;
-	for (uint32_t i = 0; i < live->targets_count * WIRE_PLACES; i++) {
-		struct wire_place next = live->kernel->places[i];
-
-		if (!next.ticks)
+	for (uint32_t i = 0; i < live->targets_count; i++) {
+		if (!is_refuted(&live->kernel->places[i * WIRE_PLACES]))
 			continue;
-		next.ticks = 0;
-		sentinel_place_set(&live->kernel->places[i], &next);
-		live->sentinel->targets[i / WIRE_PLACES].beat_off = off = true;
+		refute(live, i);
+		off |= live->sentinel->targets[i].beat_off;
 	}
 	return off ? live_note(emit, ID_NONE, NOTE_WARNING,
 			       "level 0: long computing in polls is no longer looked for: what was "

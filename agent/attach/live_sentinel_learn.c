@@ -176,6 +176,7 @@ void sentinel_place_set(struct wire_place *row, const struct wire_place *next)
 	row->context = next->context;
 	row->core = next->core;
 	memcpy(row->tick, next->tick, sizeof(row->tick));
+	row->beats_right = row->beats_wrong = 0;
 	__atomic_store_n(&row->valid, next->valid, __ATOMIC_SEQ_CST);
 }
 
@@ -191,8 +192,10 @@ static void places_publish(struct live *live, uint32_t target)
 
 		next.valid = i < n;
 		if (row[i].valid != next.valid || row[i].offset != next.offset ||
-		    row[i].module != next.module)
+		    row[i].module != next.module) {
 			sentinel_place_set(&row[i], &next);
+			t->published_ns = clock_ns(CLOCK_MONOTONIC);
+		}
 	}
 	t->learned = n > 0;
 }
