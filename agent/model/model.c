@@ -158,6 +158,8 @@ static int cost_apply(struct model *m, const struct event *event)
 	/* The level was lowered: from now on nobody knows which tasks there are. */
 	if (m->index->cost_seen && m->cost.level >= 2 && event->as_cost.level < 2)
 		tasks_forget(m);
+	if (!m->index->cost_seen && event->time_ns == m->begin_ns)
+		m->cost_begin = event->as_cost;
 	m->cost = event->as_cost;
 	m->index->cost_ns = m->now_ns;
 	m->index->cost_seen = true;

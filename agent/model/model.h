@@ -327,7 +327,9 @@ struct model {
 	uint32_t ready_count;
 	uint64_t ready_dropped; /* over MODEL_READY; ready_worst_ns and ready_seen have them */
 
-	struct ev_cost cost;				    /* latest */
+	struct ev_cost cost; /* latest */
+	struct ev_cost
+		cost_begin; /* as of begin_ns: who joins in later is told what it was before */
 	struct series cost_ns, target_cpu_ns, agent_cpu_ns; /* cumulative, a value a second */
 	uint64_t lost;					    /* total of EV_LOST, but stacks */
 	uint64_t refused;      /* events that model_apply() turned down with -EINVAL */

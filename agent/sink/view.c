@@ -10,10 +10,29 @@
 #define RATE_SECONDS 5
 #define LIVE_NS UINT64_C(5000000000)
 
+static uint64_t grown(uint64_t now, uint64_t begin)
+{
+	return now > begin ? now - begin : 0;
+}
+
+/* Of what was watched: a trace that begins in the middle of a watch is told all that it had cost. */
+static void ratios_of(struct totals *t, const struct model *m)
+{
+	const struct ev_cost *now = &m->cost, *begin = &m->cost_begin;
+	uint64_t used = grown(now->target_cpu_ns, begin->target_cpu_ns);
+	uint64_t base = (uint64_t)(COST_LEAST_CORE * (double)t->duration_ns);
+
+	if (used > base)
+		base = used;
+	if (base)
+		t->overhead_ratio = (double)grown(now->cost_ns, begin->cost_ns) / (double)base;
+	t->agent_ratio = (double)grown(now->agent_cpu_ns, begin->agent_cpu_ns) /
+			 (double)t->duration_ns;
+}
+
 void totals_of(struct totals *t, const struct model *m)
 {
 	const struct ev_cost *cost = &m->cost;
-	uint64_t base;
 
 	*t = (struct totals){.tasks_valid = true, .overhead_ratio = -1, .agent_ratio = -1};
 	t->duration_ns = m->now_ns - m->begin_ns;
@@ -33,14 +52,8 @@ void totals_of(struct totals *t, const struct model *m)
 		t->workers += m->workers[i].now.worker;
 	/* A level in force of 0 has hits from sched_switch alone, but still CPU times. */
 	t->cost_valid = cost->hits || cost->target_cpu_ns || cost->agent_cpu_ns || cost->level;
-	if (!t->cost_valid || !t->duration_ns)
-		return;
-	base = (uint64_t)(COST_LEAST_CORE * (double)t->duration_ns);
-	if (cost->target_cpu_ns > base)
-		base = cost->target_cpu_ns;
-	if (base)
-		t->overhead_ratio = (double)cost->cost_ns / (double)base;
-	t->agent_ratio = (double)cost->agent_cpu_ns / (double)t->duration_ns;
+	if (t->cost_valid && t->duration_ns)
+		ratios_of(t, m);
 }
 
 const struct binary *view_binary(const struct model *m, uint32_t binary)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "sink/trace.h"
+#include "sink/view.h"
 #include "sink_fixture.h"
 #include "trace_events.h"
 #include "trace/recorder.h"
@@ -123,6 +124,36 @@ static void announced_twice_is_the_same(void **state)
 	assert_true(model_worker(copy, 0, 4244)->ended);
 	trace_encoder_free(first);
 	trace_encoder_free(second);
+	model_free(copy);
+	fixture_close(&w->f);
+}
+
+/* What the watch had cost before is no cost of what was seen. */
+static void cost_since_the_keyframe(void **state)
+{
+	struct world *w = *state;
+	struct model *copy = model_new();
+	struct event more = {.kind = EV_COST,
+			     .target = ID_NONE,
+			     .as_cost = {.hits = 9,
+					 .level = 2,
+					 .cost_ns = SEC,
+					 .target_cpu_ns = 100 * SEC,
+					 .agent_cpu_ns = 10 * SEC}};
+	struct totals totals;
+
+	fixture_open(&w->f, "record", "shop");
+	fixture_run(&w->f, 100);
+	fixture_apply(&w->f, more);
+	assert_int_equal(model_announce(w->f.model, take_event, copy), 0);
+	more.time_ns = copy->now_ns + 4 * SEC;
+	more.as_cost.cost_ns += SEC / 10;
+	more.as_cost.target_cpu_ns += 2 * SEC;
+	more.as_cost.agent_cpu_ns += SEC / 5;
+	assert_int_equal(model_apply(copy, &more), 0);
+	totals_of(&totals, copy);
+	assert_float_equal(totals.overhead_ratio, 0.05, 1e-6);
+	assert_float_equal(totals.agent_ratio, 0.05, 1e-6);
 	model_free(copy);
 	fixture_close(&w->f);
 }
@@ -502,6 +533,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(announced_twice_is_the_same),
 		cmocka_unit_test(every_field_is_announced),
+		CASE(cost_since_the_keyframe),
 		CASE(keyframes_and_seek),
 		CASE(rotation),
 		CASE(flight_writes_on_finding),
