@@ -157,6 +157,22 @@ struct recording *recording_of_view(const struct opts *opts)
 	return r;
 }
 
+/*
+ * A flight recorder makes its first file when something has happened, which is too late to say that it
+ * cannot.
+ */
+static int check_folder(const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? xasprintf("%.*s", (int)(slash - path + 1), path) : xstrdup(".");
+	int ret = 0;
+
+	if (access(folder, W_OK | X_OK))
+		ret = err_set(err, -errno, "cannot write files to %s: %s", folder, strerror(errno));
+	free(folder);
+	return ret;
+}
+
 int recording_open(const struct opts *opts, struct recording **out, struct err *err)
 {
 	struct recording *r;
@@ -167,6 +183,11 @@ int recording_open(const struct opts *opts, struct recording **out, struct err *
 	r = recording_new(opts);
 	r->progress.ops = &progress_ops;
 	if (opts->last_ns) {
+		ret = check_folder(opts->output, err);
+		if (ret) {
+			recording_close(r);
+			return ret;
+		}
 		open_flight(r, opts->output, opts->last_ns, opts->max_per_hour);
 		*out = r;
 		return 0;

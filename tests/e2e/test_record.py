@@ -213,6 +213,12 @@ def test_cannot_write(app, mounted, stalltop, tmp_path):
     assert readonly.rc == 7 and "Read-only file system" in readonly.stderr, readonly
     absent = stalltop("record", "-p", target.pid, "-o", tmp_path / "no" / "t.trace")
     assert absent.rc == 7 and "No such file or directory" in absent.stderr, absent
+    # The flight recorder, too, says so before something has happened.
+    for folder, why in ((mounted("ro"), "Read-only file system"),
+                        (tmp_path / "no", "No such file or directory")):
+        flight = stalltop("record", "-p", target.pid, "--last", "60s", "--duration", "1s",
+                          "-o", folder / "t.trace")
+        assert flight.rc == 7 and why in flight.stderr, flight
     # What was there is kept when nothing comes in its place.
     old = tmp_path / "old.trace"
     old.write_text("old")
