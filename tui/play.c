@@ -2,6 +2,7 @@
 #include "tui/play.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,6 +84,25 @@ int play_parse_time(const char *text, uint64_t begin_ns, uint64_t wall_offset_ns
 	return parse_duration(with_unit, after_begin_ns);
 }
 
+/* A time of day before the trace is one of the next day: what is in it is said, not what is behind. */
+static void say_outside(bool clock, const struct player_state *state, uint64_t wall_offset_ns,
+			char *say, size_t size)
+{
+	uint64_t begin = (state->begin_ns + wall_offset_ns) / NS_PER_SEC % DAY_SECONDS;
+	uint64_t end = (state->end_ns + wall_offset_ns) / NS_PER_SEC % DAY_SECONDS;
+	char length[FMT_SIZE];
+
+	fmt_duration(length, sizeof(length), state->end_ns - state->begin_ns);
+	if (clock)
+		snprintf(say, size,
+			 "the trace goes from %02" PRIu64 ":%02" PRIu64 ":%02" PRIu64
+			 " to %02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 " UTC, %s",
+			 begin / 3600, begin / 60 % 60, begin % 60, end / 3600, end / 60 % 60,
+			 end % 60, length);
+	else
+		snprintf(say, size, "the trace ends %s after its beginning", length);
+}
+
 static void typed(struct play *p, uint64_t wall_offset_ns, char *say, size_t size)
 {
 	struct player_state state;
@@ -95,9 +115,7 @@ static void typed(struct play *p, uint64_t wall_offset_ns, char *say, size_t siz
 	if (play_parse_time(p->time, state.begin_ns, wall_offset_ns, &after))
 		snprintf(say, size, "\"%s\" is no time: 90s, 1m or 15:04:05", p->time);
 	else if (after > state.end_ns - state.begin_ns)
-		snprintf(
-			say, size, "the trace ends %s after its beginning",
-			fmt_duration((char[FMT_SIZE]){0}, FMT_SIZE, state.end_ns - state.begin_ns));
+		say_outside(strchr(p->time, ':') != NULL, &state, wall_offset_ns, say, size);
 	else
 		p->player->ask(p->player, PLAYER_GOTO, (int64_t)after);
 }

@@ -110,6 +110,10 @@ static void keys(void **state)
 	play_request(&p, REQUEST_GOTO, say, sizeof(say));
 	type(&p, "1h\r", say, sizeof(say));
 	assert_non_null(strstr(say, "ends 2 min 0 s"));
+	/* A time of day before the trace is not behind it. */
+	play_request(&p, REQUEST_GOTO, say, sizeof(say));
+	type(&p, "09:59\r", say, sizeof(say));
+	assert_non_null(strstr(say, "goes from 10:00:00 to 10:02:00 UTC"));
 	play_request(&p, REQUEST_GOTO, say, sizeof(say));
 	type(&p, "soon\r", say, sizeof(say));
 	assert_non_null(strstr(say, "is no time"));
