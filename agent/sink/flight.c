@@ -12,6 +12,7 @@
 
 #include "trace/recorder.h"
 #include "trace/ring.h"
+#include "util/fmt.h"
 #include "util/map.h"
 #include "util/xalloc.h"
 
@@ -70,6 +71,21 @@ static char *file_name(const struct flight *f)
 	return name;
 }
 
+/* A file that does not go back as far as was asked for says so. */
+static void tell_written(const struct flight *f, const char *name, const char *cause, char *text,
+			 size_t size)
+{
+	char last[FMT_SIZE], budget[FMT_SIZE];
+
+	if (f->ring.cut_ns <= f->from_ns) {
+		snprintf(text, size, "wrote %s (%s)", name, cause);
+		return;
+	}
+	snprintf(text, size, "wrote %s (%s): only the last %s, more does not fit into %s of memory",
+		 name, cause, fmt_duration(last, sizeof(last), f->now_ns - f->ring.cut_ns),
+		 fmt_bytes(budget, sizeof(budget), f->ring.budget));
+}
+
 static int write_file(struct flight *f, const char *cause, char *text, size_t size)
 {
 	struct trace_info info = *f->opts.info;
@@ -83,7 +99,7 @@ static int write_file(struct flight *f, const char *cause, char *text, size_t si
 	if (ret)
 		snprintf(text, size, "no trace written (%s): %s", cause, f->err.msg);
 	else
-		snprintf(text, size, "wrote %s (%s)", name, cause);
+		tell_written(f, name, cause, text, size);
 	f->files += !ret;
 	free(name);
 	return ret;

@@ -59,6 +59,8 @@ void ring_trim(struct trace_ring *ring, uint64_t from_ns)
 			return;
 		if (ring->list[next].head.first_ns > from_ns && ring->bytes <= ring->budget)
 			return;
+		if (ring->list[next].head.first_ns > from_ns)
+			ring->cut_ns = ring->list[next].head.first_ns;
 		drop(ring, next);
 	}
 }

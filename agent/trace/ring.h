@@ -17,6 +17,8 @@ struct trace_ring {
 	struct ring_chunk *list; /* oldest first */
 	size_t count, cap;
 	uint64_t bytes, budget;
+	uint64_t
+		cut_ns; /* before it, chunks were dropped that were wanted, for the budget; 0: none */
 };
 
 void ring_init(struct trace_ring *ring, uint64_t budget_bytes);

@@ -408,6 +408,7 @@ static void flight_writes_on_finding(void **state)
 	assert_int_equal(w->told_count, 1);
 	assert_non_null(strstr(w->told, "wrote "));
 	assert_non_null(strstr(w->told, "(critical blocking-call)"));
+	assert_null(strstr(w->told, "only the last"));
 	assert_int_equal(list_files(w, names, false), 1);
 	snprintf(path, sizeof(path), "%s/%s", w->dir, names[0]);
 	source = open_source(path);
@@ -508,6 +509,7 @@ static void flight_budget(void **state)
 	struct world *w = *state;
 	struct sink *sink = open_flight(w, 3600 * SEC, 30000);
 	struct trace_progress progress;
+	char names[16][64], text[400];
 
 	fixture_open_with(&w->f, "record", "shop", sink);
 	for (int i = 0; i < 500; i++) {
@@ -522,6 +524,10 @@ static void flight_budget(void **state)
 		assert_true(progress.bytes <= 30000 + 15000 + 4000);
 	}
 	assert_true(progress.bytes > 10000);
+	/* An hour was asked for. */
+	assert_int_equal(flight_sink_write(sink, "asked for", text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "(asked for): only the last "));
+	assert_int_equal(list_files(w, names, true), 1);
 	sink->ops->close(sink);
 	fixture_close(&w->f);
 }
