@@ -62,6 +62,37 @@ def recorders(results):
         yield ""
 
 
+def on_pairs(results):
+    """What needs more than a median: ratios of neighbouring turns, and what an interval of them allows to say."""
+    yield "## Ratios of neighbouring turns\n"
+    yield ("With stalltop against without: the median of the ratios of turns that followed each other, and the interval that holds it with 95 % "
+           "(sign test). An interval with 1 in it shows no difference.\n")
+    yield "| | what | ratio | interval | pairs |\n|---|---|---|---|---|"
+    for loop, seen in results.get("budget", {}).get("loop", {}).items():
+        for mode, one in seen["against_unwatched"].items():
+            if mode != "unwatched":
+                yield pair_row(f"yield loop, {loop}, {mode}", "CPU a poll", one)
+    for key, one in results.get("web", {}).items():
+        if key != "rate":
+            yield pair_row(f"web server, {results['web']['rate']:.0f} requests/s, default",
+                           f"{key[:-3]}: {one['none'] / 1000:.0f} µs alone", one)
+    yield ""
+
+
+def pair_row(name, what, one):
+    interval = "too few" if one["low"] is None else f"{one['low']:.3f} to {one['high']:.3f}"
+    return f"| {name} | {what} | ×{one['ratio']:.3f} | {interval} | {one['pairs']} |"
+
+
+def on_stalls(results):
+    """Stalls of 20 ms, planted and found."""
+    yield "## Stalls of 20 ms under the default budget\n"
+    yield "| | planted | found | the right culprit |\n|---|---|---|---|"
+    for kind, one in results.items():
+        yield f"| {kind} | {one['planted']} | {one['found']} | {'yes' if one['culprit'] else 'no'} |"
+    yield ""
+
+
 def on_runtimes(results):
     """The three runtimes: a table a workload, and the claim about memory."""
     yield "## Tokio, async-std and smol on the same workloads\n"
@@ -170,6 +201,10 @@ def main():
             "![operations a second](benchmarks.svg)\n", *peers(results["peers"])]
     if "recorders" in results:
         text += recorders(results["recorders"])
+    if "budget" in results or "web" in results:
+        text += on_pairs(results)
+    if "stalls" in results.get("budget", {}):
+        text += on_stalls(results["budget"]["stalls"])
     if "runtimes" in results:
         text += on_runtimes(results["runtimes"])
         write("benchmarks-runtimes.svg", bars(plot_runtimes(results["runtimes"])))
