@@ -199,6 +199,22 @@ def test_page(stalltop, opened, tmp_path):
     assert browser.get_log("browser") == []
 
 
+def test_paper(stalltop, opened, path_of, tmp_path):
+    """On paper everything is open, and a rule is explained once."""
+    trace, page = tmp_path / "t.trace", tmp_path / "t.html"
+    recorded = stalltop("record", "--duration", "2s", "--threshold", "1ms", "-o", trace, "--", path_of("blocks"))
+    assert recorded.rc == 0, recorded
+    page_of(stalltop, trace, page)
+    browser = opened(page)
+    assert browser.print_page()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    seen = browser.execute_script("return [...document.querySelectorAll('details.finding')].map(d => "
+                                  "[d.querySelector('b').innerText, d.innerText.toUpperCase().includes('WHY IT MATTERS')])")
+    rules = [rule for rule, _ in seen]
+    assert len(set(rules)) < len(rules), "no rule has two findings here"
+    assert [told for _, told in seen] == [rule not in rules[:i] for i, rule in enumerate(rules)]
+
+
 def test_fresh_and_hostile(app, stalltop, opened, path_of, tmp_path):
     """A recording made now, of a program whose path is markup: replay's findings, as text only."""
     folder = tmp_path.joinpath(*HOSTILE)

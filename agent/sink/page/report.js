@@ -141,6 +141,8 @@
 		return list;
 	}
 
+	const explained = new Set();
+
 	function finding(f, open) {
 		const rule = all("rule").find(r => r.rule === f.rule);
 		const box = el("details", { class: "finding", open },
@@ -148,11 +150,15 @@
 			facts(f));
 		if (f.advice) box.append(el("p", { class: "advice" }, f.advice));
 		if (f.stack) box.append(el("h3", {}, "Stack, innermost first" + (f.stack_share === null ? "" : " (" + percent(f.stack_share) + " of what its stacks show)")), stackList(f.stack, f.culprit));
-		if (rule && rule.why) box.append(el("h3", {}, "Why it matters"), el("p", {}, rule.why));
+		// On paper a rule is explained once.
+		const lesson = el("div", { class: explained.has(f.rule) ? "again" : "" });
+		explained.add(f.rule);
+		if (rule && rule.why) lesson.append(el("h3", {}, "Why it matters"), el("p", {}, rule.why));
 		if (rule && rule.example_before)
-			box.append(el("div", { class: "examples" },
+			lesson.append(el("div", { class: "examples" },
 				el("div", {}, el("h3", {}, "Before"), el("pre", {}, rule.example_before)),
 				el("div", {}, el("h3", {}, "After"), el("pre", {}, rule.example_after || ""))));
+		box.append(lesson);
 		return box;
 	}
 
