@@ -31,6 +31,10 @@ struct debuginfod;
 /* The same about debug files that were fetched, or not; NULL is fine. */
 void report_fetched(struct debuginfod *debuginfod);
 
+/* What is printed cannot be written: disk full, read-only, ...; EPIPE is none. */
+bool is_output_error(int code);
+/* Says so, or what else the code means; returns it. */
+int output_error(struct err *err, int code);
 /* Prints "stalltop: <message>" to stderr; returns the exit code that fits the error. */
 enum exit_code report_error(const struct err *err);
 

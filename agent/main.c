@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool verbose;
 
@@ -41,6 +42,17 @@ void report_fetched(struct debuginfod *debuginfod)
 		fprintf(stderr, "stalltop: %s\n", text);
 		free(text);
 	}
+}
+
+bool is_output_error(int code)
+{
+	return code == -ENOSPC || code == -EDQUOT || code == -EFBIG || code == -EROFS;
+}
+
+int output_error(struct err *err, int code)
+{
+	return err_set(err, code, "%s%s", is_output_error(code) ? "standard output: " : "",
+		       strerror(-code));
 }
 
 enum exit_code report_error(const struct err *err)

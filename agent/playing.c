@@ -188,6 +188,8 @@ enum exit_code playing_error(const struct err *err)
 {
 	enum exit_code code = report_error(err);
 
+	if (is_output_error(err->code))
+		return EXIT_CANNOT_WRITE;
 	return err->code == -EBADMSG || err->code == -EPROTONOSUPPORT ? EXIT_BAD_TRACE :
 	       code == EXIT_CANNOT_ATTACH			      ? EXIT_USAGE :
 									code;

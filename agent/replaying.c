@@ -366,7 +366,7 @@ static int play(struct replaying *r, const struct opts *opts, struct err *err)
 		ret = play_plain(r, opts);
 	}
 	if (ret < 0 && ret != -EPIPE)
-		return err->code ? err->code : err_set(err, ret, "%s", strerror(-ret));
+		return err->code ? err->code : output_error(err, ret);
 	return 0;
 }
 

@@ -330,9 +330,7 @@ static int run(struct session *s, struct err *err)
 			return err->code;
 		}
 	}
-	if (ret < 0 && ret != -EPIPE)
-		return err_set(err, ret, "%s", strerror(-ret));
-	return 0;
+	return ret < 0 && ret != -EPIPE ? output_error(err, ret) : 0;
 }
 
 static enum exit_code exit_code_of(const struct session *s)
@@ -409,7 +407,8 @@ enum exit_code command_watch(const struct opts *opts)
 	s.model = model_new();
 	choose_sink(&s);
 	ret = run(&s, &err);
-	unwritable = opts->command == CMD_RECORD && s.recording && recording_error(s.recording);
+	unwritable = is_output_error(ret) ||
+		     (opts->command == CMD_RECORD && s.recording && recording_error(s.recording));
 out:
 	code = ret ? report_error(&err) : opts->dry_run ? EXIT_FINE : exit_code_of(&s);
 	if (unwritable)
