@@ -39,7 +39,7 @@ static void grow(struct history *h, struct history_lane *lane, uint32_t at, doub
 	for (uint32_t i = 0; i < SLICE_TIMES; i++)
 		s->times[i] += share * g->times[i];
 	s->polls += share * g->polls;
-	for (uint32_t i = 0; lane && i <= SLICE_PREEMPTED; i++)
+	for (uint32_t i = 0; lane && i <= SLICE_UNKNOWN; i++)
 		lane->times[at][i] += share * g->times[i];
 }
 
@@ -96,8 +96,9 @@ static void on_thread(struct history *h, const struct event *event)
 	struct history_thread *t = thread_of(h, event->target, ev->tid);
 	struct ev_thread zero = {0};
 	const struct ev_thread *old;
-	struct growth g;
+	struct growth g = {0};
 	uint64_t from;
+	bool known;
 
 	if (!t || !ev->worker)
 		return;
@@ -109,15 +110,23 @@ static void on_thread(struct history *h, const struct event *event)
 	 * Not all of its polls were seen: how its time was spent is not known, and is in no sum.
 	 * Counted since before this recording begins: how much of it was before is not known.
 	 */
-	if (from >= h->begin_ns && event->time_ns > from && !ev->unaccounted && !old->unaccounted) {
-		g = (struct growth){
-			.times = {more(ev->busy_ns, old->busy_ns),
-				  more(ev->blocked_ns, old->blocked_ns),
-				  more(ev->preempted_ns, old->preempted_ns),
-				  more(ev->searching_ns, old->searching_ns),
-				  more(ev->parked_ns, old->parked_ns)},
-			.polls = more(ev->polls, old->polls),
-		};
+	known = from >= h->begin_ns && !ev->unaccounted && !old->unaccounted;
+	if (from < h->begin_ns)
+		from = h->begin_ns;
+	if (event->time_ns > from) {
+		if (known)
+			g = (struct growth){
+				.times = {[SLICE_BUSY] = more(ev->busy_ns, old->busy_ns),
+					  [SLICE_BLOCKED] = more(ev->blocked_ns, old->blocked_ns),
+					  [SLICE_PREEMPTED] =
+						  more(ev->preempted_ns, old->preempted_ns),
+					  [SLICE_SEARCHING] =
+						  more(ev->searching_ns, old->searching_ns),
+					  [SLICE_PARKED] = more(ev->parked_ns, old->parked_ns)},
+				.polls = more(ev->polls, old->polls),
+			};
+		else
+			g.times[SLICE_UNKNOWN] = (double)(event->time_ns - from);
 		spread(h, t->lane < HISTORY_LANES ? &h->lanes[t->lane] : NULL, from, event->time_ns,
 		       &g);
 	}

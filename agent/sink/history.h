@@ -22,9 +22,16 @@
 #define HISTORY_LOSSES 50
 #define HISTORY_NOTES 200
 
-enum slice_time { SLICE_BUSY, SLICE_BLOCKED, SLICE_PREEMPTED, SLICE_SEARCHING, SLICE_PARKED };
-
-#define SLICE_TIMES 5
+/* SLICE_UNKNOWN: not all polls were seen, so how the time was spent is not known. */
+enum slice_time {
+	SLICE_BUSY,
+	SLICE_BLOCKED,
+	SLICE_PREEMPTED,
+	SLICE_UNKNOWN, /* the last that a lane has */
+	SLICE_SEARCHING,
+	SLICE_PARKED,
+	SLICE_TIMES
+};
 
 /* A part of the time, over all workers. */
 struct history_slice {
@@ -38,7 +45,7 @@ struct history_slice {
 
 struct history_lane {
 	uint32_t target, tid;
-	double times[HISTORY_SLICES][SLICE_PREEMPTED + 1];
+	double times[HISTORY_SLICES][SLICE_UNKNOWN + 1];
 };
 
 struct history_poll {

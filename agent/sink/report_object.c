@@ -186,6 +186,7 @@ static cJSON *lane_object(const struct report *r, const struct history_lane *lan
 		[SLICE_BUSY] = "busy_ns",
 		[SLICE_BLOCKED] = "blocked_ns",
 		[SLICE_PREEMPTED] = "preempted_ns",
+		[SLICE_UNKNOWN] = "unknown_ns",
 	};
 	const struct target *t = model_target(r->snap->model, lane->target);
 	const struct worker *w = model_worker(r->snap->model, lane->target, lane->tid);
@@ -194,7 +195,7 @@ static cJSON *lane_object(const struct report *r, const struct history_lane *lan
 	json_add_uint_if(o, "pid", t, t ? t->pid : 0);
 	json_add_uint(o, "tid", lane->tid);
 	json_add_text(o, "name", w ? w->now.comm : NULL);
-	for (int k = SLICE_BUSY; k <= SLICE_PREEMPTED; k++) {
+	for (int k = SLICE_BUSY; k <= SLICE_UNKNOWN; k++) {
 		cJSON *list = cJSON_AddArrayToObject(o, keys[k]);
 
 		for (uint32_t i = 0; i < r->history->slices; i++)
@@ -216,9 +217,12 @@ static cJSON *timeline_object(const struct report *r)
 	add_times(o, h, "preempted_ns", SLICE_PREEMPTED);
 	add_times(o, h, "searching_ns", SLICE_SEARCHING);
 	add_times(o, h, "parked_ns", SLICE_PARKED);
+	add_times(o, h, "unknown_ns", SLICE_UNKNOWN);
 	list = cJSON_AddArrayToObject(o, "polls");
 	for (uint32_t i = 0; i < h->slices; i++)
-		cJSON_AddItemToArray(list, number(h->slice[i].polls));
+		cJSON_AddItemToArray(list, h->slice[i].times[SLICE_UNKNOWN] > 0 ?
+						   cJSON_CreateNull() :
+						   number(h->slice[i].polls));
 	add_slices(o, h, "long_polls", offsetof(struct history_slice, long_polls));
 	add_slices(o, h, "worst_poll_ns", offsetof(struct history_slice, worst_poll_ns));
 	add_slices(o, h, "worst_wait_ns", offsetof(struct history_slice, worst_wait_ns));

@@ -182,6 +182,11 @@ static double sum_of(const struct history *h, enum slice_time time)
 	return sum;
 }
 
+static void is_about(double ns, uint64_t expected_ns)
+{
+	assert_true(ns > (double)(expected_ns - MS) && ns < (double)(expected_ns + MS));
+}
+
 /* What threads did is all in the slices, and where it belongs. */
 static void slices(void **state)
 {
@@ -224,11 +229,19 @@ static void counted_before(void **state)
 	w.f.now += SEC;
 	fixture_apply(&w.f, event);
 	assert_true(sum_of(w.listener.history, SLICE_BUSY) == 0);
+	is_about(sum_of(w.listener.history, SLICE_UNKNOWN), SEC);
 	w.f.now += SEC;
 	event.as_thread.busy_ns += 250 * MS;
 	fixture_apply(&w.f, event);
-	assert_true(sum_of(w.listener.history, SLICE_BUSY) > 249.0 * MS);
-	assert_true(sum_of(w.listener.history, SLICE_BUSY) < 251.0 * MS);
+	is_about(sum_of(w.listener.history, SLICE_BUSY), 250 * MS);
+	is_about(sum_of(w.listener.history, SLICE_UNKNOWN), SEC);
+	/* From now on not all polls are seen: no part of the time is said to be busy, or not. */
+	w.f.now += 2 * SEC;
+	event.as_thread.busy_ns += 100 * MS;
+	event.as_thread.unaccounted = true;
+	fixture_apply(&w.f, event);
+	is_about(sum_of(w.listener.history, SLICE_BUSY), 250 * MS);
+	is_about(sum_of(w.listener.history, SLICE_UNKNOWN), 3 * SEC);
 	world_close(&w);
 }
 

@@ -84,6 +84,7 @@
 		const sum = list => list.reduce((a, b) => a + b, 0);
 		const blocked = sum(timeline.blocked_ns);
 		const time = blocked + sum(timeline.busy_ns) + sum(timeline.preempted_ns) + sum(timeline.searching_ns) + sum(timeline.parked_ns);
+		const unknown = sum(timeline.unknown_ns);
 		const box = $("verdict");
 		box.className = v.severity || (v.judged ? "fine" : "warning");
 		box.append(el("p", { class: "text" }, v.text));
@@ -94,7 +95,7 @@
 			tile(duration(polls.p99_ns), "poll, p99"),
 			tile(duration(polls.max_ns), "poll, longest"),
 			tile(duration(delays.p99_ns), "wake to poll, p99"),
-			tile(time ? percent(blocked / time) : "n/a", "of the workers' time blocked"),
+			tile(time ? percent(blocked / time) : "n/a", "of the workers' time blocked" + (unknown ? ", where it is known: " + percent(time / (time + unknown)) + " of it" : "")),
 			tile(count(footer.events_lost), "events lost"),
 			tile(footer.overhead_pct === null ? "n/a" : percent(footer.overhead_pct / 100), "of the program's CPU, cost of watching")));
 	}
@@ -214,12 +215,12 @@
 		});
 	}
 
-	// Busy below, preempted and blocked on top of it, as parts of the slice.
+	// Busy below, the others on top of it, as parts of the slice.
 	function lane(y, w) {
 		const out = [svg("rect", { class: "f-parked", x: LEFT, y: y + LANE - 1, width: W - LEFT, height: 1 })];
 		for (let i = 0; i < timeline.slices; i++) {
 			let bottom = y + LANE;
-			for (const [kind, list] of [["busy", w.busy_ns], ["preempted", w.preempted_ns], ["blocked", w.blocked_ns]]) {
+			for (const [kind, list] of [["busy", w.busy_ns], ["preempted", w.preempted_ns], ["blocked", w.blocked_ns], ["unknown", w.unknown_ns]]) {
 				const h = LANE * Math.min(1, list[i] / slice);
 				if (h < 0.15) continue;
 				bottom -= h;
@@ -242,7 +243,7 @@
 		const box = $("at");
 		box.replaceChildren(
 			el("b", {}, duration(at * slice) + " to " + duration((at + 1) * slice)),
-			" " + [clock(from), "busy " + duration(t.busy_ns[at]), "blocked " + duration(t.blocked_ns[at]), "preempted " + duration(t.preempted_ns[at]),
+			" " + [clock(from), "busy " + duration(t.busy_ns[at]), "blocked " + duration(t.blocked_ns[at]), "preempted " + duration(t.preempted_ns[at]), t.unknown_ns[at] ? "not known " + duration(t.unknown_ns[at]) : "",
 				count(t.polls[at]) + " polls", "longest that ended " + duration(t.worst_poll_ns[at]), "queued " + count(lastLook(t.queued, at)), "tasks alive " + count(lastLook(t.tasks_alive, at))].filter(Boolean).join(" · "));
 		if (inside.length) box.append(el("ul", {}, inside.slice(0, 12).map(m => el("li", {}, m.kind + ": " + m.text)),
 			inside.length > 12 ? el("li", { class: "dim" }, "and " + (inside.length - 12) + " more") : ""));
@@ -281,6 +282,7 @@
 		const picture = svg("svg", { id: "timeline-svg", viewBox: "0 0 " + W + " " + (axis + 6), tabindex: 0, role: "img",
 			"aria-label": "What each worker did over time; arrow keys move", on: { click: pick, keydown: key } }, ...parts, cursor);
 		const legend = [["busy", "in polls, on the CPU"], ["blocked", "blocked in polls"], ["preempted", "preempted in polls"], ["task", "longest poll of each part"], ["searching", "longest wait of a ready task"]];
+		if (timeline.unknown_ns.some(ns => ns)) legend.push(["line", "not known: not all polls were seen"]);
 		$("timeline").append(
 			el("div", { class: "legend" }, legend.map(([kind, text]) => el("span", {}, el("i", { style: "background:var(--" + kind + ")" }), text))),
 			picture,
