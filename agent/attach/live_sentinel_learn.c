@@ -431,8 +431,8 @@ static int say(struct live *live, struct emit *emit, uint32_t target)
 	if (t->unwatched && !t->told) {
 		t->told = true;
 		return live_note(emit, target, NOTE_WARNING,
-				 "level 0: %u threads are not watched: there is room for %d",
-				 t->unwatched, WIRE_STACK_SLOTS);
+				 "level 0: there is room for %d threads; not watched beyond them: %u",
+				 WIRE_STACK_SLOTS, t->unwatched);
 	}
 	return 0;
 }

@@ -37,3 +37,11 @@ def test_golden(case, form):
 
 def test_there_are_cases():
     assert len(CASES) >= 3
+
+
+@pytest.mark.parametrize("words", [["replay"], ["replay", "--json"], ["report"], ["report", "--json"]])
+def test_full_disk(words):
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run([BINARY, words[0], "blocking/t.trace", *words[1:]], cwd=HERE, stdout=full,
+                             stderr=subprocess.PIPE, timeout=60, check=False)
+    assert run.returncode == 7 and b"No space left on device" in run.stderr, run
