@@ -52,6 +52,14 @@ static __always_inline __u64 stolen_of_cpu(void)
 	return current->se.cfs_rq->rq->prev_steal_time_rq;
 }
 
+/* From here on what the hypervisor takes is the current thread's, or that of the one that `slot` is given. */
+static __always_inline void slot_stolen_from(struct wire_slot *slot, __u64 now)
+{
+	slot->stolen_mark = stolen_of_cpu();
+	slot->stolen_cpu = bpf_get_smp_processor_id();
+	slot->stolen_ns = now;
+}
+
 /*
  * Accounts what the hypervisor took while the current thread had the CPU: for the thread it is a
  * preemption like any other. What was noticed too late for the poll it fell into is no poll's.
@@ -59,12 +67,12 @@ static __always_inline __u64 stolen_of_cpu(void)
 static __always_inline void slot_stolen(struct wire_slot *slot, __u64 now)
 {
 	__u64 stolen = stolen_of_cpu(), span = stolen - slot->stolen_mark, inside = 0;
-	__u32 depth = slot->depth;
+	__u32 cpu = slot->stolen_cpu, depth = slot->depth;
 
-	slot->stolen_ns = now;
-	if (!span)
+	slot_stolen_from(slot, now);
+	/* It got its slot from the agent, or a switch was not told: the mark was another CPU's. */
+	if (!span || cpu != slot->stolen_cpu)
 		return;
-	slot->stolen_mark = stolen;
 	if (depth > 0 && depth <= WIRE_MAX_DEPTH) {
 		struct wire_poll *top = &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)];
 
@@ -179,8 +187,7 @@ static __always_inline int slot_give_to(struct task_struct *task, __u32 target, 
 	slot->hits = slot->emitted = slot->filtered = slot->lost = 0;
 	slot->task_polls = slot->poll_ns = slot->blocked_ns = slot->preempted_ns = 0;
 	slot->parked_ns = slot->waiting_ns = slot->sched = 0;
-	slot->stolen_mark = stolen_of_cpu();
-	slot->stolen_ns = slot->first_ns;
+	slot_stolen_from(slot, slot->first_ns);
 	slot->tid = task_tid(task);
 	slot_end(slot, slot->first_ns);
 	return index;

@@ -433,8 +433,7 @@ static __always_inline void switch_in(struct task_struct *next, __u32 index, __u
 	}
 	slot->off_kind = WIRE_ON_CPU;
 	slot->on_ns = now;
-	slot->stolen_mark = stolen_of_cpu();
-	slot->stolen_ns = now;
+	slot_stolen_from(slot, now);
 	if (!inside)
 		slot_end(slot, now);
 }

@@ -228,13 +228,13 @@ struct wire_slot {
 	__u64 preempted_ns;
 	__u64 parked_ns;   /* voluntary off-CPU outside any poll */
 	__u64 waiting_ns;  /* preempted outside any poll */
-	__u64 stolen_mark; /* of the CPU it runs on, accounted so far: see slot_stolen() */
+	__u64 stolen_mark; /* of stolen_cpu, accounted so far: see slot_stolen() */
 	__u64 stolen_ns;   /* when that was read: by each sample, and when it gets the CPU */
 	__u64 sched;	   /* scheduler handle of the last task polled */
 	__u64 on_ns;	   /* when it last got the CPU */
 	struct wire_poll polls[WIRE_MAX_DEPTH];
 	__u32 sched_site; /* of the task that `sched` is of; meaningless while that is 0 */
-	__u32 pad32;
+	__u32 stolen_cpu; /* that it ran on then */
 };
 
 #define WIRE_TASK_KEY(header, target) ((header) | ((__u64)(target) << 48))
