@@ -62,8 +62,8 @@ static uint32_t child_of(struct stack_tree *tree, uint32_t parent, const char *n
 }
 
 /*
- * How much the stack adds. A block that is open may be told again, longer, as in the model: then
- * it is the rest.
+ * How much the stack adds. A block that is open may be told again: then it is the rest. One that turns
+ * out to be shorter (older traces) takes nothing back: its end may have another stack.
  */
 static uint64_t weight_of(struct stack_tree *tree, const struct event *event)
 {
@@ -73,19 +73,18 @@ static uint64_t weight_of(struct stack_tree *tree, const struct event *event)
 	if (ev->kind == STACK_ON_CPU)
 		return 1;
 	if (at != MAP_NONE) {
-		struct stack_open *open = &tree->open[at];
+		struct told_block *open = &tree->open[at];
 
-		if (open->poll_start_ns == ev->poll_start_ns && open->span_ns <= ev->span_ns)
+		if (block_is_again(open, ev))
 			told = open->span_ns;
-		*open = (struct stack_open){ev->poll_start_ns, ev->open ? ev->span_ns : UINT64_MAX};
+		*open = block_told(ev);
 	} else if (ev->open && map_put(&tree->last, event->target, ev->tid, tree->open_count)) {
 		tree->open = xgrow(tree->open, &tree->open_cap, tree->open_count + 1,
 				   sizeof(*tree->open));
-		tree->open[tree->open_count++] = (struct stack_open){ev->poll_start_ns,
-								     ev->span_ns};
+		tree->open[tree->open_count++] = block_told(ev);
 	}
 	tree->stacks[STACK_OFF_CPU] -= told > 0;
-	return ev->span_ns - told;
+	return ev->span_ns > told ? ev->span_ns - told : 0;
 }
 
 struct path {
