@@ -67,11 +67,16 @@ static __always_inline void slot_stolen_from(struct wire_slot *slot, __u64 now)
 static __always_inline void slot_stolen(struct wire_slot *slot, __u64 now)
 {
 	__u64 stolen = stolen_of_cpu(), span = stolen - slot->stolen_mark, inside = 0;
+	__u64 since = slot->stolen_ns;
 	__u32 cpu = slot->stolen_cpu, depth = slot->depth;
+	bool moved;
 
 	slot_stolen_from(slot, now);
-	/* It got its slot from the agent, or a switch was not told: the mark was another CPU's. */
-	if (!span || cpu != slot->stolen_cpu)
+	/* The mark was another CPU's, and nobody told of a switch: what it did since is not known. */
+	moved = cpu != slot->stolen_cpu;
+	if (moved)
+		span = depth && now > since ? now - since : 0;
+	if (!span)
 		return;
 	if (depth > 0 && depth <= WIRE_MAX_DEPTH) {
 		struct wire_poll *top = &slot->polls[(depth - 1) & (WIRE_MAX_DEPTH - 1)];
@@ -80,7 +85,8 @@ static __always_inline void slot_stolen(struct wire_slot *slot, __u64 now)
 		top->preempted_ns += inside;
 	}
 	slot->preempted_ns += inside;
-	slot->waiting_ns += span - inside;
+	if (!moved)
+		slot->waiting_ns += span - inside;
 }
 
 /*
