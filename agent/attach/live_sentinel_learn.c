@@ -430,9 +430,10 @@ static int say(struct live *live, struct emit *emit, uint32_t target)
 	}
 	if (t->unwatched && !t->told) {
 		t->told = true;
-		return live_note(emit, target, NOTE_WARNING,
-				 "level 0: there is room for %d threads; not watched beyond them: %u",
-				 WIRE_STACK_SLOTS, t->unwatched);
+		return live_note(
+			emit, target, NOTE_WARNING,
+			"level 0: there is room for %d threads; not watched beyond them: %u",
+			WIRE_STACK_SLOTS, t->unwatched);
 	}
 	return 0;
 }

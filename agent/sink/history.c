@@ -118,10 +118,10 @@ static void on_thread(struct history *h, const struct event *event)
 			g = (struct growth){
 				.times = {[SLICE_BUSY] = more(ev->busy_ns, old->busy_ns),
 					  [SLICE_BLOCKED] = more(ev->blocked_ns, old->blocked_ns),
-					  [SLICE_PREEMPTED] =
-						  more(ev->preempted_ns, old->preempted_ns),
-					  [SLICE_SEARCHING] =
-						  more(ev->searching_ns, old->searching_ns),
+					  [SLICE_PREEMPTED] = more(ev->preempted_ns,
+								   old->preempted_ns),
+					  [SLICE_SEARCHING] = more(ev->searching_ns,
+								   old->searching_ns),
 					  [SLICE_PARKED] = more(ev->parked_ns, old->parked_ns)},
 				.polls = more(ev->polls, old->polls),
 			};

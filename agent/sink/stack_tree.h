@@ -28,7 +28,8 @@ struct stack_tree {
 	size_t count, cap;
 	struct map index; /* (parent, hash of the name) -> node */
 	struct map last;  /* (target, thread) -> index of `open` */
-	struct told_block *open; /* the latest block of a thread, of those that had one told before its end */
+	struct told_block
+		*open; /* the latest block of a thread, of those that had one told before its end */
 	size_t open_count, open_cap;
 	uint64_t stacks[STACK_TREE_ROOTS];
 	uint64_t cut; /* stacks that lack frames, for want of room */

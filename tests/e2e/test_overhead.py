@@ -93,7 +93,7 @@ def check_idle(check):
 
 def test_too_short(app, stalltop):
     """The target ends in the middle of it, or the time does: no interval from so little."""
-    target = app("yieldloop", args=(10, 1, 1))
+    target = app("yieldloop", args=(10, 1, 2))
     for args in (("-p", target.pid), ("-p", app("idle10k", args=(40, 400)).pid,
                                       "--duration", "700ms", "--level", "3")):
         run = stalltop("check", *args, "--overhead-check", "--json")
