@@ -13,7 +13,6 @@
 #include "sink/sinks.h"
 #include "targets.h"
 #include "tui/tui.h"
-#include "util/sched.h"
 #include "util/xalloc.h"
 #include "version.h"
 
@@ -399,8 +398,6 @@ enum exit_code command_watch(const struct opts *opts)
 		dryrun_print(stdout, targets.watches, targets.count, opts->level, opts->exact);
 		goto out;
 	}
-	/* A program that was started here was started as others are. */
-	sched_give_way();
 	if (!ret)
 		ret = loop_new(on_signal, &s, &s.loop, &err);
 	if (!ret)

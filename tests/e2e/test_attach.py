@@ -7,7 +7,6 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 
 import pytest
 
@@ -270,18 +269,6 @@ def test_status_of_the_command(root, stalltop):
     seen = stalltop("check", "--json", "--", "sh", "-c", "kill -9 $$")
     assert [(e["exit_code"], e["signal"]) for e in seen.of("target_end")] == [(None, 9)]
     assert "exited with status 7" in stalltop("check", "--", "sh", "-c", "exit 7").stdout
-
-
-def test_gives_way(app, stream, stalltop):
-    """It never takes the CPU from a program; one that it starts is like any other."""
-    target = app("churn", args=(10, 10, "wait"))
-    run = stream("-p", target.pid)
-    run.attached()
-    assert os.sched_getscheduler(run.proc.pid) == os.SCHED_BATCH
-    assert os.sched_getscheduler(target.pid) == os.SCHED_OTHER
-    policy = stalltop("check", "--json", "--", sys.executable, "-c",
-                      "import os, sys; sys.exit(os.sched_getscheduler(0) + 40)")
-    assert policy.of("target_end")[0]["exit_code"] == 40 + os.SCHED_OTHER
 
 
 def test_output_of_the_command(root, stalltop):
