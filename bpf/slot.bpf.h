@@ -66,14 +66,14 @@ static __always_inline void slot_stolen_from(struct wire_slot *slot, __u64 now)
  */
 static __always_inline void slot_stolen(struct wire_slot *slot, __u64 now)
 {
-	__u64 stolen = stolen_of_cpu(), span = stolen - slot->stolen_mark, inside = 0;
-	__u64 since = slot->stolen_ns;
+	__u64 mark = slot->stolen_mark, since = slot->stolen_ns, span, inside = 0;
 	__u32 cpu = slot->stolen_cpu, depth = slot->depth;
 	bool moved;
 
 	slot_stolen_from(slot, now);
 	/* The mark was another CPU's, and nobody told of a switch: what it did since is not known. */
 	moved = cpu != slot->stolen_cpu;
+	span = slot->stolen_mark - mark;
 	if (moved)
 		span = depth && now > since ? now - since : 0;
 	if (!span)
