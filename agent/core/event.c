@@ -33,13 +33,14 @@ struct told_block block_told(const struct ev_stack *stack)
 		.poll_start_ns = stack->poll_start_ns,
 		.begin_ns = stack->begin_ns,
 		.span_ns = stack->span_ns,
+		.tid = stack->tid,
 		.open = stack->open,
 	};
 }
 
 bool block_is_again(const struct told_block *told, const struct ev_stack *stack)
 {
-	return told->open && told->poll_start_ns == stack->poll_start_ns &&
-	       told->begin_ns == stack->begin_ns &&
+	return told->open && told->tid == stack->tid &&
+	       told->poll_start_ns == stack->poll_start_ns && told->begin_ns == stack->begin_ns &&
 	       (stack->begin_ns || told->span_ns <= stack->span_ns);
 }

@@ -387,6 +387,7 @@ struct ev_stack {
 /* The block that a thread told last. */
 struct told_block {
 	uint64_t poll_start_ns, begin_ns, span_ns;
+	uint32_t tid;
 	bool open;
 };
 

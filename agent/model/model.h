@@ -157,15 +157,13 @@ struct site_stack {
 
 	uint64_t key; /* of kind, culprit and call: the same for as long as there is such a row */
 	/* The rest is private to stack.c. */
-	size_t bytes; /* of frames */
-	uint32_t last_tid;
-	struct told_block last; /* the stack that came last, on last_tid */
+	size_t bytes;		/* of frames */
+	struct told_block last; /* the stack that came last */
 };
 
 /* The latest block in a lock that tasks which wait seem to hold. */
 struct held_wait {
 	uint64_t last_ns; /* 0: there was none */
-	uint32_t tid;
 	struct told_block told;
 	enum lock_kind kind;
 	uint32_t holder; /* their type */

@@ -354,8 +354,7 @@ static void row_count(struct site_stack *row, const struct event *event)
 {
 	const struct ev_stack *ev = &event->as_stack;
 	/* Samples are never told twice. */
-	bool again = row->count && ev->kind == STACK_OFF_CPU && row->last_tid == ev->tid &&
-		     block_is_again(&row->last, ev);
+	bool again = row->count && ev->kind == STACK_OFF_CPU && block_is_again(&row->last, ev);
 
 	if (!row->count)
 		row->first_ns = event->time_ns;
@@ -363,7 +362,6 @@ static void row_count(struct site_stack *row, const struct event *event)
 	row->total_ns += ev->span_ns - (again ? row->last.span_ns : 0);
 	if (event->time_ns > row->last_ns)
 		row->last_ns = event->time_ns;
-	row->last_tid = ev->tid;
 	row->last = block_told(ev);
 }
 
@@ -440,11 +438,10 @@ void worker_stack_free(struct model *m, struct worker *w)
 static void held_wait_keep(struct held_wait *held, const struct event *event)
 {
 	const struct ev_stack *ev = &event->as_stack;
-	bool again = held->last_ns && held->tid == ev->tid && block_is_again(&held->told, ev);
+	bool again = held->last_ns && block_is_again(&held->told, ev);
 
 	if (ev->lock_found == LOCK_IN_TASK)
 		*held = (struct held_wait){
-			.tid = ev->tid,
 			.kind = ev->lock_kind,
 			.holder = ev->lock_site,
 			.task = ev->lock_task,
