@@ -27,18 +27,19 @@ static int process_read(void *self, uint64_t addr, void *buf, size_t len)
 	return (size_t)got == len ? 0 : -EFAULT;
 }
 
-static size_t batch_fill(const struct memory_piece *pieces, size_t n, struct iovec *local,
-			 struct iovec *remote)
-{
-	size_t i;
+/* Pieces in the first call behind an absent one: where there is one there are more, and each call copies
+   all its addresses, so that the time would grow with the square of their number. */
+#define AFTER_ABSENT 8
 
-	for (i = 0; i < n && i < MEMORY_BATCH; i++) {
+static void batch_fill(const struct memory_piece *pieces, size_t n, struct iovec *local,
+		       struct iovec *remote)
+{
+	for (size_t i = 0; i < n; i++) {
 		local[i].iov_base = pieces[i].buf;
 		local[i].iov_len = pieces[i].len;
 		remote[i].iov_base = (void *)(uintptr_t)pieces[i].addr;
 		remote[i].iov_len = pieces[i].len;
 	}
-	return i;
 }
 
 /*
@@ -64,15 +65,20 @@ static size_t batch_mark(struct memory_piece *pieces, size_t n, size_t got)
 static int process_readv(void *self, struct memory_piece *pieces, size_t n)
 {
 	struct iovec local[MEMORY_BATCH], remote[MEMORY_BATCH];
-	size_t done = 0, count;
+	size_t done = 0, most = MEMORY_BATCH, count;
 	ssize_t got;
 
 	while (done < n) {
-		count = batch_fill(pieces + done, n - done, local, remote);
+		count = n - done < most ? n - done : most;
+		batch_fill(pieces + done, count, local, remote);
 		got = process_vm_readv(pid_of(self), local, count, remote, count, 0);
 		if (got < 0 && errno != EFAULT)
 			return -errno;
 		done += batch_mark(pieces + done, count, got < 0 ? 0 : (size_t)got);
+		if (done && pieces[done - 1].error)
+			most = AFTER_ABSENT;
+		else if (most < MEMORY_BATCH)
+			most *= 2;
 	}
 	return 0;
 }

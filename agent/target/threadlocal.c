@@ -44,14 +44,18 @@ static void block_add(struct threadlocal *t, uint64_t addr, uint64_t end, uint64
  */
 static uint64_t modules_add(const struct memory *memory, struct threadlocal *t, uint64_t fs)
 {
-	uint64_t table = 0, length = 0, block, low = fs;
+	uint64_t slots[THREADLOCAL_MODULES][2], table = 0, length = 0, low = fs;
 
 	if (memory_read(memory, fs + 8, &table, sizeof(table)) || table % 8 ||
 	    table < THREADLOCAL_PAGE || memory_read(memory, table - 16, &length, sizeof(length)))
 		return fs - STATIC_BYTES;
-	for (uint16_t m = 1; m <= length && m <= THREADLOCAL_MODULES; m++) {
-		if (memory_read(memory, table + 16ULL * m, &block, sizeof(block)))
-			break;
+	if (length > THREADLOCAL_MODULES)
+		length = THREADLOCAL_MODULES;
+	if (memory_read(memory, table + sizeof(slots[0]), slots, length * sizeof(slots[0])))
+		length = 0;
+	for (uint16_t m = 1; m <= length; m++) {
+		uint64_t block = slots[m - 1][0];
+
 		if (!block || block == NO_BLOCK || block % 8)
 			continue;
 		if (block < fs - STATIC_MAX || block >= fs)
