@@ -224,7 +224,7 @@ static int check_alive(struct live *live, struct emit *emit, uint32_t target)
 	struct event event = {0};
 	int ret;
 
-	if (t->ended || proc_same(t->watch->proc))
+	if (t->ended || proc_alive(t->watch->proc))
 		return 0;
 	ret = live_drain(live, emit);
 	t->ended = true;

@@ -240,14 +240,19 @@ void proc_close(struct proc *proc)
 	free(proc);
 }
 
-bool proc_same(const struct proc *proc)
+bool proc_alive(const struct proc *proc)
 {
 	struct pollfd p = {.fd = proc->pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) <= 0;
+}
+
+bool proc_same(const struct proc *proc)
+{
 	uint64_t start;
 
-	if (poll(&p, 1, 0) > 0)
-		return false;
-	return read_start_time(proc->pid, &start) == 0 && start == proc->start_time;
+	return proc_alive(proc) && read_start_time(proc->pid, &start) == 0 &&
+	       start == proc->start_time;
 }
 
 uint64_t proc_cpu_ns(const struct proc *proc)

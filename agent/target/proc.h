@@ -40,6 +40,9 @@ int proc_refresh(struct proc *proc, struct err *err);
 /* Whether it runs another program, or the same one anew, since proc_open() or proc_refresh(). */
 bool proc_execed(const struct proc *proc);
 
+/* False once the process has ended. One system call: for looking again and again. */
+bool proc_alive(const struct proc *proc);
+
 /* False once the process has ended or pid names another one. */
 bool proc_same(const struct proc *proc);
 
