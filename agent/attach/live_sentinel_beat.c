@@ -4,9 +4,9 @@
  * structure on the worker's own stack that a thread-local word near the task's id points to, and it
  * points to the structure with the counters. Both and the counters are learned by looking at workers
  * again and again while they sleep, or as samples find them: a counter is what grew, moderately, each
- * time that the worker has run since the last look; of several the fastest are taken together. The
- * kernel part checks it on: where another task is polled, they must have moved. If they did not, others
- * are learned.
+ * time that the worker has run since the last look; of several those that the most workers have, and
+ * of these the fastest together. The kernel part checks it on: where another task is polled, they must
+ * have moved. If they did not, others are learned.
  */
 #include "attach/live_sentinel.h"
 
@@ -24,6 +24,7 @@
 #define GROWTH_MAX (1U << 20) /* between two looks, */
 #define GROWTH_NS 16 /* or, if that is more, one each 16 ns; what grows faster is a clock */
 #define GOOD_ENOUGH 6
+#define SURE_ENOUGH 2 /* of those; a poll that never ends has nothing else that grows */
 #define WRONG_MAX 2
 #define TRIES 4
 
@@ -32,8 +33,10 @@ struct path {
 	uint16_t core;
 	bool shared;  /* several threads have the same one: it is no worker's own */
 	bool refuted; /* it stood still between two polls */
-	uint16_t good[CORE_WORDS], bad[CORE_WORDS];
+	/* How often each word grew, how often when surely a poll began, and how often it stood still. */
+	uint16_t good[CORE_WORDS], sure[CORE_WORDS], bad[CORE_WORDS];
 	uint64_t grown[CORE_WORDS];
+	uint64_t threads[CORE_WORDS]; /* on which it grew: a bit for each tid % 64 */
 };
 
 /* A thread's counters at the last look. */
@@ -125,7 +128,9 @@ static void compare(struct path *path, const struct seen *was, const struct seen
 
 		if (growth && growth < most) {
 			path->good[i]++;
+			path->sure[i] += polled;
 			path->grown[i] += growth;
+			path->threads[i] |= 1ULL << now->tid % 64;
 		} else if (growth || polled) {
 			path->bad[i]++;
 		}
@@ -205,8 +210,28 @@ void sentinel_beat_look(struct live *live, uint32_t target, const struct wire_lo
 				     pieces[NEAR / 8].error ? 0 : words[NEAR / 8]);
 }
 
-/* The fastest counters of a path, at most WIRE_TICKS; returns how fast the first is. */
-static uint64_t path_ticks(const struct path *path, uint16_t ticks[WIRE_TICKS], uint8_t *count)
+static int threads_of(const struct path *path, uint32_t word)
+{
+	return path->good[word] >= GOOD_ENOUGH && path->sure[word] >= SURE_ENOUGH &&
+			       path->bad[word] <= path->good[word] / 8 ?
+		       __builtin_popcountll(path->threads[word]) :
+		       0;
+}
+
+/* On how many threads a counter of the path grew; 0: it has none. */
+static int path_threads(const struct path *path)
+{
+	int most = 0;
+
+	for (uint32_t i = 0; i < CORE_WORDS; i++)
+		if (threads_of(path, i) > most)
+			most = threads_of(path, i);
+	return most;
+}
+
+/* The fastest counters that grew on so many threads, at most WIRE_TICKS; returns how fast the first is. */
+static uint64_t path_ticks(const struct path *path, int threads, uint16_t ticks[WIRE_TICKS],
+			   uint8_t *count)
 {
 	uint64_t first = 0, last = UINT64_MAX;
 
@@ -215,8 +240,8 @@ static uint64_t path_ticks(const struct path *path, uint16_t ticks[WIRE_TICKS], 
 		uint32_t which = 0;
 
 		for (uint32_t i = 0; i < CORE_WORDS; i++)
-			if (path->good[i] >= GOOD_ENOUGH && path->bad[i] <= path->good[i] / 8 &&
-			    path->grown[i] > best && path->grown[i] < last) {
+			if (threads_of(path, i) == threads && path->grown[i] > best &&
+			    path->grown[i] < last) {
 				best = path->grown[i];
 				which = i;
 			}
@@ -229,25 +254,34 @@ static uint64_t path_ticks(const struct path *path, uint16_t ticks[WIRE_TICKS], 
 	return first;
 }
 
+/*
+ * The path that the most threads have: each worker has counters of its own, and what one thread alone leads
+ * to may be for instance the clock of a driver that it has at the moment. Then the fastest.
+ */
 void sentinel_beat_publish(struct live *live, uint32_t target)
 {
 	struct wire_place *row = &live->kernel->places[target * WIRE_PLACES], next = *row;
 	const struct sentinel_beat *b = live->sentinel->targets[target].beat;
 	uint64_t best = 0, speed;
-	uint16_t ticks[WIRE_TICKS] = {0};
-	uint8_t count;
+	int most = 1, threads;
 
 	if (!b || !row->valid || row->ticks || live->sentinel->targets[target].beat_off)
 		return;
 	for (uint32_t i = 0; i < b->paths_count; i++) {
-		if (b->paths[i].shared || b->paths[i].refuted)
+		const struct path *path = &b->paths[i];
+		uint16_t ticks[WIRE_TICKS] = {0};
+		uint8_t count;
+
+		threads = path->shared || path->refuted ? 0 : path_threads(path);
+		if (threads < most)
 			continue;
-		speed = path_ticks(&b->paths[i], ticks, &count);
-		if (speed <= best)
+		speed = path_ticks(path, threads, ticks, &count);
+		if (threads == most && speed <= best)
 			continue;
+		most = threads;
 		best = speed;
-		next.context = b->paths[i].context;
-		next.core = b->paths[i].core;
+		next.context = path->context;
+		next.core = path->core;
 		memcpy(next.tick, ticks, sizeof(next.tick));
 		next.ticks = count;
 	}
