@@ -16,7 +16,9 @@
 
 #define LOOK_NS 200000000ULL /* between two looks at first, or while nothing is learned */
 #define LOOK_SLOW_NS 1000000000ULL
-#define LOOK_SHARE 100 /* a look takes at most 1/100 of a core */
+#define LOOK_RARE_NS 16000000000ULL /* where all is learned, and no poll has proven it yet */
+#define LOOK_SHARE 100		    /* a look takes at most 1/100 of a core, */
+#define LOOK_BURST_NS 500000ULL /* and about this long; the other threads are looked at next time */
 #define EAGER_NS 3000000000ULL
 #define BEAT_NS 20000000000ULL
 #define PATIENCE_NS 10000000000ULL
@@ -339,19 +341,44 @@ static void publish(struct live *live, uint32_t target)
 	sentinel_beat_publish(live, target);
 }
 
-static void look_at_all(struct live *live, uint32_t target)
+/* At the threads in turn, for a moment: so long what is watched may have to wait for its CPU. */
+static void look_at_some(struct live *live, uint32_t target, const struct seen *seen)
 {
 	struct sentinel_target *t = &live->sentinel->targets[target];
-	bool learning = !learned_all(live, target);
+	uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	for (size_t i = 0; i < seen->count; i++) {
+		look_at(live, target, &seen->looks[t->threads++ % seen->count],
+			&live->sentinel->local);
+		if (clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin > LOOK_BURST_NS)
+			break;
+	}
+}
+
+/* Whether it is time to look again; ever more seldom once there is little to learn. */
+static bool is_look_due(struct live *live, uint32_t target, uint64_t now)
+{
+	struct sentinel_target *t = &live->sentinel->targets[target];
+
+	if (learned_all(live, target) || (learned_enough(live, target) && now < t->rare_due))
+		return false;
+	t->rare_ns = !learned_enough(live, target) ? LOOK_SLOW_NS :
+		     t->rare_ns * 2 < LOOK_RARE_NS ? t->rare_ns * 2 :
+						     LOOK_RARE_NS;
+	t->rare_due = now + t->rare_ns;
+	return true;
+}
+
+static void look_at_all(struct live *live, uint32_t target, uint64_t now)
+{
 	struct seen seen = {0};
 
-	t->unwatched = 0;
+	live->sentinel->targets[target].unwatched = 0;
 	kernel_look(live->kernel, live->targets[target].watch->proc->pid, 0, on_look, &seen);
-	for (size_t i = 0; i < seen.count; i++) {
-		if (learning)
-			look_at(live, target, &seen.looks[i], &live->sentinel->local);
+	if (is_look_due(live, target, now))
+		look_at_some(live, target, &seen);
+	for (size_t i = 0; i < seen.count; i++)
 		slot_for(live, target, &seen.looks[i]);
-	}
 	publish(live, target);
 	if (!learned_enough(live, target))
 		moments_ask(live, target, &seen);
@@ -447,7 +474,7 @@ int sentinel_learn(struct live *live, struct emit *emit, uint32_t target)
 		return 0;
 	if (!t->first_look)
 		t->first_look = emit->now;
-	look_at_all(live, target);
+	look_at_all(live, target, emit->now);
 	if (emit->now - t->first_look < EAGER_NS)
 		t->moments_ns = 0;
 	if (!t->learned || emit->now - t->first_look < EAGER_NS ||
