@@ -53,7 +53,7 @@ static uint64_t modules_add(const struct memory *memory, struct threadlocal *t, 
 		length = THREADLOCAL_MODULES;
 	if (memory_read(memory, table + sizeof(slots[0]), slots, length * sizeof(slots[0])))
 		length = 0;
-	for (uint16_t m = 1; m <= length; m++) {
+	for (uint64_t m = 1; m <= length; m++) {
 		uint64_t block = slots[m - 1][0];
 
 		if (!block || block == NO_BLOCK || block % 8)
