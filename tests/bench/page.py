@@ -7,6 +7,7 @@
 import json
 import os
 import sys
+from statistics import median
 
 import runtimes
 from peers import RECORDERS, ROOT, TOOLS, WORKLOADS
@@ -82,6 +83,19 @@ def on_pairs(results):
 def pair_row(name, what, one):
     interval = "too few" if one["low"] is None else f"{one['low']:.3f} to {one['high']:.3f}"
     return f"| {name} | {what} | ×{one['ratio']:.3f} | {interval} | {one['pairs']} |"
+
+
+def on_shares(results):
+    yield "## What watching takes, counted\n"
+    yield ("The time of our programs in the kernel, as the kernel counts it, of the CPU time that the program used, and of a core (the budget counts a "
+           "program as one that uses a tenth of a core at least); and stalltop's own CPU time, of all CPUs: the median of the rounds and the most. Not in it are the traps that lead to a probe's program (level 0 has no probes), and what the "
+           "kernel does around a sample, of which there are so many.\n")
+    yield "| | | our programs | most | of a core | stalltop, of all CPUs | samples a second |\n|---|---|---|---|---|---|---|"
+    for workload, modes in results.items():
+        for mode, one in modes.items():
+            yield (f"| {workload} | {mode} | {median(one['programs']):.3%} | {max(one['programs']):.3%} | {median(one['core']):.3%} | "
+                   f"{median(one['own']):.2%} | {median(one['samples_s']):.0f} |")
+    yield ""
 
 
 def on_stalls(results):
@@ -203,6 +217,8 @@ def main():
         text += recorders(results["recorders"])
     if "budget" in results or "web" in results:
         text += on_pairs(results)
+    if results.get("shares"):
+        text += on_shares(results["shares"])
     if "stalls" in results.get("budget", {}):
         text += on_stalls(results["budget"]["stalls"])
     if "runtimes" in results:

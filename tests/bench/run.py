@@ -3,7 +3,7 @@
 """Benchmarks: what watching costs the target, what it costs itself, and how soon it speaks.
 
     tests/bench/run.py [cost] [block] [spawn] [attach] [agent] [latency] [view] [trace] [sdt]
-                       [peers] [recorders] [runtimes] [storm] [web] [workers] [budget]
+                       [peers] [recorders] [runtimes] [storm] [web] [workers] [shares] [budget]
                                         all without arguments
 
 Costs are CPU time a poll (the process's own clock), so a busy machine disturbs them little; the
@@ -23,6 +23,7 @@ import time
 from budget import bench_budget
 from peers import bench_peers, bench_recorders
 from runtimes import bench_runtimes
+from shares import bench_shares
 from storm import bench_storm
 from web import bench_web
 from workers import bench_workers
@@ -473,6 +474,11 @@ def bench_trace():
     return results
 
 
+def bench_in_stats(bench):
+    with BpfStats():
+        return bench()
+
+
 BENCHES = {
     "sdt": ("the probe points of stalltop/sdt.h", bench_sdt),
     "cost": ("cost of a poll, of an empty uprobe, of levels 1 and 2, of level 3 with the wake",
@@ -490,6 +496,8 @@ BENCHES = {
     "storm": ("a storm of spawns, for a minute: totals, memory", bench_storm),
     "web": ("latencies of a web server at a fixed rate, watched and not", bench_web),
     "workers": ("worker-tuning's advice, by taking it", lambda: bench_workers(STALLTOP, app, cpu_ns)),
+    "shares": ("what watching takes, counted: our programs, stalltop itself",
+               lambda: bench_in_stats(bench_shares)),
     "budget": ("the overhead budget: a hot loop under the defaults, stalls that are still found",
                lambda: bench_budget(STALLTOP, app)),
     "view": ("the live view: CPU, bytes, key to screen, stall to screen", bench_view),
