@@ -95,7 +95,14 @@ struct thread_ref {
 	 */
 	__u64 regs;
 	__u32 slot;
+	/*
+	 * Who gives it a slot may be itself, a sample on top of that, or the agent's look from another
+	 * CPU: one of them only, and its end may come first.
+	 */
+	__u32 state; /* enum thread_state */
 };
+
+enum thread_state { THREAD_NEW, THREAD_GIVING, THREAD_GIVEN, THREAD_GONE };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

@@ -155,34 +155,29 @@ static __always_inline int current_slot(struct pt_regs *ctx)
 	return ref ? (int)ref->slot : -1;
 }
 
-/*
- * Gives a thread, whose registers a probe would have at `regs`, a slot; returns its index, -1 (counted)
- * when there is none left.
- */
-static __always_inline int slot_give_to(struct task_struct *task, __u32 target, __u64 regs)
+/* -1: none is left. */
+static __always_inline int slot_take(void)
 {
-	struct thread_ref *ref;
-	struct wire_slot *slot;
 	__u32 index;
 
-	if (bpf_map_pop_elem(&free_slots, &index)) {
-		index = __sync_fetch_and_add(&totals.next_slot, 1);
-		if (index >= WIRE_MAX_SLOTS) {
-			__sync_fetch_and_sub(&totals.next_slot, 1);
-			__sync_fetch_and_add(&totals.slots_lost, 1);
-			return -1;
-		}
-	}
-	slot = slot_at(index);
-	ref = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!slot || !ref) {
-		bpf_map_push_elem(&free_slots, &index, BPF_ANY);
-		__sync_fetch_and_add(&totals.slots_lost, 1);
-		return -1;
-	}
-	ref->slot = index;
-	barrier();
-	ref->regs = regs;
+	if (!bpf_map_pop_elem(&free_slots, &index))
+		return index;
+	index = __sync_fetch_and_add(&totals.next_slot, 1);
+	if (index < WIRE_MAX_SLOTS)
+		return index;
+	__sync_fetch_and_sub(&totals.next_slot, 1);
+	return -1;
+}
+
+static __always_inline void slot_free(__u32 index)
+{
+	bpf_map_push_elem(&free_slots, &index, BPF_ANY);
+}
+
+/* A slot as it is for a thread of which nothing is known yet. */
+static __always_inline void slot_fill(struct wire_slot *slot, struct task_struct *task,
+				      __u32 target)
+{
 	slot_begin(slot);
 	slot->generation += 1;
 	slot->tgid = task_tgid(task);
@@ -196,6 +191,44 @@ static __always_inline int slot_give_to(struct task_struct *task, __u32 target, 
 	slot_stolen_from(slot, slot->first_ns);
 	slot->tid = task_tid(task);
 	slot_end(slot, slot->first_ns);
+}
+
+/*
+ * Gives a thread, whose registers a probe would have at `regs`, a slot; returns its index, -1 when
+ * there is none left (counted), or when somebody else is about it. From `regs` on the slot is the
+ * thread's own to write: it may have been woken meanwhile, on another CPU.
+ */
+static __always_inline int slot_give_to(struct task_struct *task, __u32 target, __u64 regs)
+{
+	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL,
+						      BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct wire_slot *slot = NULL;
+	int index = -1;
+
+	if (ref) {
+		if (__sync_val_compare_and_swap(&ref->state, THREAD_NEW, THREAD_GIVING) !=
+		    THREAD_NEW)
+			return -1;
+		index = slot_take();
+		slot = slot_at(index);
+		if (!slot)
+			ref->state = THREAD_NEW;
+	}
+	if (!slot) {
+		__sync_fetch_and_add(&totals.slots_lost, 1);
+		return -1;
+	}
+	slot_fill(slot, task, target);
+	ref->slot = index;
+	barrier();
+	/* It ended meanwhile, and nobody else knows of the slot. */
+	if (__sync_val_compare_and_swap(&ref->state, THREAD_GIVING, THREAD_GIVEN) !=
+	    THREAD_GIVING) {
+		slot->tid = 0;
+		slot_free(index);
+		return -1;
+	}
+	ref->regs = regs;
 	return index;
 }
 

@@ -523,12 +523,13 @@ static __always_inline __s32 process_status(struct task_struct *task)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
-	struct thread_ref *ref = thread_of(task), *cpu = thread_of_cpu();
+	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL, 0);
+	struct thread_ref *cpu = thread_of_cpu();
 	struct wire_slot *slot;
 	__u32 index, tid;
 	__u64 now;
 
-	if (!ref)
+	if (!ref || __sync_lock_test_and_set(&ref->state, THREAD_GONE) != THREAD_GIVEN)
 		return 0;
 	index = ref->slot;
 	slot = slot_at(index);
@@ -557,7 +558,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	bpf_task_storage_delete(&threads, task);
 	if (cpu)
 		cpu->regs = 0;
-	bpf_map_push_elem(&free_slots, &index, BPF_ANY);
+	slot_free(index);
 	return 0;
 }
 
