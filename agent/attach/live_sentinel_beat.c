@@ -17,7 +17,7 @@
 #define NEAR 1024 /* bytes of thread-local memory on either side of the id */
 #define PATHS 64
 #define THREADS 256
-#define CONTEXT_WORDS 16
+#define CONTEXT_WORDS 8 /* what follows are variables, which lead here now and there then */
 #define CORE_BYTES 512
 #define CORE_LITTLE 256 /* where the allocator does not say how large it is */
 #define CORE_WORDS (CORE_BYTES / 4)
