@@ -88,7 +88,7 @@ int on_look(struct bpf_iter__task *ctx)
 	look_fill(look, task);
 	ref = thread_of(task);
 	if (!ref && give_tid && look->tid == give_tid && !(look->flags & WIRE_LOOK_ON_CPU)) {
-		slot_give_to(task, give_target, (__u64)bpf_task_pt_regs(task));
+		slot_give_to(task, give_target, (__u64)bpf_task_pt_regs(task), THREAD_LOOK);
 		ref = thread_of(task);
 	}
 	if (ref) {

@@ -97,12 +97,18 @@ struct thread_ref {
 	__u32 slot;
 	/*
 	 * Who gives it a slot may be itself, a sample on top of that, or the agent's look from another
-	 * CPU: one of them only, and its end may come first.
+	 * CPU, and its end may come first. enum thread_state, and the slot << 8 once it is given.
 	 */
-	__u32 state; /* enum thread_state */
+	__u32 claim;
 };
 
-enum thread_state { THREAD_NEW, THREAD_GIVING, THREAD_GIVEN, THREAD_GONE };
+enum thread_state {
+	THREAD_NEW,
+	THREAD_LOOK, /* the agent's look is about to give it one, */
+	THREAD_SELF, /* or it does so itself */
+	THREAD_GIVEN,
+	THREAD_GONE,
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

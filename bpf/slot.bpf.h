@@ -193,48 +193,61 @@ static __always_inline void slot_fill(struct wire_slot *slot, struct task_struct
 	slot_end(slot, slot->first_ns);
 }
 
+/* From here on the slot is the thread's own to write. */
+static __always_inline int slot_given(struct thread_ref *ref, __u32 index, __u64 regs)
+{
+	ref->slot = index;
+	barrier();
+	ref->regs = regs;
+	return index;
+}
+
 /*
  * Gives a thread, whose registers a probe would have at `regs`, a slot; returns its index, -1 when
- * there is none left (counted), or when somebody else is about it. From `regs` on the slot is the
- * thread's own to write: it may have been woken meanwhile, on another CPU.
+ * there is none left (counted), or when another one is about it. The thread itself does not wait for a
+ * look, which may have been interrupted: it takes one of its own, and the look gives its back.
  */
-static __always_inline int slot_give_to(struct task_struct *task, __u32 target, __u64 regs)
+static __always_inline int slot_give_to(struct task_struct *task, __u32 target, __u64 regs,
+					enum thread_state by)
 {
 	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL,
 						      BPF_LOCAL_STORAGE_GET_F_CREATE);
 	struct wire_slot *slot = NULL;
+	__u32 was = THREAD_NEW;
 	int index = -1;
 
 	if (ref) {
-		if (__sync_val_compare_and_swap(&ref->state, THREAD_NEW, THREAD_GIVING) !=
-		    THREAD_NEW)
+		was = __sync_val_compare_and_swap(&ref->claim, THREAD_NEW, by);
+		if (was == THREAD_LOOK && by == THREAD_SELF)
+			was = __sync_val_compare_and_swap(&ref->claim, THREAD_LOOK, by) ==
+					      THREAD_LOOK ?
+				      THREAD_NEW :
+				      ref->claim;
+		if ((was & 0xff) == THREAD_GIVEN && by == THREAD_SELF)
+			return slot_given(ref, was >> 8, regs);
+		if (was != THREAD_NEW)
 			return -1;
 		index = slot_take();
 		slot = slot_at(index);
 		if (!slot)
-			ref->state = THREAD_NEW;
+			__sync_val_compare_and_swap(&ref->claim, by, THREAD_NEW);
 	}
 	if (!slot) {
 		__sync_fetch_and_add(&totals.slots_lost, 1);
 		return -1;
 	}
 	slot_fill(slot, task, target);
-	ref->slot = index;
-	barrier();
-	/* It ended meanwhile, and nobody else knows of the slot. */
-	if (__sync_val_compare_and_swap(&ref->state, THREAD_GIVING, THREAD_GIVEN) !=
-	    THREAD_GIVING) {
+	if (__sync_val_compare_and_swap(&ref->claim, by, THREAD_GIVEN | (__u32)index << 8) != by) {
 		slot->tid = 0;
 		slot_free(index);
 		return -1;
 	}
-	ref->regs = regs;
-	return index;
+	return slot_given(ref, index, regs);
 }
 
 static __attribute__((noinline)) int slot_give(__u32 target, __u64 regs)
 {
-	return slot_give_to(bpf_get_current_task_btf(), target, regs);
+	return slot_give_to(bpf_get_current_task_btf(), target, regs, THREAD_SELF);
 }
 
 /* Room for a long poll of the slot's thread that ended then; NULL (counted): the ring is full. */

@@ -526,12 +526,15 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	struct thread_ref *ref = bpf_task_storage_get(&threads, task, NULL, 0);
 	struct thread_ref *cpu = thread_of_cpu();
 	struct wire_slot *slot;
-	__u32 index, tid;
+	__u32 index, tid, claim;
 	__u64 now;
 
-	if (!ref || __sync_lock_test_and_set(&ref->state, THREAD_GONE) != THREAD_GIVEN)
+	if (!ref)
 		return 0;
-	index = ref->slot;
+	claim = __sync_lock_test_and_set(&ref->claim, THREAD_GONE);
+	if ((claim & 0xff) != THREAD_GIVEN)
+		return 0;
+	index = claim >> 8;
 	slot = slot_at(index);
 	if (!slot)
 		return 0;
