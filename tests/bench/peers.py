@@ -5,6 +5,7 @@ The same workloads (tests/bench/peers), built plain and with what each peer dema
 under every tool in one run; a row is the median over the rounds, with the least and the most. What
 could not be measured is a row too, with the reason.
 """
+import contextlib
 import json
 import os
 import re
@@ -154,6 +155,23 @@ def start(command, env=None):
     while ready is not None and not ready.startswith("ready"):
         ready = lines.next(time.monotonic() + 10)
     return target, lines, ready and ready.split()
+
+
+@contextlib.contextmanager
+def watching(pid, *options):
+    """stalltop, attached to the process, and what it prints read by somebody."""
+    tool = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(pid), *options],
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    reader = None
+    try:
+        tool.stdout.readline()
+        reader = subprocess.Popen(["cat"], stdin=tool.stdout, stdout=subprocess.DEVNULL)
+        yield tool
+    finally:
+        tool.terminate()
+        tool.wait(timeout=30)
+        if reader:
+            reader.wait()
 
 
 def measure(path, workload, watch, traces, measure_s=MEASURE_S):

@@ -23,7 +23,7 @@ import time
 from budget import bench_budget
 from peers import bench_peers, bench_recorders
 from runtimes import bench_runtimes
-from shares import bench_shares
+from shares import bench_shares, bpf_programs
 from storm import bench_storm
 from web import bench_web
 from workers import bench_workers
@@ -101,16 +101,9 @@ class BpfStats:
 
 def switch_ns(pid):
     """Time of the program at context switches: of the tracing programs the one that ran most."""
-    best = (0, 0)
-    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
-        try:
-            with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as f:
-                info = dict(line.split(":", 1) for line in f if ":" in line)
-        except OSError:
-            continue
-        if int(info.get("prog_type", 0)) == 26:  # BPF_PROG_TYPE_TRACING
-            best = max(best, (int(info["run_cnt"]), int(info["run_time_ns"])))
-    return best[1]
+    runs = [(i["run_cnt"], i["run_time_ns"]) for i in bpf_programs(pid)
+            if i["prog_type"] == 26]  # BPF_PROG_TYPE_TRACING
+    return max(runs, default=(0, 0))[1]
 
 
 BLOCK_MODES = {"nostacks": ["--no-feature", "stacks"], "stacks": ["--no-feature", "queues"]}

@@ -10,10 +10,9 @@ done around a sample, which is told as their number.
 """
 import os
 import statistics
-import subprocess
 import time
 
-from peers import SETTLE_S, STALLTOP, WORKLOADS, build, cpu_s, run_wrk, start
+from peers import SETTLE_S, WORKLOADS, build, cpu_s, run_wrk, start, watching
 
 ROUNDS = int(os.environ.get("BENCH_SHARES_ROUNDS", "3"))
 SECONDS = 4
@@ -21,40 +20,38 @@ MODES = {"level 0": ["--level", "0"], "default": []}
 PROG_TYPE_PERF_EVENT = 7
 
 
-def programs(pid):
-    """(nanoseconds in all BPF programs that the process holds, runs of those that samples start)."""
-    ns = samples = 0
+def bpf_programs(pid):
+    """What the kernel says of each BPF program that the process holds, by its names: prog_type, run_cnt .."""
     for fd in os.listdir(f"/proc/{pid}/fdinfo"):
         try:
             with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as f:
                 info = dict(line.split(":", 1) for line in f if ":" in line)
         except OSError:
             continue
-        if "prog_id" not in info or "run_time_ns" not in info:
-            continue
-        ns += int(info["run_time_ns"])
-        samples += int(info["run_cnt"]) if int(info["prog_type"]) == PROG_TYPE_PERF_EVENT else 0
-    return ns, samples
+        if "run_time_ns" in info:
+            yield {key: int(info[key]) for key in ("prog_type", "run_time_ns", "run_cnt")}
+
+
+def counted(target, tool):
+    """(now, CPU seconds of both, nanoseconds in all programs of the tool, runs of those that samples start)"""
+    infos = list(bpf_programs(tool))
+    return (time.monotonic(), cpu_s(target), cpu_s(tool), sum(i["run_time_ns"] for i in infos),
+            sum(i["run_cnt"] for i in infos if i["prog_type"] == PROG_TYPE_PERF_EVENT))
 
 
 def share(path, workload, options):
     target, _, ready = start([path, workload])
     wrk = run_wrk(ready[1], 2 * SETTLE_S + SECONDS) if workload == "web" else None
-    tool = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(target.pid), *options],
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
-        tool.stdout.readline()
-        drain = subprocess.Popen(["cat"], stdin=tool.stdout, stdout=subprocess.DEVNULL)
-        time.sleep(SETTLE_S)
-        begin = time.monotonic(), cpu_s(target.pid), cpu_s(tool.pid), *programs(tool.pid)
-        time.sleep(SECONDS)
-        end = time.monotonic(), cpu_s(target.pid), cpu_s(tool.pid), *programs(tool.pid)
+        with watching(target.pid, *options) as tool:
+            time.sleep(SETTLE_S)
+            begin = counted(target.pid, tool.pid)
+            time.sleep(SECONDS)
+            end = counted(target.pid, tool.pid)
         wall, used, own, ns, samples = (b - a for a, b in zip(begin, end))
-        return {"programs": ns / 1e9 / used, "core": ns / 1e9 / wall, "own": own / wall / os.cpu_count(), "samples_s": samples / wall}
+        return {"programs": ns / 1e9 / used, "core": ns / 1e9 / wall, "own": own / wall / os.cpu_count(),
+                "samples_s": samples / wall}
     finally:
-        tool.terminate()
-        tool.wait(timeout=30)
-        drain.wait()
         for proc in (wrk, target):
             if proc:
                 proc.kill()

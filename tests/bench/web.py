@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pairs
-from peers import SETTLE_S, STALLTOP, build, start
+from peers import SETTLE_S, build, start, watching
 
 ROUNDS = int(os.environ.get("BENCH_WEB_ROUNDS", "20"))
 SECONDS, CONNECTIONS, RATE = 4, 16, 8000  # requests a second; each is some polls
@@ -21,20 +21,12 @@ def turn(path, address):
 
 
 def watched(path, address, pid):
-    tool = subprocess.Popen([STALLTOP, "top", "--json", "-p", str(pid)], stdout=subprocess.PIPE,
-                            stderr=subprocess.DEVNULL, text=True)
-    try:
-        tool.stdout.readline()
-        reader = subprocess.Popen(["cat"], stdin=tool.stdout, stdout=subprocess.DEVNULL)
+    with watching(pid):
         warm = subprocess.Popen([path, "paced", address, str(CONNECTIONS), str(RATE), "3"],
                                 stdout=subprocess.DEVNULL)
         time.sleep(SETTLE_S)
         warm.wait()
         return turn(path, address)
-    finally:
-        tool.terminate()
-        tool.wait()
-        reader.wait()
 
 
 def bench_web():
