@@ -218,11 +218,11 @@ static __always_inline int slot_give_to(struct task_struct *task, __u32 target, 
 
 	if (ref) {
 		was = __sync_val_compare_and_swap(&ref->claim, THREAD_NEW, by);
-		if (was == THREAD_LOOK && by == THREAD_SELF)
-			was = __sync_val_compare_and_swap(&ref->claim, THREAD_LOOK, by) ==
-					      THREAD_LOOK ?
-				      THREAD_NEW :
-				      ref->claim;
+		if (was == THREAD_LOOK && by == THREAD_SELF) {
+			was = __sync_val_compare_and_swap(&ref->claim, THREAD_LOOK, by);
+			if (was == THREAD_LOOK)
+				was = THREAD_NEW;
+		}
 		if ((was & 0xff) == THREAD_GIVEN && by == THREAD_SELF)
 			return slot_given(ref, was >> 8, regs);
 		if (was != THREAD_NEW)

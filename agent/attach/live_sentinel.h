@@ -46,8 +46,8 @@ struct sentinel_target {
 	uint32_t beats_refuted;
 	bool beat_off; /* too many of them */
 	uint64_t next_look, first_look;
-	uint64_t rare_due,
-		rare_ns;    /* when to look at threads again where there is little to learn */
+	/* When threads are looked at again where there is little to learn, and how long after the last. */
+	uint64_t rare_due, rare_ns;
 	uint32_t threads;   /* looked at so far: they have their turns */
 	uint32_t unwatched; /* threads without a slot, for want of room */
 	bool told, told_late, told_none;

@@ -27,8 +27,10 @@ static int process_read(void *self, uint64_t addr, void *buf, size_t len)
 	return (size_t)got == len ? 0 : -EFAULT;
 }
 
-/* Pieces in the first call behind an absent one: where there is one there are more, and each call copies
-   all its addresses, so that the time would grow with the square of their number. */
+/*
+ * Pieces in the first call behind an absent one: where there is one there are more, and each call copies
+ * all its addresses, so that the time would grow with the square of their number.
+ */
 #define AFTER_ABSENT 8
 
 static void batch_fill(const struct memory_piece *pieces, size_t n, struct iovec *local,
